@@ -1,0 +1,1 @@
+"""Detector geometry and response."""

@@ -1,0 +1,1 @@
+"""Fit, deploy and evaluate any task."""

@@ -1,0 +1,1 @@
+"""Reading and writing: the event store, detector file formats, provenance."""

@@ -1,0 +1,1 @@
+"""Learnable steps, one folder each."""
