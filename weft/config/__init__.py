@@ -1,1 +1,26 @@
-"""Experiments, datasets and result paths."""
+"""Experiments, datasets, and where results lie."""
+
+from weft.config.dataset import Dataset, FileDataset, Shard, SimulatedDataset, dataset_from, load_dataset
+from weft.config.experiment import Experiment, Stage, load_experiment
+from weft.config.layout import Layout
+from weft.config.loading import ConfigError
+from weft.config.plan import BASELINE, Run, plan, run_of, variants
+
+__all__ = [
+    "BASELINE",
+    "ConfigError",
+    "Dataset",
+    "Experiment",
+    "FileDataset",
+    "Layout",
+    "Run",
+    "Shard",
+    "SimulatedDataset",
+    "Stage",
+    "dataset_from",
+    "load_dataset",
+    "load_experiment",
+    "plan",
+    "run_of",
+    "variants",
+]

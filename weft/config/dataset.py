@@ -1,0 +1,203 @@
+"""Datasets: what is simulated or which files are read, and how events are split.
+
+A dataset is converted once and shared by all experiments. Its shards are known without opening any file.
+"""
+
+from __future__ import annotations
+
+import csv
+import glob
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+
+from weft.config.loading import ConfigError, at_scale, closest, find, merge, override, read_yaml, validate
+
+DATASETS = Path("config/datasets")
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+
+
+class Shard(NamedTuple):
+    """One event store to be made: from simulated events [start, stop), or from a file (or a range of it)."""
+
+    id: str
+    file: str | None
+    start: int | None
+    stop: int | None
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SimulatedSplit(_Strict):
+    """Simulated events of one purpose. ``like``: another split's events under other settings."""
+
+    events: int | None = Field(None, ge=1, description="number of events")
+    shards: int | None = Field(None, ge=1, description="number of files, one job each")
+    seed: int | None = Field(
+        None, ge=0, description="seed of the generator; event i depends on (seed, i) only"
+    )
+    like: str | None = Field(None, description="name of the split whose events, shards and seed are taken")
+    simulation: dict[str, Any] = Field({}, description="settings laid over the dataset's own")
+
+
+class FileSplit(_Strict):
+    """Events of one purpose: named files, or a share of all events by the hash of their unique id."""
+
+    files: tuple[str, ...] = Field((), description="paths or globs")
+    fraction: float | None = Field(None, gt=0, le=1, description="share of the events of the dataset's files")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> FileSplit:
+        if bool(self.files) == (self.fraction is not None):
+            raise ValueError("give either files or fraction")
+        return self
+
+
+class _Dataset(_Strict):
+    name: str = Field(pattern=_NAME)
+    title: str = ""
+    scale: str | None = Field(None, description="set by the loader")
+
+    @property
+    def id(self) -> str:
+        """Name of the folder below ``results/data``."""
+        return self.name if self.scale is None else f"{self.name}-{self.scale}"
+
+
+class SimulatedDataset(_Dataset):
+    """Events of the embedded simulation."""
+
+    source: Literal["simulation"]
+    simulation: dict[str, Any] = Field({}, description="settings of the simulation, see docs/simulation.md")
+    splits: dict[Annotated[str, Field(pattern=_NAME)], SimulatedSplit] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _resolvable(self) -> SimulatedDataset:
+        for name in self.splits:
+            self.split(name)
+        return self
+
+    def split(self, name: str) -> SimulatedSplit:
+        """A split with ``like`` resolved and the dataset's settings filled in."""
+        own = self.splits[name]
+        if own.like is None:
+            given = own
+        elif own.like not in self.splits or own.like == name or self.splits[own.like].like is not None:
+            raise ValueError(f"splits.{name}.like: '{own.like}' is not another split that stands on its own")
+        else:
+            other = self.splits[own.like]
+            given = own.model_copy(
+                update={
+                    "events": own.events or other.events,
+                    "shards": own.shards or other.shards,
+                    "seed": other.seed if own.seed is None else own.seed,
+                    "simulation": merge(other.simulation, own.simulation),
+                }
+            )
+        if given.events is None or given.seed is None:
+            raise ValueError(f"splits.{name}: events and seed are needed")
+        shards = given.shards or 1
+        if shards > given.events:
+            raise ValueError(f"splits.{name}: {shards} shards for {given.events} events")
+        return given.model_copy(
+            update={"shards": shards, "simulation": merge(self.simulation, given.simulation), "like": None}
+        )
+
+    def shards(self, split: str) -> list[Shard]:
+        """Near-equal consecutive ranges of events."""
+        resolved = self.split(split)
+        count, events = resolved.shards or 1, resolved.events or 0
+        edges = [events * i // count for i in range(count + 1)]
+        return [Shard(f"{i:04d}", None, edges[i], edges[i + 1]) for i in range(count)]
+
+
+class FileDataset(_Dataset):
+    """Events of existing files, of any kind that ``weft convert`` reads."""
+
+    source: Literal["files"]
+    kind: str = Field("auto", description="format of the files, see docs/data_formats.md")
+    products: dict[str, str] = Field({}, description="event-store product: product of the file")
+    files: tuple[str, ...] = Field((), description="paths or globs, for splits given by fraction")
+    manifest: str | None = Field(
+        None, description="CSV of file,start,stop as `weft inspect --manifest` writes it"
+    )
+    splits: dict[Annotated[str, Field(pattern=_NAME)], FileSplit] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> FileDataset:
+        fractions = [split.fraction for split in self.splits.values() if split.fraction is not None]
+        if sum(fractions) > 1 + 1e-9:
+            raise ValueError(f"splits: the fractions add up to {sum(fractions):g}, more than 1")
+        if fractions and bool(self.files) == (self.manifest is not None):
+            raise ValueError("splits by fraction need either files or manifest")
+        if not fractions and (self.files or self.manifest):
+            raise ValueError("files and manifest are for splits by fraction; these splits list their files")
+        return self
+
+    def keep(self, split: str) -> tuple[float, float] | None:
+        """The interval of hashed ids in [0, 1) that belongs to a split; None where the split lists files."""
+        low = 0.0
+        for name, entry in self.splits.items():
+            share = entry.fraction or 0.0
+            if name == split:
+                return (low, low + share) if entry.fraction is not None else None
+            low += share
+        raise KeyError(split)
+
+    def shards(self, split: str) -> list[Shard]:
+        """One shard per file, or per range of the manifest."""
+        patterns = self.splits[split].files or self.files
+        if self.manifest is not None and not self.splits[split].files:
+            with open(self.manifest, newline="") as stream:
+                rows = list(csv.DictReader(stream))
+            return [
+                Shard(
+                    f"{Path(row['file']).stem}-{int(row['start']):08d}",
+                    row["file"],
+                    int(row["start"]),
+                    int(row["stop"]),
+                )
+                for row in rows
+            ]
+        files: list[str] = []
+        for pattern in patterns:
+            found = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]
+            if not found or not Path(found[0]).exists():
+                raise ConfigError(f"dataset '{self.name}', split '{split}': no file matches '{pattern}'")
+            files += found
+        stems = Counter(Path(file).stem for file in files)
+        repeated = any(count > 1 for count in stems.values())
+        return [
+            Shard(f"{Path(file).stem}-{i:04d}" if repeated else Path(file).stem, file, None, None)
+            for i, file in enumerate(files)
+        ]
+
+
+Dataset = SimulatedDataset | FileDataset
+_KINDS: dict[str, type[SimulatedDataset] | type[FileDataset]] = {
+    "simulation": SimulatedDataset,
+    "files": FileDataset,
+}
+
+
+def load_dataset(name: str | Path, scale: str | None = None, overrides: tuple[str, ...] = ()) -> Dataset:
+    """The dataset of ``config/datasets/<name>.yaml`` (or of a path) at a scale."""
+    path = find("dataset", name, DATASETS)
+    document, applied = at_scale(read_yaml(path), scale, str(path))
+    document = override(document, overrides)
+    source = document.get("source")
+    if source not in _KINDS:
+        raise ConfigError(
+            f"{path}: source: expected one of {', '.join(_KINDS)}{closest(str(source), list(_KINDS))}"
+        )
+    return validate(_KINDS[source], document | {"scale": applied}, str(path))
+
+
+def dataset_from(document: dict[str, Any]) -> Dataset:
+    """The dataset back from its ``model_dump``, as it travels in a rule's parameters."""
+    adapter: TypeAdapter[Dataset] = TypeAdapter(Annotated[Dataset, Field(discriminator="source")])
+    return adapter.validate_python(document)

@@ -1,0 +1,181 @@
+"""Experiments: a dataset and the stages that learn from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from weft.config.loading import ConfigError, at_scale, closest, find, override, read_yaml, validate
+
+EXPERIMENTS = Path("config/experiments")
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+RESERVED = {"truth", "chain", "data"}
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Need(_Strict):
+    """What a stage takes from an earlier one."""
+
+    weights: Literal["best"] | None = Field(None, description="start from the weights of that stage")
+    predictions: tuple[str, ...] = Field((), description="products of that stage's deploy to read")
+    seed: int | None = Field(None, ge=0, description="seed of the upstream stage; default: the same seed")
+
+
+class Optimizer(_Strict):
+    """An optimiser of ``torch.optim``; its other arguments go under ``options``."""
+
+    name: str = Field("AdamW", description="class of torch.optim")
+    lr: float = Field(1e-3, gt=0, description="peak learning rate")
+    weight_decay: float = Field(0.0, ge=0)
+    options: dict[str, Any] = Field({}, description="further arguments of that class")
+
+
+class Schedule(_Strict):
+    """Linear warm-up, then a constant rate or a half cosine down to ``floor`` times the peak."""
+
+    name: Literal["constant", "cosine"] = "cosine"
+    warmup: int = Field(0, ge=0, description="optimiser steps of linear warm-up")
+    floor: float = Field(0.0, ge=0, lt=1, description="final learning rate as a share of the peak")
+
+
+class Training(_Strict):
+    """Length, batches and cadence of a training."""
+
+    iterations: int | None = Field(None, ge=1, description="optimiser steps")
+    epochs: float | None = Field(
+        None, gt=0, description="passes over the training events, instead of iterations"
+    )
+    batch_size: int = Field(ge=1, description="samples a micro-batch")
+    accumulate: int = Field(1, ge=1, description="micro-batches an optimiser step")
+    workers: int = Field(1, ge=0, description="loader processes; does not change the result")
+    validate_every: int = Field(100, ge=1, description="optimiser steps between validations and checkpoints")
+    validation_events: int | None = Field(
+        None, ge=1, description="validate on the first so many events; default: all"
+    )
+    log_every: int = Field(10, ge=1, description="optimiser steps between rows of the log")
+    clip_norm: float | None = Field(None, gt=0, description="clip the gradient's norm to this")
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field(
+        "32-true", description="as Lightning names it"
+    )
+    monitor: str = Field("loss", description="validation metric that chooses the best weights")
+    mode: Literal["min", "max"] = "min"
+    patience: int | None = Field(None, ge=1, description="stop after so many validations without improvement")
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Training:
+        if (self.iterations is None) == (self.epochs is None):
+            raise ValueError("give either iterations or epochs")
+        return self
+
+
+class Evaluation(_Strict):
+    """On which splits the model is deployed and scored."""
+
+    splits: tuple[str, ...] = Field(("test",), min_length=1, description="the first is the headline")
+    batch_size: int = Field(8, ge=1, description="samples a batch of inference; does not change the result")
+
+
+class Resources(_Strict):
+    """What a training job asks the machine or the cluster for; does not change the result."""
+
+    threads: int = Field(2, ge=1)
+    mem_mb: int = Field(4000, ge=1000)
+    runtime: int = Field(120, ge=1, description="minutes")
+    gpu: int = Field(0, ge=0, description="number of GPUs")
+
+
+class Stage(_Strict):
+    """One learnable step. ``model``, ``loss``, ``data`` and ``baseline`` are validated by its task."""
+
+    task: str
+    needs: dict[str, Need] = Field({}, description="earlier stages, and truth")
+    model: dict[str, Any] = {}
+    loss: dict[str, Any] = {}
+    data: dict[str, Any] = {}
+    baseline: dict[str, Any] | None = Field({}, description="options of the baseline; null: none is fitted")
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    training: Training
+    evaluation: Evaluation = Evaluation()
+    resources: Resources = Resources()
+
+    @field_validator("needs", mode="before")
+    @classmethod
+    def _short_form(cls, needs: Any) -> Any:
+        """``truth: [clusters]`` is short for ``truth: {predictions: [clusters]}``."""
+        if isinstance(needs, dict):
+            return {
+                key: {"predictions": value} if isinstance(value, list) else value
+                for key, value in needs.items()
+            }
+        return needs
+
+    @property
+    def upstream(self) -> list[str]:
+        """Stages this one waits for."""
+        return [name for name in self.needs if name != "truth"]
+
+    @property
+    def inputs(self) -> list[str]:
+        """Stages whose predictions this one reads."""
+        return [name for name in self.upstream if self.needs[name].predictions]
+
+
+class Experiment(_Strict):
+    """A named study: a dataset, stages, and the seeds they are trained with."""
+
+    name: str = Field(pattern=_NAME)
+    title: str = ""
+    description: str = ""
+    scale: str | None = Field(None, description="set by the loader")
+    dataset: str = Field(description="name of a file in config/datasets, or its path")
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    stages: dict[Annotated[str, Field(pattern=_NAME)], Stage] = Field(min_length=1)
+
+    @property
+    def id(self) -> str:
+        """Name of the folder below ``results``."""
+        return self.name if self.scale is None else f"{self.name}-{self.scale}"
+
+    @model_validator(mode="after")
+    def _graph(self) -> Experiment:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("seeds: each seed once")
+        for name, stage in self.stages.items():
+            if name in RESERVED:
+                raise ValueError(f"stages.{name}: this name is reserved")
+            for needed in stage.upstream:
+                if needed not in self.stages:
+                    raise ValueError(
+                        f"stages.{name}.needs.{needed}: no such stage{closest(needed, list(self.stages))}"
+                    )
+        try:
+            list(self.order())
+        except CycleError as error:
+            raise ValueError(f"stages need each other in a circle: {' -> '.join(error.args[1])}") from None
+        return self
+
+    def order(self) -> Iterable[str]:
+        """Stage names, each after all it needs."""
+        return TopologicalSorter({name: stage.upstream for name, stage in self.stages.items()}).static_order()
+
+
+def load_experiment(name: str | Path, scale: str | None = None, overrides: Sequence[str] = ()) -> Experiment:
+    """The experiment of ``config/experiments/<name>.yaml`` (or of a path) at a scale, with overrides applied.
+
+    Task options are not looked at here: see :func:`weft.tasks.resolve`.
+    """
+    path = find("experiment", name, EXPERIMENTS)
+    document, applied = at_scale(read_yaml(path), scale, str(path))
+    stages = list(document.get("stages") or {})
+    document = override(document, overrides)
+    for added in set(document.get("stages") or {}) - set(stages):
+        raise ConfigError(f"{path}: no stage '{added}'{closest(added, stages)}; it has: {', '.join(stages)}")
+    return validate(Experiment, document | {"scale": applied}, str(path))

@@ -1,0 +1,60 @@
+"""Where results lie. The Snakefile and the command line name every file through these functions.
+
+Arguments may be Snakemake wildcards (``"{split}"``), so one function serves both patterns and paths.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+TABLES = ("events", "objects", "curves")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths below one results folder."""
+
+    root: str = "results"
+
+    def raw(self, dataset: str, split: str, shard: str) -> str:
+        """Simulated events, ROOT."""
+        return f"{self.root}/data/{dataset}/{split}/{shard}.root"
+
+    def data(self, dataset: str, split: str, shard: str) -> str:
+        """Converted events, event store."""
+        return f"{self.root}/data/{dataset}/{split}/{shard}.h5"
+
+    def stage(self, experiment: str, stage: str, variant: str) -> str:
+        return f"{self.root}/{experiment}/{stage}/{variant}"
+
+    def model(self, experiment: str, stage: str, variant: str) -> str:
+        """The weights that deploy uses."""
+        return f"{self.stage(experiment, stage, variant)}/model.ckpt"
+
+    def provenance(self, experiment: str, stage: str, variant: str) -> str:
+        """How the model came about, readable without torch."""
+        return f"{self.stage(experiment, stage, variant)}/model.json"
+
+    def log(self, experiment: str, stage: str, variant: str) -> str:
+        """Losses and metrics by step."""
+        return f"{self.stage(experiment, stage, variant)}/log.csv"
+
+    def work(self, experiment: str, stage: str, variant: str) -> str:
+        """Folder of folders, one per hash of config and inputs: checkpoints to resume from, TensorBoard."""
+        return f"{self.stage(experiment, stage, variant)}/work"
+
+    def predictions(
+        self, experiment: str, stage: str, variant: str, source: str, split: str, shard: str
+    ) -> str:
+        """Predicted products, event store. ``source``: ``truth``, or the upstream variant that was read."""
+        return f"{self.stage(experiment, stage, variant)}/predictions/{source}/{split}/{shard}.h5"
+
+    def scores(self, experiment: str, stage: str, variant: str, source: str, table: str) -> str:
+        """Score table, ``table`` one of :data:`TABLES`."""
+        return f"{self.stage(experiment, stage, variant)}/scores/{source}/{table}.parquet"
+
+    def report(self, experiment: str) -> str:
+        return f"{self.root}/{experiment}/report.html"
+
+    def index(self) -> str:
+        return f"{self.root}/index.html"

@@ -1,0 +1,175 @@
+"""From a YAML file to a validated model: scales, overrides, and errors a person can act on."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from weft.errors import WeftError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class ConfigError(WeftError):
+    """A configuration that cannot be used; the message names the file and the key."""
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML 1.1 without its two traps: a repeated key is an error, and ``1e-3`` is a number."""
+
+
+def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if key in seen:
+            raise ConfigError(f"{key_node.start_mark.name}: key '{key}' is given twice")
+        seen.add(key)
+    loader.flatten_mapping(node)
+    return dict(loader.construct_pairs(node, deep=True))
+
+
+_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+_UniqueKeyLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d[\d_]*)(\.\d*)?[eE][-+]?\d+$"),
+    list("-+0123456789"),
+)
+
+
+def parse_yaml(text: str, name: str = "<text>") -> Any:
+    """One YAML document; a syntax error or a repeated key raises :class:`ConfigError` naming ``name``."""
+    loader = _UniqueKeyLoader(text)
+    loader.name = name
+    try:
+        return loader.get_single_data()
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{name}: not valid YAML: {reason}") from None
+    finally:
+        loader.dispose()
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file."""
+    try:
+        document = parse_yaml(path.read_text(), str(path))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path}: expected a mapping of keys to values")
+    return document
+
+
+def find(kind: str, name: str | Path, folder: Path) -> Path:
+    """The file of a named configuration: a path as given, or ``<folder>/<name>.yaml``."""
+    path = Path(name)
+    if path.suffix in {".yaml", ".yml"}:
+        return path
+    found = folder / f"{name}.yaml"
+    if not found.is_file():
+        known = sorted(file.stem for file in folder.glob("*.yaml"))
+        raise ConfigError(
+            f"unknown {kind} '{name}'{closest(str(name), known)}; {folder}/ has: {', '.join(known) or 'none'}"
+        )
+    return found
+
+
+def closest(word: str, known: Sequence[str]) -> str:
+    """`` (did you mean 'x'?)``, or nothing where no known word is near."""
+    match = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f" (did you mean '{match[0]}'?)" if match else ""
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with ``over`` laid over it: mappings merge key by key, anything else is replaced."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def at_scale(
+    document: Mapping[str, Any], scale: str | None, source: str
+) -> tuple[dict[str, Any], str | None]:
+    """Apply the ``scales`` block. Returns the document without it, and the scale that was applied.
+
+    A document without the block is the same at every scale.
+    """
+    scales = document.get("scales")
+    plain = {key: value for key, value in document.items() if key != "scales"}
+    if not scales:
+        return plain, None
+    if scale is None:
+        raise ConfigError(f"{source}: choose a scale, one of {', '.join(scales)}")
+    if scale not in scales:
+        raise ConfigError(
+            f"{source}: unknown scale '{scale}'{closest(scale, list(scales))}; it has: {', '.join(scales)}"
+        )
+    return merge(plain, scales[scale] or {}), scale
+
+
+def override(document: dict[str, Any], assignments: Sequence[str], prefix: str = "") -> dict[str, Any]:
+    """Apply ``key.path=value`` assignments; values are read as YAML. ``prefix`` is put before each path.
+
+    Whether a key exists is for the validation that follows to say.
+    """
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not equals or not path:
+            raise ConfigError(f"override '{assignment}': expected key.path=value")
+        value = parse_yaml(text, f"override '{assignment}'")
+        for key in reversed((prefix + path).split(".")):
+            value = {key: value}
+        document = merge(document, value)
+    return document
+
+
+def validate(model: type[Model], document: Any, source: str) -> Model:
+    """``document`` as a ``model``; the first mistake becomes a one-line :class:`ConfigError`."""
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {_first_mistake(model, error)}") from None
+
+
+def _first_mistake(model: type[BaseModel], error: ValidationError) -> str:
+    mistakes = error.errors()
+    # An unknown key says more than the "field required" that its misspelling also causes.
+    mistake = next((m for m in mistakes if m["type"] == "extra_forbidden"), mistakes[0])
+    where = ".".join(str(part) for part in mistake["loc"]) or "(top level)"
+    if mistake["type"] == "extra_forbidden":
+        known = sorted(set(_fields_at(model, mistake["loc"][:-1])))
+        return (
+            f"unknown key '{where}'{closest(str(mistake['loc'][-1]), known)}; known here: {', '.join(known)}"
+        )
+    message = mistake["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    if mistake["type"] in {"missing", "value_error"}:
+        return f"{where}: {message}"
+    return f"{where}: {message}, got {mistake['input']!r}"
+
+
+def _fields_at(annotation: Any, path: Sequence[Any]) -> Iterator[str]:
+    """Names of the fields of whatever models sit at ``path`` below ``annotation``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        fields = annotation.model_fields
+        if not path:
+            yield from (field.alias or name for name, field in fields.items())
+        elif path[0] in fields:
+            yield from _fields_at(fields[path[0]].annotation, path[1:])
+        else:  # the tag of a union, which pydantic puts into the path
+            yield from _fields_at(annotation, path[1:])
+        return
+    for argument in get_args(annotation):
+        nested = bool(path) and not (isinstance(argument, type) and issubclass(argument, BaseModel))
+        yield from _fields_at(argument, path[1:] if nested and not get_args(argument) else path)
+        if path:  # the key of a mapping or the index of a sequence
+            yield from _fields_at(argument, path[1:])
