@@ -1,0 +1,108 @@
+"""Colours of the classes and the look of every drawing.
+
+The colours start from Okabe and Ito's set (https://jfly.uni-koeln.de/color/): they stay apart for readers with protan,
+deutan and tritan vision (tested) and are legible on the light and on the dark page.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import matplotlib as mpl
+from matplotlib.figure import Figure as Canvas
+
+CLASS_NAMES: dict[int, str] = {
+    0: "shower",
+    1: "track",
+    2: "Michel",
+    3: "delta",
+    4: "low-energy",
+    5: "ghost",
+    -1: "none",
+}
+
+CLASS_COLORS: dict[int, str] = {
+    0: "#e69f00",
+    1: "#0072b2",
+    2: "#cc79a7",
+    3: "#009e73",
+    4: "#7cc6f2",
+    5: "#666666",
+    -1: "#bbbbbb",
+}
+
+# Curves that are no class: models in order, and the baseline they are compared with.
+SERIES_COLORS: tuple[str, ...] = ("#0072b2", "#d55e00", "#009e73", "#aa4499", "#56b4e9", "#e69f00")
+BASELINE_COLOR = "#7d7d7d"
+
+INK = "#1b2330"
+RULE = "#d5d9df"
+_PAGE_COLORS = {INK: "currentColor", RULE: "var(--rule, #d5d9df)"}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The matplotlib settings of every figure: type of 9 points, thin axes on two sides, no frames, no titles."""
+    settings = {
+        "figure.figsize": (5.4, 3.2),
+        "figure.dpi": 96,
+        "figure.facecolor": "none",
+        "savefig.facecolor": "none",
+        "axes.facecolor": "none",
+        "axes.edgecolor": INK,
+        "axes.labelcolor": INK,
+        "axes.linewidth": 0.7,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlesize": 9.5,
+        "axes.titlelocation": "left",
+        "axes.labelsize": 9,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "axes.prop_cycle": mpl.cycler(color=SERIES_COLORS),
+        "grid.color": RULE,
+        "grid.linewidth": 0.6,
+        "text.color": INK,
+        "font.family": "sans-serif",
+        "font.sans-serif": ["DejaVu Sans"],
+        "font.size": 9,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "xtick.labelsize": 8.5,
+        "ytick.labelsize": 8.5,
+        "xtick.major.width": 0.7,
+        "ytick.major.width": 0.7,
+        "legend.frameon": False,
+        "legend.fontsize": 8.5,
+        "lines.linewidth": 1.6,
+        "lines.markersize": 4,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "weft",
+    }
+    with mpl.rc_context(settings):
+        yield
+
+
+def to_svg(canvas: Canvas, key: str, label: str) -> str:
+    """One ``<svg>`` element of a matplotlib figure, the same text for the same drawing.
+
+    Ink and rules take the page's colours, so that the drawing follows its light and dark themes; identifiers carry
+    ``key`` so that several drawings can share a page; ``label`` is what a screen reader says.
+    """
+    buffer = io.StringIO()
+    canvas.savefig(buffer, format="svg", bbox_inches="tight", pad_inches=0.04, metadata={"Date": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    prefix = re.sub(r"[^A-Za-z0-9_-]", "-", key)
+    svg = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', svg)
+    svg = re.sub(r'(xlink:href|href)="#([^"]+)"', rf'\1="#{prefix}-\2"', svg)
+    svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", svg)
+    for color, page_color in _PAGE_COLORS.items():
+        svg = svg.replace(color, page_color)
+    svg = svg.replace("'DejaVu Sans'", "system-ui, sans-serif")
+    title = label.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return svg.replace(">", f' role="img"><title>{title}</title>', 1).strip()
