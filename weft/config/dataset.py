@@ -37,9 +37,7 @@ class SimulatedSplit(_Strict):
 
     events: int | None = Field(None, ge=1, description="number of events")
     shards: int | None = Field(None, ge=1, description="number of files, one job each")
-    seed: int | None = Field(
-        None, ge=0, description="seed of the generator; event i depends on (seed, i) only"
-    )
+    seed: int | None = Field(None, ge=0, description="seed of the generator; event i depends on (seed, i) only")
     like: str | None = Field(None, description="name of the split whose events, shards and seed are taken")
     simulation: dict[str, Any] = Field({}, description="settings laid over the dataset's own")
 
@@ -122,9 +120,7 @@ class FileDataset(_Dataset):
     kind: str = Field("auto", description="format of the files, see docs/data_formats.md")
     products: dict[str, str] = Field({}, description="event-store product: product of the file")
     files: tuple[str, ...] = Field((), description="paths or globs, for splits given by fraction")
-    manifest: str | None = Field(
-        None, description="CSV of file,start,stop as `weft inspect --manifest` writes it"
-    )
+    manifest: str | None = Field(None, description="CSV of file,start,stop as `weft inspect --manifest` writes it")
     splits: dict[Annotated[str, Field(pattern=_NAME)], FileSplit] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -191,9 +187,7 @@ def load_dataset(name: str | Path, scale: str | None = None, overrides: tuple[st
     document = override(document, overrides)
     source = document.get("source")
     if source not in _KINDS:
-        raise ConfigError(
-            f"{path}: source: expected one of {', '.join(_KINDS)}{closest(str(source), list(_KINDS))}"
-        )
+        raise ConfigError(f"{path}: source: expected one of {', '.join(_KINDS)}{closest(str(source), list(_KINDS))}")
     return validate(_KINDS[source], document | {"scale": applied}, str(path))
 
 

@@ -49,21 +49,14 @@ class Training(_Strict):
     """Length, batches and cadence of a training."""
 
     iterations: int | None = Field(None, ge=1, description="optimiser steps")
-    epochs: float | None = Field(
-        None, gt=0, description="passes over the training events, instead of iterations"
-    )
-    batch_size: int = Field(ge=1, description="samples a micro-batch")
-    accumulate: int = Field(1, ge=1, description="micro-batches an optimiser step")
+    epochs: float | None = Field(None, gt=0, description="passes over the training events, instead of iterations")
+    batch_size: int = Field(ge=1, description="samples a batch")
     workers: int = Field(1, ge=0, description="loader processes; does not change the result")
     validate_every: int = Field(100, ge=1, description="optimiser steps between validations and checkpoints")
-    validation_events: int | None = Field(
-        None, ge=1, description="validate on the first so many events; default: all"
-    )
+    validation_events: int | None = Field(None, ge=1, description="validate on the first so many events; default: all")
     log_every: int = Field(10, ge=1, description="optimiser steps between rows of the log")
     clip_norm: float | None = Field(None, gt=0, description="clip the gradient's norm to this")
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field(
-        "32-true", description="as Lightning names it"
-    )
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field("32-true", description="as Lightning names it")
     monitor: str = Field("loss", description="validation metric that chooses the best weights")
     mode: Literal["min", "max"] = "min"
     patience: int | None = Field(None, ge=1, description="stop after so many validations without improvement")
@@ -111,10 +104,7 @@ class Stage(_Strict):
     def _short_form(cls, needs: Any) -> Any:
         """``truth: [clusters]`` is short for ``truth: {predictions: [clusters]}``."""
         if isinstance(needs, dict):
-            return {
-                key: {"predictions": value} if isinstance(value, list) else value
-                for key, value in needs.items()
-            }
+            return {key: {"predictions": value} if isinstance(value, list) else value for key, value in needs.items()}
         return needs
 
     @property
@@ -153,9 +143,7 @@ class Experiment(_Strict):
                 raise ValueError(f"stages.{name}: this name is reserved")
             for needed in stage.upstream:
                 if needed not in self.stages:
-                    raise ValueError(
-                        f"stages.{name}.needs.{needed}: no such stage{closest(needed, list(self.stages))}"
-                    )
+                    raise ValueError(f"stages.{name}.needs.{needed}: no such stage{closest(needed, list(self.stages))}")
         try:
             list(self.order())
         except CycleError as error:

@@ -43,9 +43,7 @@ class Layout:
         """Folder of folders, one per hash of config and inputs: checkpoints to resume from, TensorBoard."""
         return f"{self.stage(experiment, stage, variant)}/work"
 
-    def predictions(
-        self, experiment: str, stage: str, variant: str, source: str, split: str, shard: str
-    ) -> str:
+    def predictions(self, experiment: str, stage: str, variant: str, source: str, split: str, shard: str) -> str:
         """Predicted products, event store. ``source``: ``truth``, or the upstream variant that was read."""
         return f"{self.stage(experiment, stage, variant)}/predictions/{source}/{split}/{shard}.h5"
 

@@ -96,9 +96,7 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def at_scale(
-    document: Mapping[str, Any], scale: str | None, source: str
-) -> tuple[dict[str, Any], str | None]:
+def at_scale(document: Mapping[str, Any], scale: str | None, source: str) -> tuple[dict[str, Any], str | None]:
     """Apply the ``scales`` block. Returns the document without it, and the scale that was applied.
 
     A document without the block is the same at every scale.
@@ -147,9 +145,7 @@ def _first_mistake(model: type[BaseModel], error: ValidationError) -> str:
     where = ".".join(str(part) for part in mistake["loc"]) or "(top level)"
     if mistake["type"] == "extra_forbidden":
         known = sorted(set(_fields_at(model, mistake["loc"][:-1])))
-        return (
-            f"unknown key '{where}'{closest(str(mistake['loc'][-1]), known)}; known here: {', '.join(known)}"
-        )
+        return f"unknown key '{where}'{closest(str(mistake['loc'][-1]), known)}; known here: {', '.join(known)}"
     message = mistake["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     if mistake["type"] in {"missing", "value_error"}:

@@ -29,9 +29,13 @@ class Run:
         return self.experiment.stages[self.stage_name]
 
     @property
+    def is_baseline(self) -> bool:
+        return self.variant == BASELINE
+
+    @property
     def seed(self) -> int:
         """The seed of the variant; a baseline is fitted with the first."""
-        if self.variant == BASELINE:
+        if self.is_baseline:
             return self.experiment.seeds[0]
         return int(self.variant.removeprefix("seed"))
 
@@ -63,9 +67,7 @@ class Run:
         return {run.stage_name: run.model for run in runs}
 
     def prediction(self, split: str, shard: str) -> str:
-        return self.layout.predictions(
-            self.experiment.id, self.stage_name, self.variant, self.source, split, shard
-        )
+        return self.layout.predictions(self.experiment.id, self.stage_name, self.variant, self.source, split, shard)
 
     @property
     def model(self) -> str:
@@ -89,11 +91,28 @@ class Run:
     def training_options(self) -> dict[str, Any]:
         """All that the trained model depends on besides its input files, as plain data."""
         stage = self.stage
-        if self.variant == BASELINE:
+        if self.is_baseline:
             return {"task": stage.task, "seed": self.seed, "data": stage.data, "baseline": stage.baseline}
         options = stage.model_dump(mode="json", exclude={"resources", "evaluation", "baseline"})
         del options["training"]["workers"]
         return options | {"seed": self.seed}
+
+    def deploy_options(self) -> dict[str, Any]:
+        """All that predictions depend on besides the model and the input files, as plain data."""
+        return {"task": self.stage.task, "model": self.stage.model, "data": self.stage.data}
+
+    def providers(self) -> dict[str, str]:
+        """Where a product is read from: ``{product: alias}``."""
+        return {p: name for name, need in self.stage.needs.items() for p in need.predictions}
+
+    def evaluation_inputs(self) -> dict[str, dict[str, tuple[str, str]]]:
+        """Truth and prediction of every shard that is scored: ``{split: {shard: (truth, prediction)}}``."""
+        return {
+            split: {
+                shard: (files["truth"], self.prediction(split, shard)) for shard, files in self.inputs(split).items()
+            }
+            for split in self.stage.evaluation.splits
+        }
 
 
 def variants(experiment: Experiment, stage: str) -> list[str]:
@@ -108,9 +127,7 @@ def plan(experiment: Experiment, dataset: Dataset, layout: Layout) -> list[Run]:
         for split in (*SPLITS, *stage.evaluation.splits):
             if split not in dataset.splits:
                 known = ", ".join(dataset.splits)
-                raise ConfigError(
-                    f"stage '{name}': dataset '{dataset.name}' has no split '{split}'; it has: {known}"
-                )
+                raise ConfigError(f"stage '{name}': dataset '{dataset.name}' has no split '{split}'; it has: {known}")
     return [
         Run(experiment, dataset, stage, variant, layout)
         for stage in experiment.order()

@@ -1,1 +1,52 @@
-"""Learnable steps, one folder each."""
+"""Learnable steps, one folder each: adding a folder with a ``TASK`` adds a step.
+
+``weft/tasks/<name>/__init__.py`` sets ``TASK``, a subclass of :class:`weft.engine.task.Task`. Importing it must not
+import torch.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from weft.config.experiment import Experiment, Stage
+from weft.config.loading import ConfigError, closest, validate
+from weft.engine.task import Task
+
+
+def names() -> list[str]:
+    """The tasks there are."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.ispkg)
+
+
+def load(name: str) -> type[Task[Any]]:
+    """The class of a task."""
+    if name not in names():
+        raise ConfigError(f"no task '{name}'{closest(name, names())}; there are: {', '.join(names())}")
+    task: type[Task[Any]] = import_module(f"{__name__}.{name}").TASK
+    return task
+
+
+def build(task: str, options: Mapping[str, Any], source: str = "options") -> Task[Any]:
+    """A task from options as in a stage: ``model``, ``loss``, ``data``, ``baseline``; unknown keys are errors."""
+    kind = load(task)
+    given = {key: options[key] for key in ("model", "loss", "data", "baseline") if options.get(key) is not None}
+    return kind(validate(kind.Options, given, source))
+
+
+def of(stage: Stage, source: str = "options") -> Task[Any]:
+    """The task of a stage."""
+    return build(stage.task, stage.model_dump(), source)
+
+
+def resolve(experiment: Experiment) -> Experiment:
+    """The experiment with every task's options validated and their defaults filled in."""
+    stages = {}
+    for name, stage in experiment.stages.items():
+        options = of(stage, f"experiment '{experiment.name}', stage '{name}'").options.model_dump(mode="json")
+        if stage.baseline is None:
+            options["baseline"] = None
+        stages[name] = stage.model_copy(update={key: options[key] for key in ("model", "loss", "data", "baseline")})
+    return experiment.model_copy(update={"stages": stages})

@@ -1,0 +1,365 @@
+"""``weft <verb>``: one thin function per verb. Heavy imports wait until a verb needs them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import weft
+from weft.errors import WeftError
+
+app = typer.Typer(
+    name="weft",
+    help="Reproducible 3-D reconstruction. The workflow is run with snakemake; these verbs are its steps, one by one.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+Scale = Annotated[str | None, typer.Option(help="tiny, demo, study or reference; default: as in config/config.yaml")]
+Results = Annotated[str, typer.Option(help="folder of all results")]
+StageName = Annotated[str | None, typer.Option("--stage", help="stage; may be left out if there is only one")]
+Variant = Annotated[str | None, typer.Option(help="seed<k> or baseline; default: the first seed")]
+Overrides = Annotated[list[str] | None, typer.Argument(help="key.path=value, addressing the stage")]
+ExperimentName = Annotated[str, typer.Argument(help="name of a file in config/experiments, or its path")]
+
+
+@app.command()
+def simulate(
+    dataset: Annotated[str, typer.Argument(help="name of a file in config/datasets, or its path")],
+    split: Annotated[str | None, typer.Option(help="only this split")] = None,
+    scale: Scale = None,
+    results: Results = "results",
+    processes: Annotated[int, typer.Option(help="worker processes; do not change the result")] = 1,
+    overrides: Annotated[list[str] | None, typer.Argument(help="key.path=value")] = None,
+) -> None:
+    """Simulate the events of a dataset, as ROOT files.
+
+    Example: `weft simulate lartpc --scale tiny --split test simulation.physics.lifetime_ms=3`
+    """
+    from weft.config import Layout, SimulatedDataset
+    from weft.config.loading import ConfigError
+    from weft.simulation import simulate_file
+    from weft.simulation.settings import SimulationSettings
+
+    chosen = _dataset(dataset, scale, tuple(overrides or ()))
+    if not isinstance(chosen, SimulatedDataset):
+        raise ConfigError(f"dataset '{dataset}' is read from files, there is nothing to simulate")
+    if split is not None and split not in chosen.splits:
+        raise ConfigError(f"dataset '{dataset}' has no split '{split}'; it has: {', '.join(chosen.splits)}")
+    from weft.config.loading import validate
+
+    for name in [split] if split else list(chosen.splits):
+        resolved = chosen.split(name)
+        settings = validate(SimulationSettings, resolved.simulation, f"dataset '{dataset}', split '{name}': simulation")
+        for shard in chosen.shards(name):
+            assert shard.start is not None
+            assert shard.stop is not None
+            assert resolved.seed is not None
+            path = Path(Layout(results).raw(chosen.id, name, shard.id))
+            simulate_file(settings, resolved.seed, shard.start, shard.stop - shard.start, path, processes)
+            print(path)
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="a file of any supported format, see docs/data_formats.md")],
+    target: Annotated[Path, typer.Argument(help="the event store to write")],
+    kind: Annotated[str, typer.Option("--source", help="format of the file")] = "auto",
+    start: Annotated[int | None, typer.Option(help="first entry")] = None,
+    stop: Annotated[int | None, typer.Option(help="entry after the last")] = None,
+) -> None:
+    """Convert detector data to an event store.
+
+    Example: `weft convert events.root events.h5`
+    """
+    from weft.io.convert import convert_file
+
+    convert_file(source, target, kind=kind, start=start, stop=stop)
+    print(target)
+
+
+@app.command()
+def train(
+    experiment: ExperimentName,
+    overrides: Overrides = None,
+    stage: StageName = None,
+    variant: Variant = None,
+    scale: Scale = None,
+    results: Results = "results",
+    resume: Annotated[bool, typer.Option(help="go on from the last checkpoint of the same config and inputs")] = True,
+) -> None:
+    """Train one stage with one seed, or fit its baseline. Exit code 75: stopped by a signal, saved; run again.
+
+    Example: `weft train segmentation --scale demo --variant seed0 optimizer.lr=1e-3`
+    """
+    from weft import tasks
+    from weft.engine.fit import fit, fit_baseline
+
+    run = _run(experiment, scale, results, stage, variant, overrides)
+    task = tasks.of(run.stage, f"experiment '{experiment}', stage '{run.stage_name}'")
+    shards = {split: list(run.inputs(split).values()) for split in ("train", "val")}
+    output = Path(run.model).parent
+    if run.is_baseline:
+        fit_baseline(task, shards["train"], output, run.training_options(), run.seed)
+    else:
+        fit(
+            task,
+            run.stage,
+            run.seed,
+            shards["train"],
+            shards["val"],
+            output,
+            Path(run.work),
+            run.training_options(),
+            weights=run.weights(),
+            resume=resume,
+            threads=run.stage.resources.threads,
+        )
+    print(run.model)
+
+
+@app.command()
+def deploy(
+    experiment: ExperimentName,
+    overrides: Overrides = None,
+    stage: StageName = None,
+    variant: Variant = None,
+    scale: Scale = None,
+    results: Results = "results",
+    split: Annotated[str | None, typer.Option(help="only this split; default: those of the stage's evaluation")] = None,
+    events: Annotated[Path | None, typer.Option(help="an event store of your own instead of the dataset's")] = None,
+    output: Annotated[Path | None, typer.Option(help="with --events: the store to write")] = None,
+    root: Annotated[bool, typer.Option("--root", help="write the predictions as ROOT too")] = False,
+) -> None:
+    """Predict, with a trained model or baseline.
+
+    Example: `weft deploy segmentation --scale demo --events mine.h5 --output predicted.h5`
+    """
+    from weft import tasks
+    from weft.engine.deploy import deploy as run_deploy
+    from weft.io.predictions_root import store_to_root
+
+    run = _run(experiment, scale, results, stage, variant, overrides)
+    task = tasks.of(run.stage, f"experiment '{experiment}', stage '{run.stage_name}'")
+    if (events is None) != (output is None):
+        raise WeftError("--events and --output belong together: the store to read, and the one to write")
+    if events is not None and output is not None:
+        jobs = [({"truth": str(events)}, output)]
+    else:
+        splits = [split] if split else run.stage.evaluation.splits
+        jobs = [
+            (files, Path(run.prediction(name, shard))) for name in splits for shard, files in run.inputs(name).items()
+        ]
+    for inputs, target in jobs:
+        run_deploy(
+            task,
+            Path(run.model),
+            inputs,
+            target,
+            run.deploy_options(),
+            baseline=run.is_baseline,
+            providers=run.providers(),
+            batch_size=run.stage.evaluation.batch_size,
+            gpu=bool(run.stage.resources.gpu),
+            threads=run.stage.resources.threads,
+        )
+        print(target)
+        if root:
+            store_to_root({**inputs, "prediction": target}, target.with_suffix(".root"))
+            print(target.with_suffix(".root"))
+
+
+@app.command()
+def evaluate(
+    experiment: ExperimentName,
+    overrides: Overrides = None,
+    stage: StageName = None,
+    variant: Variant = None,
+    scale: Scale = None,
+    results: Results = "results",
+) -> None:
+    """Score the predictions of one variant; prints the pooled metrics of each split.
+
+    Example: `weft evaluate segmentation --scale demo --variant baseline`
+    """
+    from weft import tasks
+    from weft.engine.evaluate import evaluate as run_evaluate
+    from weft.metrics.scores import read_scores
+
+    run = _run(experiment, scale, results, stage, variant, overrides)
+    task = tasks.of(run.stage, f"experiment '{experiment}', stage '{run.stage_name}'")
+    folder = Path(run.score("events")).parent
+    run_evaluate(task, run.evaluation_inputs(), folder)
+    for split, table in read_scores(folder).events.groupby("split"):
+        metrics = ", ".join(f"{name} {value:.4f}" for name, value in task.summary(table).items())
+        print(f"{run.experiment.id} {run.stage_name} {run.variant} {split}: {metrics}")
+    print(folder)
+
+
+@app.command()
+def report(
+    experiment: ExperimentName,
+    scale: Scale = None,
+    results: Results = "results",
+) -> None:
+    """Write the HTML report of an experiment whose stages have been evaluated.
+
+    Example: `weft report segmentation --scale demo`
+    """
+    from weft import tasks
+    from weft.config import Layout
+    from weft.report.experiment import report_experiment
+
+    loaded, dataset = _experiment(experiment, scale, [])
+    layout = Layout(results)
+    path = Path(layout.report(loaded.id))
+    report_experiment(loaded, dataset, {name: tasks.of(stage) for name, stage in loaded.stages.items()}, layout, path)
+    print(path)
+
+
+@app.command()
+def inspect(
+    paths: Annotated[list[Path], typer.Argument(help="event stores, ROOT or HDF5 sources, model files")],
+    event: Annotated[int | None, typer.Option(help="show this event")] = None,
+    check: Annotated[bool, typer.Option("--check", help="look for damage; exit code 1 if there is any")] = False,
+    hash_: Annotated[bool, typer.Option("--hash", help="print the content hash only")] = False,
+    manifest: Annotated[Path | None, typer.Option(help="write file,start,stop of the given sources as CSV")] = None,
+    events_per_shard: Annotated[int, typer.Option(help="with --manifest: entries of one range")] = 1000,
+) -> None:
+    """What is in a file: products, units, counts, provenance.
+
+    Example: `weft inspect results/data/lartpc-demo/test/0000.h5 --event 3`
+    """
+    from weft.io import inspect as inspection
+
+    inspection.run(
+        paths, event=event, check=check, hash_only=hash_, manifest=manifest, events_per_shard=events_per_shard
+    )
+
+
+@app.command()
+def show(
+    truth: Annotated[Path, typer.Argument(help="event store")],
+    event: Annotated[int, typer.Option(help="number of the event in the file")] = 0,
+    prediction: Annotated[Path | None, typer.Option(help="predictions made from it")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="HTML file to write")] = Path("event.html"),
+) -> None:
+    """A rotatable 3-D display of one event, as one HTML file.
+
+    Example: `weft show results/data/lartpc-demo/test/0000.h5 --event 3 -o event.html`
+    """
+    from weft.report.show import show_event
+
+    stores = {"truth": truth} | ({"prediction": prediction} if prediction else {})
+    show_event(stores, event, output)
+    print(output)
+
+
+bench = typer.Typer(help="Side-by-side measurements on this machine.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
+
+
+@bench.command("sparse")
+def bench_sparse() -> None:
+    """Training steps of the seed U-ResNet: our sparse engine beside MinkowskiEngine.
+
+    Example: `weft bench sparse`
+    """
+    from weft.sparse.benchmark import main as run_benchmark
+
+    run_benchmark()
+
+
+@app.command()
+def doctor() -> None:
+    """Versions, devices, engines, and what is missing.
+
+    Example: `weft doctor`
+    """
+    from weft.doctor import examine
+
+    examine()
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="print the version and leave")] = False,
+) -> None:
+    if version:
+        print(weft.__version__)
+        raise typer.Exit
+
+
+def _scale(scale: str | None) -> str | None:
+    if scale is not None:
+        return scale
+    from weft.config.loading import read_yaml
+
+    path = Path("config/config.yaml")
+    return read_yaml(path).get("scale") if path.is_file() else None
+
+
+def _dataset(name: str, scale: str | None, overrides: tuple[str, ...]) -> Any:
+    from weft.config import load_dataset
+
+    return load_dataset(name, _scale(scale), overrides)
+
+
+def _experiment(name: str, scale: str | None, overrides: list[str]) -> Any:
+    from weft import tasks
+    from weft.config import load_dataset, load_experiment
+
+    experiment = tasks.resolve(load_experiment(name, _scale(scale), overrides))
+    return experiment, load_dataset(experiment.dataset, _scale(scale))
+
+
+def _run(
+    name: str,
+    scale: str | None,
+    results: str,
+    stage: str | None,
+    variant: str | None,
+    overrides: list[str] | None,
+) -> Any:
+    from weft.config import Layout, load_experiment, run_of
+    from weft.config.loading import ConfigError
+
+    stages = list(load_experiment(name, _scale(scale)).stages)
+    if stage is None:
+        if len(stages) > 1:
+            raise ConfigError(f"experiment '{name}' has several stages, choose one with --stage: {', '.join(stages)}")
+        stage = stages[0]
+    assignments = [a if a.startswith(("stages.", "seeds=")) else f"stages.{stage}.{a}" for a in overrides or ()]
+    experiment, dataset = _experiment(name, scale, assignments)
+    return run_of(experiment, dataset, Layout(results), stage, variant or f"seed{experiment.seeds[0]}")
+
+
+def main() -> None:
+    """Run a verb; what the user can mend is said in one line."""
+    sys.exit(_main(app))
+
+
+def _main(command: Callable[..., Any]) -> int:
+    from weft.engine.logs import AGAIN, Interrupted
+
+    try:
+        command()
+    except Interrupted as error:
+        print(error, file=sys.stderr)
+        return AGAIN
+    except WeftError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""What happens around a training step: the log, the checkpoints, and a clean stop when asked."""
+
+from __future__ import annotations
+
+import csv
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+
+from weft.engine.trainee import Trainee
+from weft.errors import WeftError
+from weft.io.atomic import atomic_path
+
+LAST, BEST, LOG = "last.ckpt", "best.ckpt", "log.csv"
+
+
+class Logbook(Callback):
+    """``log.csv``, TensorBoard, and a line or a bar on the console.
+
+    One row per logged training step and one per validation: step (optimiser steps done), split, loss, its terms,
+    metrics, lr, and for training the seconds per step, of which waiting for data.
+    """
+
+    def __init__(self, folder: Path, stage: Any, batch_size: int, events: int) -> None:
+        self.folder, self.training = folder, stage.training
+        self.epochs_per_step = batch_size / events
+        self.rows: list[dict[str, Any]] = []
+        self._bar: Any = None
+        self._writer: Any = None
+        self._waited = self._spent = 0.0
+        self._since = 0
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._writer = SummaryWriter(str(self.folder / "tensorboard"))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        # The log goes back to the restored step together with the weights.
+        self.rows = state_dict["rows"]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._write()
+        self._ready = time.perf_counter()
+        if sys.stdout.isatty():
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self._bar = Progress(
+                TextColumn("training"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.description}"),
+            )
+            self._bar.start()
+            self._job = self._bar.add_task("", total=trainer.max_steps, completed=trainer.global_step)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        self._begun = time.perf_counter()
+        self._waited += self._begun - self._ready
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, Trainee)
+        self._ready = time.perf_counter()
+        self._spent += self._ready - self._begun
+        self._since += 1
+        step = trainer.global_step
+        if step % self.training.log_every == 0 or step == trainer.max_steps:
+            terms = {name: float(value) for name, value in pl_module.last_terms.items()}
+            seconds, waited = self._spent + self._waited, self._waited
+            self._row(
+                step,
+                "train",
+                {"loss": sum(terms.values())}
+                | terms
+                | {
+                    "lr": trainer.optimizers[0].param_groups[0]["lr"],
+                    "seconds_per_step": round(seconds / self._since, 4),
+                    "seconds_waiting": round(waited / self._since, 4),
+                },
+            )
+            self._spent = self._waited = 0.0
+            self._since = 0
+        if self._bar:
+            self._bar.update(self._job, completed=step)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, Trainee)
+        self._row(trainer.global_step, "val", pl_module.last_metrics)
+        self._ready = time.perf_counter()
+
+    def _row(self, step: int, split: str, values: Mapping[str, float]) -> None:
+        row = {"step": step, "epoch": round(step * self.epochs_per_step, 4), "split": split, **values}
+        self.rows.append(row)
+        self._write()
+        for name, value in values.items():
+            self._writer.add_scalar(f"{name}/{split}", value, step)
+        text = " ".join(f"{name} {value:.4g}" for name, value in values.items())
+        if self._bar:
+            self._bar.update(self._job, description=text if split == "val" else f"loss {values['loss']:.4g}")
+        else:
+            print(f"{split} step {step}: {text}", flush=True)
+
+    def _write(self) -> None:
+        write_rows(self.folder / LOG, self.rows)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if self._bar:
+            self._bar.stop()
+        if self._writer:
+            self._writer.close()
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Rows of unlike keys as one CSV, atomically."""
+    columns = list(dict.fromkeys(key for row in rows for key in row)) or ["step", "epoch", "split", "loss"]
+    with atomic_path(path) as temporary, open(temporary, "w", newline="") as stream:
+        writer = csv.DictWriter(stream, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+class Checkpoints(Callback):
+    """``last.ckpt`` to resume from and ``best.ckpt``, the weights that deploy will use, after every validation.
+
+    On SIGINT and SIGTERM the step in progress is finished, ``last.ckpt`` written and the training stopped;
+    ``interrupted`` then names the signal.
+    """
+
+    def __init__(self, folder: Path, monitor: str, mode: str, patience: int | None) -> None:
+        self.folder, self.monitor, self.patience = folder, monitor, patience
+        self.sign = 1.0 if mode == "max" else -1.0
+        self.best: float | None = None
+        self.best_step = 0
+        self.waiting = 0
+        self.interrupted: str | None = None
+        self._previous: dict[int, Any] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "best_step": self.best_step, "waiting": self.waiting}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best, self.best_step = state_dict["best"], state_dict["best_step"]
+        self.waiting = state_dict["waiting"]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._stop)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        if self.interrupted:  # asked twice: do not wait for the step
+            raise KeyboardInterrupt
+        self.interrupted = signal.Signals(number).name
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self.interrupted and trainer.global_step < trainer.max_steps:
+            self._save(trainer)
+            trainer.should_stop = True
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, Trainee)
+        metrics = pl_module.last_metrics
+        if self.monitor not in metrics:
+            raise WeftError(f"training.monitor: no metric '{self.monitor}'; there are: {', '.join(metrics)}")
+        value = metrics[self.monitor]
+        if self.best is None or self.sign * value > self.sign * self.best:
+            self.best, self.best_step, self.waiting = value, trainer.global_step, 0
+            with atomic_path(self.folder / BEST) as temporary:
+                torch.save({"step": trainer.global_step, "state": pl_module.network.state_dict()}, temporary)
+        else:
+            self.waiting += 1
+        if self.patience is not None and self.waiting >= self.patience:
+            print(f"stopping: {self.monitor} did not improve in {self.waiting} validations", flush=True)
+            trainer.should_stop = True
+        self._save(trainer)
+
+    def _save(self, trainer: Trainer) -> None:
+        with atomic_path(self.folder / LAST) as temporary:
+            trainer.save_checkpoint(temporary)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous = {}

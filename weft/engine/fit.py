@@ -1,0 +1,188 @@
+"""Train one stage with one seed, or fit its baseline."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Trainer
+
+from weft.config.experiment import Stage
+from weft.engine.callbacks import BEST, LAST, LOG, Checkpoints, Logbook, write_rows
+from weft.engine.corpus import Corpus
+from weft.engine.logs import Interrupted
+from weft.engine.model_file import ModelFile, load_weights, read_model, save_model
+from weft.engine.randomness import initial_seed
+from weft.engine.stream import Count, EventBatches, TrainingBatches, loader
+from weft.engine.task import Task
+from weft.engine.trainee import Trainee
+from weft.errors import WeftError
+from weft.io.atomic import atomic_path
+from weft.io.provenance import collect, config_hash
+
+Shards = Sequence[Mapping[str, str | Path]]
+
+
+def fit(
+    task: Task[Any],
+    stage: Stage,
+    seed: int,
+    train: Shards,
+    validation: Shards,
+    output: Path,
+    work: Path,
+    options: Mapping[str, Any],
+    weights: Mapping[str, str] | None = None,
+    resume: bool = True,
+    threads: int | None = None,
+) -> None:
+    """Train and leave ``model.ckpt``, ``model.json`` and ``log.csv`` in the folder ``output``.
+
+    train, validation: shards as ``{alias: file}``.
+    work: folder of checkpoints; each hash of ``options`` (all that the result depends on) and of the inputs has a
+        folder of its own there, and only its own last checkpoint is resumed.
+    weights: model files of other stages to start from; each must fit the network as a whole.
+    Raises :class:`Interrupted` after SIGINT or SIGTERM, with everything saved; a repeated call goes on from there.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    providers = {p: name for name, need in stage.needs.items() for p in need.predictions}
+    corpus, held_out = Corpus(train, providers), Corpus(validation, providers)
+    _require_events(corpus, "train")
+    _require_events(held_out, "val")
+    inputs = corpus.content_hashes() | held_out.content_hashes()
+    steps = _steps(stage, len(corpus))
+    folder = work / config_hash({"options": options, "inputs": sorted(inputs.values())})[:16]
+
+    torch.manual_seed(initial_seed(seed))
+    network = task.network()
+    for name, path in (weights or {}).items():
+        load_weights(network, read_model(Path(path)).state, f"weights of stage '{name}' ({path})")
+    trainee = Trainee(task, network, stage, seed, steps, held_out)
+    settings = stage.training
+    logbook = Logbook(folder, stage, settings.batch_size, len(corpus))
+    checkpoints = Checkpoints(folder, settings.monitor, settings.mode, settings.patience)
+    last = folder / LAST if resume and (folder / LAST).is_file() else None
+    start = 0
+    if last is not None:
+        start = int(torch.load(last, map_location="cpu", weights_only=True)["global_step"])
+        print(f"resuming at step {start} from {last}", flush=True)
+    if start < steps:
+        trainer = _trainer(stage, steps, folder, [logbook, checkpoints])
+        pin = torch.cuda.is_available()
+        events = settings.validation_events
+        validation_batches = EventBatches(task, held_out, stage.evaluation.batch_size, labels=True, events=events)
+        with warnings.catch_warnings():
+            # Lightning warns of the number of loader processes; how many pay is the user's to choose.
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            warnings.filterwarnings("ignore", message=".*LightningModule.*hparams.*")
+            trainer.fit(
+                trainee,
+                loader(
+                    TrainingBatches(task, corpus, seed, settings.batch_size),
+                    Count(start, steps),
+                    settings.workers,
+                    pin,
+                ),
+                loader(validation_batches, Count(0, len(validation_batches)), 0, pin),
+                ckpt_path=last,
+                weights_only=True,
+            )
+        if checkpoints.interrupted:
+            done = trainer.global_step
+            raise Interrupted(f"{checkpoints.interrupted}: stopped after step {done} of {steps}; run again to go on")
+    best = torch.load(folder / BEST, map_location="cpu", weights_only=True)
+    _finish(task, options, seed, inputs, output, folder, best)
+
+
+def fit_baseline(task: Task[Any], train: Shards, output: Path, options: Mapping[str, Any], seed: int) -> None:
+    """Fit the task's baseline on the training events; leaves the same three files as :func:`fit`."""
+    corpus = Corpus(train)
+    _require_events(corpus, "train")
+    baseline = task.baseline()
+    baseline.fit(corpus, seed)
+    _write_json(
+        output / "model.json",
+        collect(config=options, seeds={"run": seed}, inputs=corpus.content_hashes(), task=task.name),
+    )
+    write_rows(output / LOG, [])
+    baseline.save(output / "model.ckpt")
+
+
+def _require_events(corpus: Corpus, split: str) -> None:
+    if not len(corpus):
+        raise WeftError(f"split '{split}' has no events")
+
+
+def _steps(stage: Stage, events: int) -> int:
+    training = stage.training
+    if training.iterations is not None:
+        return training.iterations
+    assert training.epochs is not None
+    return max(1, math.ceil(training.epochs * events / training.batch_size))
+
+
+def _trainer(stage: Stage, steps: int, folder: Path, callbacks: list[Any]) -> Trainer:
+    settings = stage.training
+    gpus = stage.resources.gpu
+    if gpus and torch.cuda.device_count() < gpus:
+        raise WeftError(f"resources.gpu: {gpus} asked for, {torch.cuda.device_count()} found")
+    return Trainer(
+        accelerator="gpu" if gpus else "cpu",
+        devices=gpus or 1,
+        max_steps=steps,
+        max_epochs=-1,
+        precision=settings.precision,
+        gradient_clip_val=settings.clip_norm,
+        val_check_interval=settings.validate_every,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        callbacks=callbacks,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        default_root_dir=folder,
+    )
+
+
+def _finish(
+    task: Task[Any],
+    options: Mapping[str, Any],
+    seed: int,
+    inputs: Mapping[str, str],
+    output: Path,
+    folder: Path,
+    best: Mapping[str, Any],
+) -> None:
+    output.mkdir(parents=True, exist_ok=True)
+    record = collect(
+        config=options,
+        seeds={"run": seed},
+        inputs=inputs,
+        task=task.name,
+        best_step=best["step"],
+        parameters=sum(tensor.numel() for name, tensor in best["state"].items() if _is_weight(name)),
+    )
+    shutil.copyfile(folder / LOG, output / LOG)
+    _write_json(output / "model.json", record)
+    save_model(
+        output / "model.ckpt",
+        ModelFile(best["state"], task.name, task.options.model_dump(mode="json"), record),
+    )
+
+
+def _is_weight(name: str) -> bool:
+    return not name.endswith(("running_mean", "running_var", "num_batches_tracked"))
+
+
+def _write_json(path: Path, record: Mapping[str, Any]) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(record, indent=2, default=str) + "\n")

@@ -1,0 +1,59 @@
+"""``model.ckpt``: the weights that deploy uses, with all that is needed to build the network they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from weft.errors import WeftError
+from weft.io.atomic import atomic_path
+
+FORMAT = 1
+
+
+class ModelFile(NamedTuple):
+    """Contents of a ``model.ckpt``."""
+
+    state: dict[str, torch.Tensor]
+    task: str
+    options: dict[str, Any]
+    provenance: dict[str, Any]
+
+
+def save_model(path: Path, model: ModelFile) -> None:
+    """Write atomically."""
+    with atomic_path(path) as temporary:
+        torch.save({"format": FORMAT, **model._asdict()}, temporary)
+
+
+def read_model(path: Path) -> ModelFile:
+    """Read a model file; only tensors and plain data are ever unpickled."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise WeftError(f"{path}: no such file; train the stage first") from None
+    except Exception as error:
+        raise WeftError(f"{path}: not a model file of weft ({type(error).__name__})") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        found = content.get("format") if isinstance(content, dict) else type(content).__name__
+        raise WeftError(f"{path}: expected a model file of format {FORMAT}, found {found}")
+    del content["format"]
+    return ModelFile(**content)
+
+
+def load_weights(network: torch.nn.Module, state: Mapping[str, torch.Tensor], source: str) -> None:
+    """Load all weights; every missing, unexpected or misshapen parameter is named."""
+    own = network.state_dict()
+    problems = [f"{name} is missing" for name in own.keys() - state.keys()]
+    problems += [f"{name} is not in the network" for name in state.keys() - own.keys()]
+    problems += [
+        f"{name} has shape {tuple(state[name].shape)}, the network {tuple(own[name].shape)}"
+        for name in own.keys() & state.keys()
+        if state[name].shape != own[name].shape
+    ]
+    if problems:
+        raise WeftError(f"{source} does not fit the network: {'; '.join(sorted(problems))}")
+    network.load_state_dict(dict(state))

@@ -1,0 +1,87 @@
+"""Batches by number. A loader asks for batch t and gets it whole, made in the worker that was asked."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from weft.engine.corpus import Corpus
+from weft.engine.randomness import batch_events, draw_generator
+from weft.engine.task import Batch, Task
+
+
+class TrainingBatches(Dataset[Batch]):
+    """Micro-batch t as a pure function of (seed, t): which events, and how each is augmented.
+
+    Of a global batch, rank r of w takes positions r, r+w, ...; ``batch_size`` is the global one.
+    """
+
+    def __init__(
+        self, task: Task[Any], corpus: Corpus, seed: int, batch_size: int, rank: int = 0, world: int = 1
+    ) -> None:
+        self.task, self.corpus, self.seed = task, corpus, seed
+        self.batch_size, self.rank, self.world = batch_size, rank, world
+
+    def __getitem__(self, t: int) -> Batch:
+        chosen = batch_events(self.seed, t, self.batch_size, len(self.corpus))
+        samples = []
+        for position in range(self.rank, self.batch_size, self.world):
+            index = int(chosen[position])
+            sample = self.task.sample(self.corpus[index], self.corpus.locate(index), labels=True)
+            samples.append(self.task.draw(sample, draw_generator(self.seed, t, position)))
+        return self.task.collate(samples)
+
+
+class EventBatches(Dataset[Batch]):
+    """Whole events in order, ``batch_size`` at a time, unaugmented."""
+
+    def __init__(
+        self, task: Task[Any], corpus: Corpus, batch_size: int, labels: bool, events: int | None = None
+    ) -> None:
+        self.task, self.corpus, self.batch_size, self.labels = task, corpus, batch_size, labels
+        self.events = len(corpus) if events is None else min(events, len(corpus))
+
+    def __len__(self) -> int:
+        return -(-self.events // self.batch_size)
+
+    def __getitem__(self, k: int) -> Batch:
+        rows = range(k * self.batch_size, min((k + 1) * self.batch_size, self.events))
+        return self.task.collate([self.task.sample(self.corpus[i], self.corpus.locate(i), self.labels) for i in rows])
+
+
+class Count(Sampler[int]):
+    """The numbers start ... stop-1. Its length is ``stop``, as if it had begun at zero: the training loop counts
+    the batches it has seen over the whole run, resumed or not."""
+
+    def __init__(self, start: int, stop: int) -> None:
+        self.start, self.stop = start, stop
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.start, self.stop))
+
+    def __len__(self) -> int:
+        return self.stop
+
+
+def loader(batches: Dataset[Batch], count: Count, workers: int, pin_memory: bool = False) -> DataLoader[Batch]:
+    """A loader of the numbered batches; the number of workers does not change what it yields."""
+    return DataLoader(
+        batches,
+        batch_size=None,
+        sampler=count,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        pin_memory=pin_memory,
+        persistent_workers=workers > 0,
+        worker_init_fn=_start_worker if workers else None,
+    )
+
+
+def _start_worker(worker: int) -> None:
+    # Ctrl-C reaches the whole process group; loader processes live until the step is finished and saved.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)

@@ -1,0 +1,193 @@
+"""The one interface between the engine and what is learned.
+
+A task is a folder below :mod:`weft.tasks`; the engine gets a :class:`Task` object and knows nothing else. This module
+does not import torch: tasks import it inside the methods that need it, so that scoring and drawing work without.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel
+
+from weft.io.products import Schema
+from weft.metrics.scores import Scores
+from weft.report.figure import Figure
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+Options = TypeVar("Options", bound=BaseModel)
+Products = dict[str, Any]
+"""Products of one event by name: arrays for tables, :class:`weft.io.products.Ragged` for lists."""
+
+
+class Event(Protocol):
+    """One event of a joined store. A bare name is looked up where the stage's ``needs`` say, else in the truth."""
+
+    def __getitem__(self, product: str) -> Any: ...
+    def __contains__(self, product: object) -> bool: ...
+
+
+class Store(Protocol):
+    """What scoring reads: an :class:`weft.io.store.EventStore`, or predictions still in memory joined to one."""
+
+    @property
+    def events(self) -> np.ndarray: ...
+    def __len__(self) -> int: ...
+    def __contains__(self, product: object) -> bool: ...
+    def __getitem__(self, product: str) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a network sees of one event, or of a part of it, before batching."""
+
+    arrays: Mapping[str, np.ndarray]
+    event: tuple[int, int]
+    """(file, index in the file)"""
+
+    def with_arrays(self, **arrays: np.ndarray) -> Sample:
+        """A copy with some arrays replaced."""
+        return replace(self, arrays={**self.arrays, **arrays})
+
+
+@dataclass
+class Batch:
+    """Samples side by side. Empty events keep their place: ``offsets[b] == offsets[b + 1]``."""
+
+    coords: Tensor
+    """[N, 1+D] int32: batch index, x, y, z"""
+    features: Tensor
+    """[N, F] float32"""
+    offsets: Tensor
+    """[B+1] int64, rows of sample b are ``offsets[b]:offsets[b+1]``"""
+    events: list[tuple[int, int]]
+    targets: dict[str, Tensor] = field(default_factory=dict)
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> Batch:
+        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Batch:
+        return self._map(lambda tensor: tensor.pin_memory())
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        changed: dict[str, Any] = {}
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, dict):
+                changed[item.name] = {key: change(tensor) for key, tensor in value.items()}
+            else:
+                changed[item.name] = value if item.name == "events" else change(value)
+        return Batch(**changed)
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+
+class Baseline(ABC):
+    """The best non-learned or classical answer to a task's question. No torch."""
+
+    @abstractmethod
+    def fit(self, events: Iterable[Event], seed: int) -> None:
+        """Learn from training events, read one by one."""
+
+    @abstractmethod
+    def predict(self, event: Event) -> Products:
+        """The same products that the model makes."""
+
+    @abstractmethod
+    def save(self, path: Path) -> None: ...
+
+    @classmethod
+    @abstractmethod
+    def load(cls, path: Path) -> Baseline: ...
+
+
+LossTerms = Mapping[str, "tuple[Tensor, Tensor | float]"]
+
+
+class Task(ABC, Generic[Options]):
+    """A learnable step, built from the validated options of a stage."""
+
+    name: ClassVar[str]
+    Options: ClassVar[type[BaseModel]]
+    """pydantic model with the fields ``model``, ``loss``, ``data`` and ``baseline``"""
+    reads: ClassVar[tuple[str, ...]]
+    """products that a prediction needs"""
+    labels: ClassVar[tuple[str, ...]]
+    """further products that training and scoring need"""
+    headline: ClassVar[tuple[str, ...]]
+    """names of the metrics to print first, best one first"""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    @property
+    @abstractmethod
+    def makes(self) -> tuple[Schema, ...]:
+        """Products of a prediction."""
+
+    # --- data -------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def sample(self, event: Event, index: tuple[int, int], labels: bool) -> Sample:
+        """The whole event as the network reads it; with its labels when asked for."""
+
+    def draw(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """A random view of a sample for training: augmentation, a patch. Depends on ``rng`` only."""
+        return sample
+
+    @abstractmethod
+    def collate(self, samples: Sequence[Sample]) -> Batch: ...
+
+    # --- learning ---------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def network(self) -> nn.Module:
+        """A fresh network; called under a seeded generator. Its ``forward`` takes a :class:`Batch`."""
+
+    @abstractmethod
+    def loss(self, output: Any, batch: Batch) -> LossTerms:
+        """Terms as (sum, weight): the engine minimises the sum over terms of sum/weight, weights over all ranks."""
+
+    @abstractmethod
+    def decode(self, output: Any, batch: Batch) -> list[Products]:
+        """Products of each event of the batch."""
+
+    def predict(self, model: nn.Module, batch: Batch) -> list[Products]:
+        """Products of whole events; deploy, validation and the chain all come through here."""
+        return self.decode(model(batch), batch)
+
+    def validate(self, model: nn.Module, batch: Batch) -> tuple[LossTerms, list[Products]]:
+        """Loss and prediction of a batch of whole events with labels, in one forward pass."""
+        output = model(batch)
+        return self.loss(output, batch), self.decode(output, batch)
+
+    # --- judging (no torch) -------------------------------------------------------------------------------
+
+    @abstractmethod
+    def score(self, store: Store, split: str, shard: str) -> Scores:
+        """Counts of the events of a store opened as ``truth`` and ``prediction``."""
+
+    @abstractmethod
+    def summary(self, events: pd.DataFrame) -> dict[str, float]:
+        """Pooled metrics of a table of event scores."""
+
+    @abstractmethod
+    def figures(self, scores: Mapping[str, Scores]) -> list[Figure]:
+        """Figures and tables of the report, from the scores of each variant."""
+
+    @abstractmethod
+    def baseline(self) -> Baseline:
+        """An unfitted baseline."""
+
+    @abstractmethod
+    def load_baseline(self, path: Path) -> Baseline: ...

@@ -1,0 +1,111 @@
+"""A task and its network as Lightning sees them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+
+from weft.config.experiment import Stage
+from weft.engine.corpus import Corpus
+from weft.engine.memory import PredictedEvents
+from weft.engine.randomness import torch_seed
+from weft.engine.task import Batch, LossTerms, Products, Task
+from weft.errors import WeftError
+from weft.metrics.scores import concat
+
+
+class Trainee(LightningModule):
+    """Loss, optimiser and validation of one network. ``last_terms`` and ``last_metrics`` are for the logs."""
+
+    def __init__(
+        self, task: Task[Any], network: nn.Module, stage: Stage, seed: int, steps: int, validation: Corpus
+    ) -> None:
+        super().__init__()
+        self.task, self.network, self.stage = task, network, stage
+        self.seed, self.steps, self.validation = seed, steps, validation
+        self.last_terms: dict[str, Tensor] = {}
+        self.last_metrics: dict[str, float] = {}
+        self._validated: dict[int, list[Products]] = {}
+        self._validation_terms: dict[str, list[float]] = {}
+
+    # --- training -----------------------------------------------------------------------------------------
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        torch.manual_seed(torch_seed(self.seed, self.trainer.global_step, self.global_rank))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        terms = self.task.loss(self.network(batch), batch)
+        means = {name: self._mean(total, weight) for name, (total, weight) in terms.items()}
+        loss = torch.stack(list(means.values())).sum()
+        self.last_terms = {name: mean.detach() for name, mean in means.items()}
+        return loss
+
+    def _mean(self, total: Tensor, weight: Tensor | float) -> Tensor:
+        """``total / weight`` with the weight of all ranks, times the ranks over which gradients are averaged."""
+        weight = torch.as_tensor(weight, dtype=total.dtype, device=total.device).detach().clone()
+        ranks = 1
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(weight)
+            ranks = torch.distributed.get_world_size()
+        # A batch without a single label has weight 0 and sum 0: it teaches nothing, and must not make NaNs.
+        return total * ranks / weight.clamp(min=torch.finfo(total.dtype).tiny)
+
+    def configure_optimizers(self) -> Any:
+        chosen = self.stage.optimizer
+        kind = getattr(torch.optim, chosen.name, None)
+        if not (isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer)):
+            raise WeftError(f"optimizer.name: torch.optim has no optimiser '{chosen.name}'")
+        try:
+            optimizer = kind(
+                [parameter for parameter in self.network.parameters() if parameter.requires_grad],
+                lr=chosen.lr,
+                weight_decay=chosen.weight_decay,
+                **chosen.options,
+            )
+        except TypeError as error:
+            raise WeftError(f"optimizer.options: {chosen.name}: {error}") from None
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _rate(self, step: int) -> float:
+        """Learning rate of an optimiser step as a share of the peak."""
+        schedule = self.stage.schedule
+        if step < schedule.warmup:
+            return (step + 1) / schedule.warmup
+        if schedule.name == "constant":
+            return 1.0
+        done = min(1.0, (step - schedule.warmup) / max(1, self.steps - schedule.warmup))
+        half_cosine = 0.5 * (1 + torch.cos(torch.tensor(torch.pi * done, dtype=torch.float64)).item())
+        return schedule.floor + (1 - schedule.floor) * half_cosine
+
+    # --- validation ---------------------------------------------------------------------------------------
+
+    def on_validation_epoch_start(self) -> None:
+        self._validated = defaultdict(list)
+        self._validation_terms = defaultdict(lambda: [0.0, 0.0])
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        terms, predictions = self.task.validate(self.network, batch)
+        self._add(terms)
+        for (file, _), products in zip(batch.events, predictions, strict=True):
+            self._validated[file].append(products)
+
+    def _add(self, terms: LossTerms) -> None:
+        for name, (total, weight) in terms.items():
+            pooled = self._validation_terms[name]
+            pooled[0] += float(total)
+            pooled[1] += float(weight)
+
+    def on_validation_epoch_end(self) -> None:
+        scores = [
+            self.task.score(PredictedEvents(self.validation.store(file), predictions), "val", str(file))
+            for file, predictions in sorted(self._validated.items())
+        ]
+        losses = {name: total / weight if weight else 0.0 for name, (total, weight) in self._validation_terms.items()}
+        metrics = self.task.summary(concat(scores).events)
+        self.last_metrics = {"loss": sum(losses.values())} | losses | metrics
+        self._validated = {}

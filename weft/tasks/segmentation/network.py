@@ -1,0 +1,63 @@
+"""U-ResNet with one linear head, or two (spec §1.1-1.2)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from weft.engine.task import Batch
+from weft.sparse.tensor import SparseTensor
+from weft.sparse.uresnet import Head, UResNet
+from weft.tasks.segmentation.options import ModelOptions
+
+
+class Logits(NamedTuple):
+    """One row per voxel of the batch, in its order."""
+
+    semantic: Tensor
+    """[N, classes]"""
+    ghost: Tensor | None
+    """[N, 2]: real, ghost"""
+
+
+class SegmentationNetwork(nn.Module):
+    """Class logits of every voxel from its charge and its surroundings."""
+
+    def __init__(self, options: ModelOptions, classes: int) -> None:
+        super().__init__()
+        self.engine = options.engine
+        norm = {"eps": options.norm_eps, "momentum": options.norm_momentum}
+        self.trunk = UResNet(
+            1,
+            options.filters,
+            options.depth,
+            options.reps,
+            input_kernel=options.input_kernel,
+            leak=options.leak,
+            **norm,
+        )
+        self.head = Head(options.filters, classes, leak=options.leak, **norm)
+        self.ghost_head = Head(options.filters, 2, leak=options.leak, **norm) if options.ghost else None
+
+    def forward(self, batch: Batch) -> Logits:
+        voxels = SparseTensor.from_points(batch.coords, batch.features, len(batch), engine=self.engine)
+        features = self.trunk(voxels).decoder[-1]
+        ghost = None if self.ghost_head is None else self.ghost_head(features).at_points()
+        return Logits(self.head(features).at_points(), ghost)
+
+
+def classify(logits: Logits) -> tuple[Tensor, Tensor]:
+    """Class int8 [N] and class probabilities float32 [N, classes (+1: ghost)] of every voxel.
+
+    With a ghost head a voxel is a ghost first (argmax of that head, spec §1.1); the classes share the rest of the
+    probability.
+    """
+    scores = logits.semantic.float().softmax(1)
+    classes = scores.argmax(1).to(torch.int8)
+    if logits.ghost is not None:
+        real, ghost = logits.ghost.float().softmax(1).split(1, dim=1)
+        classes = classes.masked_fill(logits.ghost.argmax(1) == 1, scores.shape[1])
+        scores = torch.cat([scores * real, ghost], 1)
+    return classes, scores

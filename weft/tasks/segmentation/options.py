@@ -1,0 +1,52 @@
+"""Options of the segmentation task."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from weft.tasks.segmentation.baseline import BaselineOptions
+from weft.tasks.segmentation.loss import LossOptions
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelOptions(_Strict):
+    """U-ResNet (spec §1.2). The defaults are those of SPINE's uresnet.cfg: 10,956,229 parameters."""
+
+    filters: int = Field(32, ge=1, description="channels at full resolution; level l has filters·(l+1)")
+    depth: int = Field(5, ge=1, description="resolution levels")
+    reps: int = Field(2, ge=1, description="residual blocks a level")
+    input_kernel: int = Field(3, ge=1, description="kernel size of the stem")
+    leak: float = Field(0.33, ge=0, description="negative slope of the leaky ReLU; 0 is a ReLU")
+    norm_eps: float = Field(1e-4, gt=0, description="batch normalisation, epsilon")
+    norm_momentum: float = Field(0.01, gt=0, le=1, description="batch normalisation, weight of the new batch")
+    ghost: bool = Field(False, description="a second head that tells ghost points from real ones (spec §1.1)")
+    engine: str = Field("torch", description="sparse convolution engine")
+
+
+class DataOptions(_Strict):
+    """What the network sees, and how it is varied in training."""
+
+    charge: Literal["log", "linear"] = Field(
+        "log", description="log: 0.01 to 20 MeV mapped to -1 to 1 on a logarithmic scale; linear: MeV"
+    )
+    flip: bool = Field(True, description="mirror each axis at random")
+    rotate: bool = Field(True, description="permute the axes at random")
+    shift: int = Field(16, ge=0, description="move by up to so many voxels: another phase of the strided grid")
+    charge_jitter: float = Field(0.05, ge=0, description="relative spread of a common factor on the charge")
+
+
+class Options(_Strict):
+    model: ModelOptions = ModelOptions()
+    loss: LossOptions = LossOptions()
+    data: DataOptions = DataOptions()
+    baseline: BaselineOptions = BaselineOptions()
+
+    @property
+    def classes(self) -> int:
+        """Classes that are told apart: 5."""
+        return 5

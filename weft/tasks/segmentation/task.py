@@ -1,0 +1,137 @@
+"""The segmentation task: how events become batches, logits become products, and who judges them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from weft.engine.task import Batch, Event, LossTerms, Products, Sample, Store, Task
+from weft.io import products
+from weft.metrics.scores import Scores
+from weft.report.figure import Figure
+from weft.tasks.segmentation.baseline import SegmentationBaseline
+from weft.tasks.segmentation.options import Options
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from weft.tasks.segmentation.network import Logits
+
+_LOG_RANGE = np.log10(np.array([0.01, 20.0], np.float32))  # MeV, the range of PILArNet readers (anchors §1.1)
+
+
+class Segmentation(Task[Options]):
+    """Reads voxels and their charge, writes a class and class scores for each."""
+
+    name = "segmentation"
+    Options = Options
+    reads = ("voxels", "charge")
+    labels = ("semantics",)
+    headline = ("mean_iou", "accuracy")
+
+    @property
+    def makes(self) -> tuple[products.Schema, ...]:
+        classes = self.options.classes + self.options.model.ghost
+        return products.SEMANTICS, products.semantic_scores([products.CLASSES[c] for c in range(classes)])
+
+    # --- data ---------------------------------------------------------------------------------------------
+
+    def sample(self, event: Event, index: tuple[int, int], labels: bool) -> Sample:
+        arrays = {"coords": event["voxels"], "charge": event["charge"]}
+        if labels:
+            arrays["semantics"] = event["semantics"][:, 0]
+        return Sample(arrays, index)
+
+    def draw(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        data = self.options.data
+        coords, charge = sample.arrays["coords"], sample.arrays["charge"]
+        dims = coords.shape[1]
+        if data.rotate:
+            coords = coords[:, rng.permutation(dims)]
+        if data.flip:
+            coords = coords * rng.choice(np.array([-1, 1], np.int32), dims)
+        if data.shift:
+            coords = coords + rng.integers(0, data.shift, dims, np.int32, endpoint=True)
+        if data.charge_jitter:
+            charge = charge * np.float32(np.exp(data.charge_jitter * rng.standard_normal()))
+        return sample.with_arrays(coords=coords, charge=charge)
+
+    def collate(self, samples: Sequence[Sample]) -> Batch:
+        import torch
+
+        counts = [len(sample.arrays["coords"]) for sample in samples]
+        offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+        coords = np.empty((offsets[-1], 1 + samples[0].arrays["coords"].shape[1]), np.int32)
+        coords[:, 0] = np.repeat(np.arange(len(samples), dtype=np.int32), counts)
+        np.concatenate([sample.arrays["coords"] for sample in samples], out=coords[:, 1:])
+        charge = np.concatenate([sample.arrays["charge"] for sample in samples])
+        targets = {}
+        if "semantics" in samples[0].arrays:
+            semantics = np.concatenate([sample.arrays["semantics"] for sample in samples])
+            targets["semantics"] = torch.from_numpy(semantics.astype(np.int64))
+        return Batch(
+            coords=torch.from_numpy(coords),
+            features=torch.from_numpy(self._feature(charge)),
+            offsets=torch.from_numpy(offsets),
+            events=[sample.event for sample in samples],
+            targets=targets,
+        )
+
+    def _feature(self, charge: np.ndarray) -> np.ndarray:
+        """Network input float32 [N, 1] from the charge in MeV."""
+        if self.options.data.charge == "linear":
+            return charge
+        low, high = _LOG_RANGE
+        scaled = (np.log10(np.maximum(charge, 10**low)) - low) * (2 / (high - low)) - 1
+        return scaled.astype(np.float32)
+
+    # --- learning -----------------------------------------------------------------------------------------
+
+    def network(self) -> nn.Module:
+        from weft.tasks.segmentation.network import SegmentationNetwork
+
+        return SegmentationNetwork(self.options.model, self.options.classes)
+
+    def loss(self, output: Logits, batch: Batch) -> LossTerms:
+        from weft.tasks.segmentation.loss import segmentation_loss
+
+        return segmentation_loss(output.semantic, output.ghost, batch.targets["semantics"], self.options.loss)
+
+    def decode(self, output: Logits, batch: Batch) -> list[Products]:
+        from weft.tasks.segmentation.network import classify
+
+        classes, scores = classify(output)
+        semantics, semantic_scores = classes.cpu().numpy()[:, None], scores.cpu().numpy()
+        edges = batch.offsets.tolist()
+        return [
+            {"semantics": semantics[start:stop], "semantic_scores": semantic_scores[start:stop]}
+            for start, stop in itertools.pairwise(edges)
+        ]
+
+    # --- judging ------------------------------------------------------------------------------------------
+
+    def score(self, store: Store, split: str, shard: str) -> Scores:
+        from weft.tasks.segmentation.score import score_shard
+
+        return score_shard(store, split, shard, self.options.classes + self.options.model.ghost)
+
+    def summary(self, events: pd.DataFrame) -> dict[str, float]:
+        from weft.tasks.segmentation.score import summary
+
+        return summary(events)
+
+    def figures(self, scores: Mapping[str, Scores]) -> list[Figure]:
+        from weft.tasks.segmentation.figures import figures
+
+        return figures(scores)
+
+    def baseline(self) -> SegmentationBaseline:
+        return SegmentationBaseline(self.options.baseline)
+
+    def load_baseline(self, path: Path) -> SegmentationBaseline:
+        return SegmentationBaseline.load(path)
