@@ -1,0 +1,72 @@
+"""Data frames as HTML tables: numbers aligned and rounded, classes with their colour, columns that sort."""
+
+from __future__ import annotations
+
+import math
+import numbers
+
+import pandas as pd
+from markupsafe import Markup, escape
+
+from weft.report.palette import CLASS_COLORS, CLASS_NAMES
+
+MISSING = "–"
+_COLOR_OF_NAME = {name: CLASS_COLORS[k] for k, name in CLASS_NAMES.items()}
+
+
+def format_number(value: object) -> str:
+    """Four significant digits, thousands set apart by thin spaces, a true minus sign; missing values are a dash."""
+    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+        return MISSING
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return str(value)
+    if isinstance(value, numbers.Integral):
+        text = f"{int(value):,}"
+    else:
+        number = float(value)
+        size = abs(number)
+        if size != 0 and (size < 1e-4 or size >= 1e7):
+            text = f"{number:.3g}"
+        else:
+            decimals = 4 if size < 1 else max(0, 3 - math.floor(math.log10(size)))
+            text = f"{number:,.{decimals}f}"
+    return text.replace(",", "\u2009").replace("-", "\u2212")
+
+
+def table_html(frame: pd.DataFrame, caption: str = "") -> Markup:
+    """One sortable ``<table>`` of ``frame``; a named index is its first column, a class name gets its colour."""
+    if frame.index.name or isinstance(frame.index, pd.MultiIndex):
+        frame = frame.reset_index()
+    numeric = [pd.api.types.is_numeric_dtype(frame.dtypes.iloc[k]) for k in range(frame.shape[1])]
+    numeric = [flag and not pd.api.types.is_bool_dtype(frame.dtypes.iloc[k]) for k, flag in enumerate(numeric)]
+    head = Markup("").join(
+        Markup('<th scope="col"{}><button type="button">{}</button></th>').format(
+            Markup(' class="number"') if flag else "", str(name)
+        )
+        for name, flag in zip(frame.columns, numeric, strict=True)
+    )
+    rows = Markup("").join(
+        Markup("<tr>{}</tr>").format(
+            Markup("").join(
+                _cell(value, flag, first=k == 0) for k, (value, flag) in enumerate(zip(row, numeric, strict=True))
+            )
+        )
+        for row in frame.itertuples(index=False, name=None)
+    )
+    title = Markup("<caption>{}</caption>").format(caption) if caption else ""
+    return Markup(
+        '<div class="table" tabindex="0" role="region" aria-label="{}"><table class="sortable">{}'
+        "<thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>"
+    ).format(caption or "table", title, head, rows)
+
+
+def _cell(value: object, numeric: bool, first: bool) -> Markup:
+    text = escape(format_number(value))
+    if numeric:
+        missing = value is None or value is pd.NA or value != value
+        key = "" if missing else repr(float(value))  # type: ignore[arg-type]
+        return Markup('<td class="number" data-value="{}">{}</td>').format(key, text)
+    color = _COLOR_OF_NAME.get(str(value))
+    if color:
+        text = Markup('<span class="swatch" style="background:{}"></span>{}').format(color, text)
+    return Markup('<th scope="row">{}</th>' if first else "<td>{}</td>").format(text)
