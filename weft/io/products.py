@@ -140,9 +140,7 @@ class Schema:
             return np.ascontiguousarray(array)
         if self.dtype.names is not None:
             if array.dtype.names is None or set(array.dtype.names) != set(self.dtype.names):
-                raise WeftError(
-                    f"{where}: {self.name} has fields {array.dtype.names}, expected {self.dtype.names}"
-                )
+                raise WeftError(f"{where}: {self.name} has fields {array.dtype.names}, expected {self.dtype.names}")
             out = np.empty(len(array), self.dtype)
             for name in self.dtype.names:
                 out[name] = array[name]
@@ -159,11 +157,7 @@ class Schema:
     def _cast(self, array: np.ndarray, where: str) -> np.ndarray:
         if len(array) and not np.can_cast(array.dtype, self.dtype, "same_kind"):
             info = np.iinfo(self.dtype) if self.dtype.kind in "iu" else None
-            fits = (
-                info is not None
-                and array.dtype.kind in "iub"
-                and info.min <= array.min() <= array.max() <= info.max
-            )
+            fits = info is not None and array.dtype.kind in "iub" and info.min <= array.min() <= array.max() <= info.max
             if not fits:
                 raise WeftError(f"{where}: {self.name} has type {array.dtype}, expected {self.dtype}")
         return array.astype(self.dtype)

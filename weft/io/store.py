@@ -51,9 +51,7 @@ class StoreFile:
         try:
             file = h5py.File(self.path, "r", locking=False)
         except OSError as error:
-            raise WeftError(
-                f"{self.path}: not an HDF5 file, or truncated; expected an event store"
-            ) from error
+            raise WeftError(f"{self.path}: not an HDF5 file, or truncated; expected an event store") from error
         attributes = file.attrs
         if attributes.get("format") != FORMAT:
             problem = "not an event store; `weft convert` makes one"
@@ -304,9 +302,7 @@ class EventStore:
             return aliases[0], name
         where = ", ".join(str(file.path) for file in self.files.values())
         if aliases:
-            raise WeftError(
-                f"{where}: {name!r} is in several files; say which: {[f'{a}/{name}' for a in aliases]}"
-            )
+            raise WeftError(f"{where}: {name!r} is in several files; say which: {[f'{a}/{name}' for a in aliases]}")
         raise WeftError(f"{where}: no product {name!r}; there are {sorted(self.products)}")
 
     def __getitem__(self, name: str) -> Product:

@@ -97,7 +97,7 @@ class StoreWriter:
     Args:
         path: the target.
         schemas: the products, all of which every event must bring.
-        provenance: record for `weft inspect`, see `weft.io.provenance.collect` (called at the end where None).
+        provenance: record for `weft inspect`, see `weft.io.provenance.collect`; called last if None.
             It may still be changed through the attribute `provenance` before the writer closes.
         parents: content hash of each store that this one was made from, by name.
 
@@ -148,9 +148,7 @@ class StoreWriter:
         if schema.kind == "dense":
             group.create_group("data")
             return {}
-        streams: dict[str, _Stream] = {
-            "values": _Stream(group, "values", schema.dtype, schema.width, self._hasher)
-        }
+        streams: dict[str, _Stream] = {"values": _Stream(group, "values", schema.dtype, schema.width, self._hasher)}
         if schema.kind == "list":
             streams["item_offsets"] = _Offsets(group, "item_offsets", self._hasher)
             streams["event_offsets"] = _Offsets(group, "event_offsets", self._hasher)
@@ -208,32 +206,19 @@ class StoreWriter:
                 raise WeftError(f"{where}: {schema.name} is a {type(value).__name__}, expected a Ragged")
             values = schema.conform(value.values, where) if len(value.values) else schema.empty()
             offsets = np.asarray(value.offsets, np.int64)
-            if (
-                len(offsets) == 0
-                or offsets[0] != 0
-                or offsets[-1] != len(values)
-                or (np.diff(offsets) < 0).any()
-            ):
-                raise WeftError(
-                    f"{where}: offsets of {schema.name} do not run from 0 to its {len(values)} rows"
-                )
+            if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(values) or (np.diff(offsets) < 0).any():
+                raise WeftError(f"{where}: offsets of {schema.name} do not run from 0 to its {len(values)} rows")
             return {"values": values, "counts": np.diff(offsets)}
         if schema.filtered:
             if not isinstance(value, Filtered):
-                raise WeftError(
-                    f"{where}: {schema.name} is a {type(value).__name__}, expected Filtered(values, index)"
-                )
+                raise WeftError(f"{where}: {schema.name} is a {type(value).__name__}, expected Filtered(values, index)")
             values, index = schema.conform(value.values, where), np.asarray(value.index, np.int32)
             if index.shape != (len(values),) or (np.diff(index) <= 0).any() or (len(index) and index[0] < 0):
-                raise WeftError(
-                    f"{where}: the index of {schema.name} is not one increasing row number per row"
-                )
+                raise WeftError(f"{where}: the index of {schema.name} is not one increasing row number per row")
             return {"values": values, "index": index}
         return {"values": schema.conform(value, where)}
 
-    def _check_parents(
-        self, schema: Schema, arrays: Mapping[str, Mapping[str, np.ndarray]], where: str
-    ) -> None:
+    def _check_parents(self, schema: Schema, arrays: Mapping[str, Mapping[str, np.ndarray]], where: str) -> None:
         """Rows against the products of this file; other files are checked when opened together."""
         parts = arrays[schema.name]
         if schema.on is not None and schema.on in arrays:
@@ -246,15 +231,11 @@ class StoreWriter:
                         f"which has {parent}"
                     )
             elif len(parts["values"]) != parent:
-                raise WeftError(
-                    f"{where}: {schema.name} has {len(parts['values'])} rows, {schema.on} has {parent}"
-                )
+                raise WeftError(f"{where}: {schema.name} has {len(parts['values'])} rows, {schema.on} has {parent}")
         if schema.items_on is not None and schema.items_on in arrays:
-            items, rows = len(parts["counts"]), len(arrays[schema.items_on]["values"])
-            if items != rows:
-                raise WeftError(
-                    f"{where}: {schema.name} has {items} items, {schema.items_on} has {rows} rows"
-                )
+            items, owners = len(parts["counts"]), len(arrays[schema.items_on]["values"])
+            if items != owners:
+                raise WeftError(f"{where}: {schema.name} has {items} items, {schema.items_on} has {owners} rows")
 
     def _write(self, schema: Schema, parts: Mapping[str, np.ndarray]) -> None:
         if schema.kind == "dense":
@@ -273,9 +254,7 @@ class StoreWriter:
     def _write_dense(self, schema: Schema, data: np.ndarray) -> None:
         chunks = _dense_chunks(data.shape, data.itemsize) if data.size else None
         options = compression() if data.size else {}
-        self._groups[schema.name]["data"].create_dataset(
-            str(self._count), data=data, chunks=chunks, **options
-        )
+        self._groups[schema.name]["data"].create_dataset(str(self._count), data=data, chunks=chunks, **options)
         self._hasher.update_dense(schema.name, data.shape)
         self._hasher.update(f"{schema.name}/data", data)
 
