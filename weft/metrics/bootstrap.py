@@ -56,9 +56,7 @@ def bootstrap(
     Raises WeftError without events.
     """
     counts = _per_event(counts)
-    replicas = [
-        statistic(_weighted_sums(weights, counts)) for weights in _weights(len(counts), n_replicas, seed)
-    ]
+    replicas = [statistic(_weighted_sums(weights, counts)) for weights in _weights(len(counts), n_replicas, seed)]
     return _interval(statistic(counts.sum(axis=0)[None])[0], replicas, level, len(counts))
 
 
@@ -78,9 +76,7 @@ def paired_bootstrap(
     """
     first, second = _per_event(first), _per_event(second)
     if first.shape != second.shape:
-        raise WeftError(
-            f"paired counts have shapes {first.shape} and {second.shape}: expected the same events in both"
-        )
+        raise WeftError(f"paired counts have shapes {first.shape} and {second.shape}: expected the same events in both")
     replicas = [
         statistic(_weighted_sums(weights, first)) - statistic(_weighted_sums(weights, second))
         for weights in _weights(len(first), n_replicas, seed)

@@ -23,7 +23,7 @@ def confidence_bins(confidence: ArrayLike, n_bins: int) -> NDArray[np.int64]:
 
 
 def expected_calibration_error(n: ArrayLike, n_correct: ArrayLike, sum_confidence: ArrayLike) -> float:
-    """Mean over predictions of |accuracy - mean confidence| of their bin, from counts [K]; NaN without any."""
+    """Mean over predictions of |accuracy - mean confidence| of a bin, from counts [K]; NaN without any."""
     n, n_correct, sum_confidence = (np.asarray(a, dtype=np.float64) for a in (n, n_correct, sum_confidence))
     total = n.sum()
     return float(np.abs(n_correct - sum_confidence).sum() / total) if total > 0 else float("nan")

@@ -79,7 +79,5 @@ def read_scores(folder: Path | str) -> Scores:
     folder = Path(folder)
     for kind in Scores._fields:
         if not (folder / f"{kind}.parquet").is_file():
-            raise WeftError(
-                f"{folder / kind}.parquet does not exist: run `weft evaluate` for this variant first"
-            )
+            raise WeftError(f"{folder / kind}.parquet does not exist: run `weft evaluate` for this variant first")
     return Scores(*(pd.read_parquet(folder / f"{kind}.parquet") for kind in Scores._fields))

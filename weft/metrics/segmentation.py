@@ -44,9 +44,7 @@ def confusion_counts(
     """
     truth, predicted = np.ravel(np.asarray(truth)), np.ravel(np.asarray(predicted))
     if truth.shape != predicted.shape:
-        raise WeftError(
-            f"{truth.size} true labels but {predicted.size} predictions: they must be of the same voxels"
-        )
+        raise WeftError(f"{truth.size} true labels but {predicted.size} predictions: they must be of the same voxels")
     bounds = np.array([0, truth.size]) if offsets is None else np.asarray(offsets, dtype=np.int64)
     if bounds[0] != 0 or bounds[-1] != truth.size:
         raise WeftError(f"offsets run from {bounds[0]} to {bounds[-1]}, expected 0 to {truth.size} labels")
@@ -55,9 +53,7 @@ def confusion_counts(
     for what, values in (("true label", true), ("prediction", called)):
         outside = (values < 0) | (values >= n_classes)
         if outside.any():
-            raise WeftError(
-                f"{what} {values[outside][0]} on a labelled voxel: expected a class in 0..{n_classes - 1}"
-            )
+            raise WeftError(f"{what} {values[outside][0]} on a labelled voxel: expected a class in 0..{n_classes - 1}")
     n_events = len(bounds) - 1
     event = np.repeat(np.arange(n_events), np.diff(bounds))[labelled]
     flat = (event * n_classes + true) * n_classes + called
@@ -132,9 +128,7 @@ Metric = Callable[[ArrayLike], Array]
 SCALAR_METRICS: Mapping[str, Metric] = MappingProxyType(
     {"accuracy": accuracy, "mean_iou": mean_iou, "macro_f1": macro_f1, "mean_recall": mean_recall}
 )
-CLASS_METRICS: Mapping[str, Metric] = MappingProxyType(
-    {"recall": recall, "precision": precision, "f1": f1, "iou": iou}
-)
+CLASS_METRICS: Mapping[str, Metric] = MappingProxyType({"recall": recall, "precision": precision, "f1": f1, "iou": iou})
 
 
 def _right(counts: Array) -> Array:

@@ -7,9 +7,7 @@ from weft.metrics.scores import Scores, concat, read_scores, write_scores
 
 
 def shard(name, n):
-    events = pd.DataFrame(
-        {"uid": np.arange(n, dtype=np.uint64) + 2**63, "shard": pd.array([name] * n, dtype="str")}
-    )
+    events = pd.DataFrame({"uid": np.arange(n, dtype=np.uint64) + 2**63, "shard": pd.array([name] * n, dtype="str")})
     events.attrs = {"columns": {"uid": "unique id"}}
     objects = pd.DataFrame({"energy": np.linspace(0, 1, 2 * n), "contained": np.arange(2 * n) % 2 == 0})
     return Scores(events, objects, pd.DataFrame({"n": np.arange(n)}))

@@ -1,0 +1,194 @@
+"""The baseline of the segmentation: gradient-boosted trees on what a voxel's surroundings look like.
+
+Histogram gradient boosting (Ke et al., LightGBM, NeurIPS 2017; scikit-learn's implementation) on the features
+of `neighbourhood`. It sees voxels and charge and nothing of the truth but the labels that it is fitted to.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+import joblib
+import numpy as np
+import sklearn
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from weft.engine.task import Baseline, Event, Products
+from weft.errors import WeftError
+from weft.io.atomic import atomic_path
+from weft.tasks.segmentation.neighbourhood import FEATURES, voxel_features
+
+_MAGIC = "weft segmentation baseline"
+_VERSION = 1
+_GHOST = 5
+
+
+class BaselineOptions(BaseModel):
+    """Gradient-boosted trees on local features."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    iterations: int = Field(150, ge=1, description="boosting iterations; each adds one tree per class")
+    learning_rate: float = Field(0.1, gt=0, description="shrinkage of each tree")
+    leaves: int = Field(63, ge=2, description="most leaves of a tree")
+    min_leaf: int = Field(40, ge=1, description="fewest training voxels of a leaf")
+    l2: float = Field(1.0, ge=0, description="L2 regularisation of the leaf values")
+    class_weight: Literal["none", "balanced"] = Field(
+        "none", description="balanced: every class weighs the same in the fit, which trades precision for recall"
+    )
+    max_voxels: int = Field(400_000, ge=1, description="most training voxels; more are thinned at random")
+    per_event: int = Field(
+        150, ge=1, description="most training voxels of one class in one event; each stands for those left out"
+    )
+
+
+class SegmentationBaseline(Baseline):
+    """Fit, predict, save and load; deterministic for a seed."""
+
+    def __init__(self, options: BaselineOptions) -> None:
+        self.options = options
+        self._classifier: HistGradientBoostingClassifier | None = None
+        self._n_classes = _GHOST
+        self.fitted_on: dict[str, int] = {}
+        """events and voxels that the fit saw, and the seed"""
+
+    def fit(self, events: Iterable[Event], seed: int) -> None:
+        """Learn from `voxels`, `charge` and `semantics` of training events, read one by one.
+
+        Memory is bounded by `max_voxels`, whatever the number of events. Raises WeftError where fewer than
+        two classes occur.
+        """
+        sample = _Sample(self.options, seed)
+        n_events = 0
+        for event in events:
+            sample.add(voxel_features(event["voxels"], event["charge"]), event["semantics"][:, 0])
+            n_events += 1
+        features, labels, weights = sample.rows()
+        present, index = np.unique(labels, return_inverse=True)
+        if len(present) < 2:
+            raise WeftError(
+                f"the baseline was given {n_events} events with {len(present)} classes, expected at least 2"
+            )
+        if self.options.class_weight == "balanced":
+            total = np.bincount(index, weights)
+            weights = weights * (total.sum() / (len(present) * total))[index]
+        self._n_classes = _GHOST + int(present[-1] == _GHOST)
+        self._classifier = HistGradientBoostingClassifier(
+            max_iter=self.options.iterations,
+            learning_rate=self.options.learning_rate,
+            max_leaf_nodes=self.options.leaves,
+            min_samples_leaf=self.options.min_leaf,
+            l2_regularization=self.options.l2,
+            early_stopping=False,
+            random_state=seed,
+        ).fit(features, labels, sample_weight=weights)
+        self.fitted_on = {"events": n_events, "voxels": len(labels), "seed": seed}
+
+    def predict(self, event: Event) -> Products:
+        """`semantics` int8 [N, 1] and `semantic_scores` float32 [N, 5], or [N, 6] if ghosts were learned."""
+        if self._classifier is None:
+            raise WeftError("the baseline has not been fitted: call fit or load first")
+        scores = np.zeros((len(event["voxels"]), self._n_classes), np.float32)
+        if len(scores):
+            features = voxel_features(event["voxels"], event["charge"])
+            scores[:, self._classifier.classes_] = self._classifier.predict_proba(features)
+        return {"semantics": scores.argmax(axis=1).astype(np.int8)[:, None], "semantic_scores": scores}
+
+    def save(self, path: Path) -> None:
+        """One line of JSON that says what the file is, then the trees as joblib pickles them."""
+        if self._classifier is None:
+            raise WeftError(f"{path}: there is nothing to save before the baseline has been fitted")
+        with atomic_path(path) as temporary, open(temporary, "wb") as file:
+            file.write(json.dumps(self._header(), sort_keys=True).encode() + b"\n")
+            joblib.dump(self._classifier, file)
+
+    @classmethod
+    def load(cls, path: Path) -> SegmentationBaseline:
+        """The baseline that `save` wrote. A pickle runs code when it is loaded: load only files that you
+        trust.
+
+        Raises WeftError for other files, and for those of other versions of scikit-learn or of the features.
+        """
+        try:
+            file = open(path, "rb")  # noqa: SIM115
+        except OSError as error:
+            raise WeftError(f"{path}: cannot be read ({error.strerror}); fit the baseline first") from None
+        with file:
+            header = _read_header(path, file.readline(1 << 16))
+            baseline = cls(BaselineOptions(**header["options"]))
+            for name, value in baseline._header().items():
+                if name in ("magic", "version", "scikit-learn", "features") and header.get(name) != value:
+                    raise WeftError(f"{path}: {name} is {header.get(name)}, expected {value}; fit the baseline again")
+            baseline._n_classes, baseline.fitted_on = header["n_classes"], header["fitted_on"]
+            baseline._classifier = joblib.load(file)
+        return baseline
+
+    def _header(self) -> dict[str, Any]:
+        return {
+            "magic": _MAGIC,
+            "version": _VERSION,
+            "scikit-learn": sklearn.__version__,
+            "features": sha256(" ".join(FEATURES).encode()).hexdigest()[:16],
+            "options": self.options.model_dump(),
+            "n_classes": self._n_classes,
+            "fitted_on": self.fitted_on,
+        }
+
+
+def _read_header(path: Path, line: bytes) -> dict[str, Any]:
+    try:
+        header = json.loads(line)
+    except ValueError:
+        header = None
+    if not isinstance(header, dict) or header.get("magic") != _MAGIC:
+        raise WeftError(f"{path}: not a fitted segmentation baseline; `weft train` with the variant baseline makes one")
+    return header
+
+
+class _Sample:
+    """Training voxels drawn from a stream of events.
+
+    Of each class an event gives at most `per_event` voxels, weighted by how many they stand for: rare classes
+    are kept whole and long tracks do not fill the memory. When there are more than `max_voxels`, each stays
+    with probability 1/2, and so do those that come later.
+    """
+
+    def __init__(self, options: BaselineOptions, seed: int) -> None:
+        self._options, self._rng = options, np.random.default_rng(seed)
+        self._rows: list[tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]] = []
+        self._n, self._keep = 0, 1.0
+
+    def add(self, features: NDArray[np.float32], labels: np.ndarray) -> None:
+        chosen, weights = [], []
+        for label in np.unique(labels[labels >= 0]):
+            rows = np.flatnonzero(labels == label)
+            drawn = self._rng.permutation(rows)[: self._options.per_event]
+            chosen.append(np.sort(drawn))
+            weights.append(np.full(len(drawn), len(rows) / len(drawn)))
+        if not chosen:
+            return
+        rows = np.concatenate(chosen)
+        block = (features[rows], labels[rows].astype(np.int64), np.concatenate(weights), self._rng.random(len(rows)))
+        self._rows.append(self._thinned(block))
+        self._n += len(self._rows[-1][1])
+        while self._n > self._options.max_voxels:
+            self._keep /= 2
+            self._rows = [self._thinned(block) for block in self._rows]
+            self._n = sum(len(block[1]) for block in self._rows)
+
+    def _thinned(self, block: tuple[Any, ...]) -> tuple[Any, ...]:
+        kept = block[3] < self._keep
+        return tuple(column[kept] for column in block)
+
+    def rows(self) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]:
+        """Features, labels and weights of the voxels kept."""
+        if not self._rows:
+            return np.zeros((0, len(FEATURES)), np.float32), np.zeros(0, np.int64), np.zeros(0)
+        features, labels, weights, _ = (np.concatenate(column) for column in zip(*self._rows, strict=True))
+        return features, labels, weights
