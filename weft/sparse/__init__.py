@@ -1,1 +1,25 @@
-"""Sparse convolution."""
+"""Sparse convolutional networks on voxels, with torch alone."""
+
+from weft.sparse.convolve import ENGINES, convolve
+from weft.sparse.layers import PerVoxel, StridedConv, SubmanifoldConv, TransposedConv, cat
+from weft.sparse.norm import VoxelBatchNorm
+from weft.sparse.tensor import CoordinateMaps, SparseTensor
+from weft.sparse.uresnet import FeatureMaps, ResidualBlock, SegmentationHead, Style, UResNet
+
+__all__ = [
+    "ENGINES",
+    "CoordinateMaps",
+    "FeatureMaps",
+    "PerVoxel",
+    "ResidualBlock",
+    "SegmentationHead",
+    "SparseTensor",
+    "StridedConv",
+    "Style",
+    "SubmanifoldConv",
+    "TransposedConv",
+    "UResNet",
+    "VoxelBatchNorm",
+    "cat",
+    "convolve",
+]
