@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
+from weft.config.experiment import Training
+from weft.engine.logs import Interrupted
 from weft.engine.trainee import Trainee
 from weft.errors import WeftError
 from weft.io.atomic import atomic_path
@@ -28,9 +30,9 @@ class Logbook(Callback):
     metrics, lr, and for training the seconds per step, of which waiting for data.
     """
 
-    def __init__(self, folder: Path, stage: Any, batch_size: int, events: int) -> None:
-        self.folder, self.training = folder, stage.training
-        self.epochs_per_step = batch_size / events
+    def __init__(self, folder: Path, training: Training, events: int) -> None:
+        self.folder, self.training = folder, training
+        self.epochs_per_step = training.batch_size / events
         self.rows: list[dict[str, Any]] = []
         self._bar: Any = None
         self._writer: Any = None
@@ -68,6 +70,7 @@ class Logbook(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         self._begun = time.perf_counter()
+        self._lr = trainer.optimizers[0].param_groups[0]["lr"]
         self._waited += self._begun - self._ready
 
     def on_train_batch_end(
@@ -87,7 +90,7 @@ class Logbook(Callback):
                 {"loss": sum(terms.values())}
                 | terms
                 | {
-                    "lr": trainer.optimizers[0].param_groups[0]["lr"],
+                    "lr": self._lr,
                     "seconds_per_step": round(seconds / self._since, 4),
                     "seconds_waiting": round(waited / self._since, 4),
                 },
@@ -117,7 +120,13 @@ class Logbook(Callback):
     def _write(self) -> None:
         write_rows(self.folder / LOG, self.rows)
 
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._close()
+
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._close()
+
+    def _close(self) -> None:
         if self._bar:
             self._bar.stop()
         if self._writer:
@@ -136,13 +145,14 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
 class Checkpoints(Callback):
     """``last.ckpt`` to resume from and ``best.ckpt``, the weights that deploy will use, after every validation.
 
-    On SIGINT and SIGTERM the step in progress is finished, ``last.ckpt`` written and the training stopped;
-    ``interrupted`` then names the signal.
+    On SIGINT and SIGTERM the step in progress is finished, with the validation if one is due, ``last.ckpt`` is written
+    and :class:`Interrupted` raised. A second signal does not wait for the step.
     """
 
-    def __init__(self, folder: Path, monitor: str, mode: str, patience: int | None) -> None:
-        self.folder, self.monitor, self.patience = folder, monitor, patience
-        self.sign = 1.0 if mode == "max" else -1.0
+    def __init__(self, folder: Path, training: Training) -> None:
+        self.folder, self.monitor, self.patience = folder, training.monitor, training.patience
+        self.validate_every = training.validate_every
+        self.sign = 1.0 if training.mode == "max" else -1.0
         self.best: float | None = None
         self.best_step = 0
         self.waiting = 0
@@ -168,9 +178,17 @@ class Checkpoints(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if self.interrupted and trainer.global_step < trainer.max_steps:
+        if self.interrupted and trainer.global_step % self.validate_every:
             self._save(trainer)
-            trainer.should_stop = True
+            self._leave(trainer)
+
+    def _leave(self, trainer: Trainer) -> None:
+        if trainer.global_step < trainer.max_steps:
+            done = f"stopped after step {trainer.global_step} of {trainer.max_steps}"
+            raise Interrupted(f"{self.interrupted}: {done}, everything saved; run again to go on")
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._restore_handlers()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Trainee)
@@ -188,12 +206,17 @@ class Checkpoints(Callback):
             print(f"stopping: {self.monitor} did not improve in {self.waiting} validations", flush=True)
             trainer.should_stop = True
         self._save(trainer)
+        if self.interrupted:
+            self._leave(trainer)
 
     def _save(self, trainer: Trainer) -> None:
         with atomic_path(self.folder / LAST) as temporary:
             trainer.save_checkpoint(temporary)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._restore_handlers()
+
+    def _restore_handlers(self) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous = {}

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from weft.errors import WeftError
 from weft.io.store import EventStore
 
 TRUTH = "truth"
@@ -75,6 +76,16 @@ class Corpus:
 
     def __iter__(self) -> Iterator[StoreEvent]:
         return (self[i] for i in range(len(self)))
+
+    def require(self, products: Sequence[str]) -> None:
+        """Raise unless every shard has these products."""
+        for i, files in enumerate(self.shards):
+            for product in products:
+                alias = self._providers.get(product, TRUTH)
+                if f"{alias}/{product}" not in self.store(i):
+                    raise WeftError(
+                        f"{files[alias]}: no product '{product}'; it has: {', '.join(self.store(i).products)}"
+                    )
 
     def content_hashes(self) -> dict[str, str]:
         """``{file: content hash}`` of every file."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from weft.engine.corpus import TRUTH, Corpus
+from weft.engine.corpus import Corpus
 from weft.engine.task import Products, Task
 from weft.errors import WeftError
 from weft.io.products import EventId
@@ -35,10 +35,7 @@ def deploy(
     """
     corpus = Corpus([inputs], providers)
     store = corpus.store(0)
-    for product in task.reads:
-        alias = (providers or {}).get(product, TRUTH)
-        if f"{alias}/{product}" not in store:
-            raise WeftError(f"{inputs[alias]}: no product '{product}', which task '{task.name}' reads")
+    corpus.require(task.reads)
     parents = {alias: file.content_hash for alias, file in store.files.items()}
     predictions = (
         _baseline(task, model, corpus)

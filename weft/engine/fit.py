@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import shutil
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,6 @@ from lightning import Trainer
 from weft.config.experiment import Stage
 from weft.engine.callbacks import BEST, LAST, LOG, Checkpoints, Logbook, write_rows
 from weft.engine.corpus import Corpus
-from weft.engine.logs import Interrupted
 from weft.engine.model_file import ModelFile, load_weights, read_model, save_model
 from weft.engine.randomness import initial_seed
 from weft.engine.stream import Count, EventBatches, TrainingBatches, loader
@@ -48,7 +49,8 @@ def fit(
     work: folder of checkpoints; each hash of ``options`` (all that the result depends on) and of the inputs has a
         folder of its own there, and only its own last checkpoint is resumed.
     weights: model files of other stages to start from; each must fit the network as a whole.
-    Raises :class:`Interrupted` after SIGINT or SIGTERM, with everything saved; a repeated call goes on from there.
+    Raises :class:`weft.engine.logs.Interrupted` after SIGINT or SIGTERM, with everything saved; a repeated call goes on
+    from there.
     """
     if threads:
         torch.set_num_threads(threads)
@@ -56,6 +58,8 @@ def fit(
     corpus, held_out = Corpus(train, providers), Corpus(validation, providers)
     _require_events(corpus, "train")
     _require_events(held_out, "val")
+    for part in (corpus, held_out):
+        part.require([*task.reads, *task.labels])
     inputs = corpus.content_hashes() | held_out.content_hashes()
     steps = _steps(stage, len(corpus))
     folder = work / config_hash({"options": options, "inputs": sorted(inputs.values())})[:16]
@@ -66,8 +70,8 @@ def fit(
         load_weights(network, read_model(Path(path)).state, f"weights of stage '{name}' ({path})")
     trainee = Trainee(task, network, stage, seed, steps, held_out)
     settings = stage.training
-    logbook = Logbook(folder, stage, settings.batch_size, len(corpus))
-    checkpoints = Checkpoints(folder, settings.monitor, settings.mode, settings.patience)
+    logbook = Logbook(folder, settings, len(corpus))
+    checkpoints = Checkpoints(folder, settings)
     last = folder / LAST if resume and (folder / LAST).is_file() else None
     start = 0
     if last is not None:
@@ -78,10 +82,7 @@ def fit(
         pin = torch.cuda.is_available()
         events = settings.validation_events
         validation_batches = EventBatches(task, held_out, stage.evaluation.batch_size, labels=True, events=events)
-        with warnings.catch_warnings():
-            # Lightning warns of the number of loader processes; how many pay is the user's to choose.
-            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-            warnings.filterwarnings("ignore", message=".*LightningModule.*hparams.*")
+        with _quiet_lightning():
             trainer.fit(
                 trainee,
                 loader(
@@ -94,9 +95,6 @@ def fit(
                 ckpt_path=last,
                 weights_only=True,
             )
-        if checkpoints.interrupted:
-            done = trainer.global_step
-            raise Interrupted(f"{checkpoints.interrupted}: stopped after step {done} of {steps}; run again to go on")
     best = torch.load(folder / BEST, map_location="cpu", weights_only=True)
     _finish(task, options, seed, inputs, output, folder, best)
 
@@ -151,6 +149,23 @@ def _trainer(stage: Stage, steps: int, folder: Path, callbacks: list[Any]) -> Tr
         use_distributed_sampler=False,
         default_root_dir=folder,
     )
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keep the log to what this run does; of Lightning's own messages errors remain."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        # The number of loader processes is the user's to choose, and a batch is a function of its number, so a loader
+        # needs no state to go on from the middle of an epoch.
+        for message in (".*many workers.*", ".*dataloader is not resumable.*", ".*treespec.*"):
+            warnings.filterwarnings("ignore", message=message)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
 
 
 def _finish(

@@ -44,6 +44,7 @@ class Store(Protocol):
     def __len__(self) -> int: ...
     def __contains__(self, product: object) -> bool: ...
     def __getitem__(self, product: str) -> Any: ...
+    def read(self, product: str, start: int, stop: int) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -118,17 +119,20 @@ class Task(ABC, Generic[Options]):
     """A learnable step, built from the validated options of a stage."""
 
     name: ClassVar[str]
-    Options: ClassVar[type[BaseModel]]
+    options_model: ClassVar[type[BaseModel]]
     """pydantic model with the fields ``model``, ``loss``, ``data`` and ``baseline``"""
     reads: ClassVar[tuple[str, ...]]
     """products that a prediction needs"""
-    labels: ClassVar[tuple[str, ...]]
-    """further products that training and scoring need"""
     headline: ClassVar[tuple[str, ...]]
     """names of the metrics to print first, best one first"""
 
     def __init__(self, options: Options) -> None:
         self.options = options
+
+    @property
+    @abstractmethod
+    def labels(self) -> tuple[str, ...]:
+        """Further products that training needs."""
 
     @property
     @abstractmethod
@@ -154,9 +158,16 @@ class Task(ABC, Generic[Options]):
     def network(self) -> nn.Module:
         """A fresh network; called under a seeded generator. Its ``forward`` takes a :class:`Batch`."""
 
+    def counts(self, batch: Batch) -> Tensor | None:
+        """Numbers that the weights of the loss depend on, such as voxels by class; summed over all ranks."""
+        return None
+
     @abstractmethod
-    def loss(self, output: Any, batch: Batch) -> LossTerms:
-        """Terms as (sum, weight): the engine minimises the sum over terms of sum/weight, weights over all ranks."""
+    def loss(self, output: Any, batch: Batch, counts: Tensor | None = None) -> LossTerms:
+        """Terms as (sum, weight): the engine minimises the sum over terms of sum/weight, weights over all ranks.
+
+        counts: :meth:`counts` summed over ranks; default: those of this batch.
+        """
 
     @abstractmethod
     def decode(self, output: Any, batch: Batch) -> list[Products]:

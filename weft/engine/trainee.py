@@ -38,7 +38,10 @@ class Trainee(LightningModule):
         torch.manual_seed(torch_seed(self.seed, self.trainer.global_step, self.global_rank))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        terms = self.task.loss(self.network(batch), batch)
+        counts = self.task.counts(batch)
+        if counts is not None and _distributed():
+            torch.distributed.all_reduce(counts)
+        terms = self.task.loss(self.network(batch), batch, counts)
         means = {name: self._mean(total, weight) for name, (total, weight) in terms.items()}
         loss = torch.stack(list(means.values())).sum()
         self.last_terms = {name: mean.detach() for name, mean in means.items()}
@@ -48,7 +51,7 @@ class Trainee(LightningModule):
         """``total / weight`` with the weight of all ranks, times the ranks over which gradients are averaged."""
         weight = torch.as_tensor(weight, dtype=total.dtype, device=total.device).detach().clone()
         ranks = 1
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
+        if _distributed():
             torch.distributed.all_reduce(weight)
             ranks = torch.distributed.get_world_size()
         # A batch without a single label has weight 0 and sum 0: it teaches nothing, and must not make NaNs.
@@ -56,11 +59,11 @@ class Trainee(LightningModule):
 
     def configure_optimizers(self) -> Any:
         chosen = self.stage.optimizer
-        kind = getattr(torch.optim, chosen.name, None)
+        kind: Any = getattr(torch.optim, chosen.name, None)
         if not (isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer)):
             raise WeftError(f"optimizer.name: torch.optim has no optimiser '{chosen.name}'")
         try:
-            optimizer = kind(
+            optimizer: torch.optim.Optimizer = kind(
                 [parameter for parameter in self.network.parameters() if parameter.requires_grad],
                 lr=chosen.lr,
                 weight_decay=chosen.weight_decay,
@@ -109,3 +112,7 @@ class Trainee(LightningModule):
         metrics = self.task.summary(concat(scores).events)
         self.last_metrics = {"loss": sum(losses.values())} | losses | metrics
         self._validated = {}
+
+
+def _distributed() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()

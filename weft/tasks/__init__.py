@@ -33,7 +33,7 @@ def build(task: str, options: Mapping[str, Any], source: str = "options") -> Tas
     """A task from options as in a stage: ``model``, ``loss``, ``data``, ``baseline``; unknown keys are errors."""
     kind = load(task)
     given = {key: options[key] for key in ("model", "loss", "data", "baseline") if options.get(key) is not None}
-    return kind(validate(kind.Options, given, source))
+    return kind(validate(kind.options_model, given, source))
 
 
 def of(stage: Stage, source: str = "options") -> Task[Any]:

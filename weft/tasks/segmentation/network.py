@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from weft.engine.task import Batch
 from weft.sparse.tensor import SparseTensor
-from weft.sparse.uresnet import Head, UResNet
+from weft.sparse.uresnet import SegmentationHead, Style, UResNet
 from weft.tasks.segmentation.options import ModelOptions
 
 
@@ -28,22 +28,14 @@ class SegmentationNetwork(nn.Module):
     def __init__(self, options: ModelOptions, classes: int) -> None:
         super().__init__()
         self.engine = options.engine
-        norm = {"eps": options.norm_eps, "momentum": options.norm_momentum}
-        self.trunk = UResNet(
-            1,
-            options.filters,
-            options.depth,
-            options.reps,
-            input_kernel=options.input_kernel,
-            leak=options.leak,
-            **norm,
-        )
-        self.head = Head(options.filters, classes, leak=options.leak, **norm)
-        self.ghost_head = Head(options.filters, 2, leak=options.leak, **norm) if options.ghost else None
+        style = Style(options.leak, options.norm_eps, options.norm_momentum)
+        self.trunk = UResNet(1, options.filters, options.depth, options.reps, options.input_kernel, style)
+        self.head = SegmentationHead(options.filters, classes, style)
+        self.ghost_head = SegmentationHead(options.filters, 2, style) if options.ghost else None
 
     def forward(self, batch: Batch) -> Logits:
         voxels = SparseTensor.from_points(batch.coords, batch.features, len(batch), engine=self.engine)
-        features = self.trunk(voxels).decoder[-1]
+        features = self.trunk(voxels).final
         ghost = None if self.ghost_head is None else self.ghost_head(features).at_points()
         return Logits(self.head(features).at_points(), ghost)
 

@@ -7,7 +7,6 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from weft.tasks.segmentation.baseline import BaselineOptions
-from weft.tasks.segmentation.loss import LossOptions
 
 
 class _Strict(BaseModel):
@@ -26,6 +25,16 @@ class ModelOptions(_Strict):
     norm_momentum: float = Field(0.01, gt=0, le=1, description="batch normalisation, weight of the new batch")
     ghost: bool = Field(False, description="a second head that tells ghost points from real ones (spec §1.1)")
     engine: str = Field("torch", description="sparse convolution engine")
+
+
+class LossOptions(_Strict):
+    """Cross-entropy over voxels, alpha·L_semantic + beta·L_ghost (spec §1.1-1.2)."""
+
+    balance: bool = Field(False, description="weigh classes by N/(classes·n_c), so that each weighs the same")
+    upweight_points: bool = Field(False, description="give voxels near label points the weight of all others")
+    point_radius: float = Field(20.0, gt=0, description="voxels; how near that is")
+    semantic_weight: float = Field(1.0, ge=0, description="alpha")
+    ghost_weight: float = Field(1.0, ge=0, description="beta, with a ghost head")
 
 
 class DataOptions(_Strict):

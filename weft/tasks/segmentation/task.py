@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,15 @@ import pandas as pd
 from weft.engine.task import Batch, Event, LossTerms, Products, Sample, Store, Task
 from weft.io import products
 from weft.metrics.scores import Scores
+from weft.reco.label_points import label_points, near_points
 from weft.report.figure import Figure
 from weft.tasks.segmentation.baseline import SegmentationBaseline
 from weft.tasks.segmentation.options import Options
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
+    from weft.tasks.segmentation.loss import SegmentationLoss
     from weft.tasks.segmentation.network import Logits
 
 _LOG_RANGE = np.log10(np.array([0.01, 20.0], np.float32))  # MeV, the range of PILArNet readers (anchors §1.1)
@@ -29,9 +32,13 @@ class Segmentation(Task[Options]):
     """Reads voxels and their charge, writes a class and class scores for each."""
 
     name = "segmentation"
-    Options = Options
+    options_model = Options
     reads = ("voxels", "charge")
-    labels = ("semantics",)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return ("semantics", "particles", "meta") if self.options.loss.upweight_points else ("semantics",)
+
     headline = ("mean_iou", "accuracy")
 
     @property
@@ -45,6 +52,9 @@ class Segmentation(Task[Options]):
         arrays = {"coords": event["voxels"], "charge": event["charge"]}
         if labels:
             arrays["semantics"] = event["semantics"][:, 0]
+            if self.options.loss.upweight_points:
+                points = label_points(event["particles"], event["meta"])
+                arrays["near"] = near_points(arrays["coords"], points.position, self.options.loss.point_radius)
         return Sample(arrays, index)
 
     def draw(self, sample: Sample, rng: np.random.Generator) -> Sample:
@@ -70,10 +80,11 @@ class Segmentation(Task[Options]):
         coords[:, 0] = np.repeat(np.arange(len(samples), dtype=np.int32), counts)
         np.concatenate([sample.arrays["coords"] for sample in samples], out=coords[:, 1:])
         charge = np.concatenate([sample.arrays["charge"] for sample in samples])
-        targets = {}
-        if "semantics" in samples[0].arrays:
-            semantics = np.concatenate([sample.arrays["semantics"] for sample in samples])
-            targets["semantics"] = torch.from_numpy(semantics.astype(np.int64))
+        targets = {
+            name: torch.from_numpy(np.concatenate([sample.arrays[name] for sample in samples]))
+            for name in ("semantics", "near")
+            if name in samples[0].arrays
+        }
         return Batch(
             coords=torch.from_numpy(coords),
             features=torch.from_numpy(self._feature(charge)),
@@ -97,10 +108,26 @@ class Segmentation(Task[Options]):
 
         return SegmentationNetwork(self.options.model, self.options.classes)
 
-    def loss(self, output: Logits, batch: Batch) -> LossTerms:
-        from weft.tasks.segmentation.loss import segmentation_loss
+    def counts(self, batch: Batch) -> Tensor:
+        return self._loss.counts(batch.targets["semantics"], batch.targets.get("near"))
 
-        return segmentation_loss(output.semantic, output.ghost, batch.targets["semantics"], self.options.loss)
+    def loss(self, output: Logits, batch: Batch, counts: Tensor | None = None) -> LossTerms:
+        targets = batch.targets
+        return self._loss(output.semantic, targets["semantics"], output.ghost, targets.get("near"), counts)
+
+    @cached_property
+    def _loss(self) -> SegmentationLoss:
+        from weft.tasks.segmentation.loss import SegmentationLoss
+
+        loss = self.options.loss
+        return SegmentationLoss(
+            self.options.classes,
+            self.options.model.ghost,
+            loss.balance,
+            loss.upweight_points,
+            loss.semantic_weight,
+            loss.ghost_weight,
+        )
 
     def decode(self, output: Logits, batch: Batch) -> list[Products]:
         from weft.tasks.segmentation.network import classify

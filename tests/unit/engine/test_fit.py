@@ -1,0 +1,161 @@
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from weft.engine.deploy import deploy
+from weft.engine.evaluate import evaluate
+from weft.engine.fit import fit, fit_baseline
+from weft.engine.logs import Interrupted
+from weft.engine.model_file import read_model
+from weft.errors import WeftError
+from weft.io.store import EventStore
+from weft.metrics.scores import read_scores
+
+Shards = list[dict[str, Path]]
+Fit = Callable[..., Path]
+
+
+@pytest.fixture
+def run(toy: Any, shards: Shards, make_stage: Any, tmp_path: Path) -> Fit:
+    def run(name: str, seed: int = 0, task: Any = toy, **training: Any) -> Path:
+        output = tmp_path / name
+        stage = make_stage(**training)
+        fit(task, stage, seed, shards, shards[1:], output, output / "work", {"n": training.get("iterations", 12)})
+        return output
+
+    return run
+
+
+def state(output: Path) -> dict[str, torch.Tensor]:
+    return read_model(output / "model.ckpt").state
+
+
+def identical(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_training_learns_and_leaves_its_files(run: Fit) -> None:
+    output = run("a", iterations=60, validate_every=20)
+    log = pd.read_csv(output / "log.csv")
+    train, val = log[log.split == "train"], log[log.split == "val"]
+    assert len(train) == 60
+    assert val.step.tolist() == [20, 40, 60]
+    assert train.loss.tail(10).mean() < 0.5 * train.loss.head(3).mean()
+    assert val.accuracy.iloc[-1] > 0.9
+    record = json.loads((output / "model.json").read_text())
+    assert record["seeds"] == {"run": 0}
+    assert record["best_step"] in (20, 40, 60)
+    assert record["parameters"] == 2 * 8 + 2 * 8 + 2 * 8 + 2
+
+
+def test_same_seed_same_weights_whatever_the_workers(run: Fit) -> None:
+    assert identical(state(run("a")), state(run("b", workers=2)))
+    assert not identical(state(run("a2")), state(run("c", seed=1)))
+
+
+class Interrupting:
+    """The toy task, sending its own process a signal while it computes the loss of one step."""
+
+    def __init__(self, toy: Any, step: int, number: int) -> None:
+        self.toy, self.step, self.number, self.steps = toy, step, number, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.toy, name)
+
+    def loss(self, *arguments: Any) -> Any:
+        self.steps += 1
+        if self.steps == self.step:
+            os.kill(os.getpid(), self.number)
+        return self.toy.loss(*arguments)
+
+
+@pytest.mark.parametrize("step", [1, 3, 4, 7])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_and_resumed_is_bit_identical(run: Fit, toy: Any, step: int, number: int) -> None:
+    whole = run("whole", workers=1)
+    with pytest.raises(Interrupted, match=f"stopped after step {step} of 12"):
+        run("parts", task=Interrupting(toy, step, number), workers=1)
+    parts = run("parts", workers=1)
+    assert identical(state(whole), state(parts))
+    columns = ["step", "split", "loss", "lr", "accuracy"]
+    ours, theirs = pd.read_csv(parts / "log.csv")[columns], pd.read_csv(whole / "log.csv")[columns]
+    pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+
+
+def test_work_of_another_config_is_not_resumed(run: Fit, tmp_path: Path) -> None:
+    run("a", iterations=8)
+    run("a", iterations=12)
+    assert len(list((tmp_path / "a" / "work").iterdir())) == 2
+
+
+def test_early_stopping_and_best_weights(run: Fit) -> None:
+    output = run("a", iterations=400, validate_every=4, patience=2, monitor="accuracy", mode="max")
+    log = pd.read_csv(output / "log.csv")
+    val = log[log.split == "val"]
+    best = json.loads((output / "model.json").read_text())["best_step"]
+    assert val.step.iloc[-1] < 400
+    assert val.step.iloc[-1] == best + 2 * 4
+    assert val.set_index("step").accuracy[best] == val.accuracy.max()
+
+
+def test_unknown_metric_and_optimiser_are_named(
+    run: Fit, toy: Any, make_stage: Any, shards: Shards, tmp_path: Path
+) -> None:
+    with pytest.raises(WeftError, match=r"no metric 'mean_iou'; there are: loss, semantic, accuracy"):
+        run("a", monitor="mean_iou")
+    stage = make_stage()
+    bad = stage.model_copy(update={"optimizer": stage.optimizer.model_copy(update={"name": "Adamm"})})
+    with pytest.raises(WeftError, match="no optimiser 'Adamm'"):
+        fit(toy, bad, 0, shards, shards, tmp_path / "b", tmp_path / "b", {})
+
+
+def test_weights_of_another_stage(run: Fit, toy: Any, make_stage: Any, shards: Shards, tmp_path: Path) -> None:
+    first = run("a")
+    out = tmp_path / "b"
+    stage = make_stage(iterations=1, validate_every=1)
+    still = stage.model_copy(update={"optimizer": stage.optimizer.model_copy(update={"lr": 1e-12})})
+    fit(toy, still, 5, shards, shards, out, out, {}, weights={"a": str(first / "model.ckpt")})
+    torch.testing.assert_close(state(out)["layers.0.weight"], state(first)["layers.0.weight"], atol=1e-9, rtol=0)
+    narrow = type(toy)(toy.options.model_copy(update={"width": 4}))
+    with pytest.raises(WeftError, match=r"weights of stage 'a'.*layers\.0\.bias has shape \(8,\), the network \(4,\)"):
+        fit(narrow, stage, 5, shards, shards, out, out, {}, weights={"a": str(first / "model.ckpt")})
+
+
+def test_deploy_evaluate(run: Fit, toy: Any, shards: Shards, tmp_path: Path) -> None:
+    model = run("a", iterations=60, validate_every=20) / "model.ckpt"
+    prediction = tmp_path / "prediction.h5"
+    hashes = set()
+    for batch_size in (1, 3, 9):
+        deploy(toy, model, shards[0], prediction, {}, batch_size=batch_size)
+        with EventStore.open(prediction) as store:
+            hashes.add(store.content_hash)
+            assert store["semantics"].counts.tolist() == [30, 0, 40, 50, 20]
+    assert len(hashes) == 1
+    evaluate(toy, {"test": {"0": (shards[0]["truth"], prediction)}}, tmp_path / "scores")
+    assert toy.summary(read_scores(tmp_path / "scores").events)["accuracy"] > 0.9
+
+
+def test_baseline_through_the_same_stores(toy: Any, shards: Shards, tmp_path: Path) -> None:
+    fit_baseline(toy, shards, tmp_path / "b", {}, 0)
+    deploy(toy, tmp_path / "b" / "model.ckpt", shards[0], tmp_path / "p.h5", {}, baseline=True)
+    evaluate(toy, {"test": {"0": (shards[0]["truth"], tmp_path / "p.h5")}}, tmp_path / "s")
+    events = read_scores(tmp_path / "s").events
+    expected = np.concatenate([EventStore.open(shards[0])["charge"][i] for i in range(5)])
+    threshold = toy.load_baseline(tmp_path / "b" / "model.ckpt").threshold
+    assert events.right.sum() == ((expected > 1) == (expected > threshold)).sum()
+
+
+def test_a_file_that_is_no_model(tmp_path: Path) -> None:
+    (tmp_path / "model.ckpt").write_text("hello")
+    with pytest.raises(WeftError, match="not a model file of weft"):
+        read_model(tmp_path / "model.ckpt")
+    with pytest.raises(WeftError, match="train the stage first"):
+        read_model(tmp_path / "none.ckpt")

@@ -1,0 +1,1 @@
+"""Particles and interactions from voxels, and the points that mark them."""
