@@ -166,14 +166,16 @@ def _read(store: Store, start: int, stop: int, n_classes: int, shard: str) -> _B
         if not np.array_equal(product.offsets, truth.offsets):
             k = int(np.flatnonzero(product.offsets != truth.offsets)[0]) - 1
             raise WeftError(
-                f"{shard}: event {_label(events[k])}: {name} has {product.counts[k]} rows, "
+                f"shard {shard}: event {_label(events[k])}: {name} has {product.counts[k]} rows, "
                 f"expected one for each of the {truth.counts[k]} voxels"
             )
     scores = None
     if "prediction/semantic_scores" in store:
         values = store.read("prediction/semantic_scores", start, stop).values
         if values.shape[1] != n_classes:
-            raise WeftError(f"{shard}: prediction/semantic_scores has {values.shape[1]} columns, expected {n_classes}")
+            raise WeftError(
+                f"shard {shard}: prediction/semantic_scores has {values.shape[1]} columns, expected {n_classes}"
+            )
         scores = values.astype(np.float64)
     particles = None
     if "truth/clusters" in store:
@@ -228,7 +230,7 @@ def _confidence(block: _Block, shard: str) -> np.ndarray | None:
         row = int(np.flatnonzero(bad)[0])
         event = block.events[np.searchsorted(block.offsets, row, side="right") - 1]
         raise WeftError(
-            f"{shard}: event {_label(event)}: semantic_scores of a voxel sum to {total[row]:g}, "
+            f"shard {shard}: event {_label(event)}: semantic_scores of a voxel sum to {total[row]:g}, "
             "expected probabilities that sum to 1"
         )
     called = np.clip(block.predicted, 0, block.scores.shape[1] - 1).astype(np.int64)
@@ -239,7 +241,7 @@ def _score_events(block: _Block, split: str, shard: str, n_classes: int) -> pd.D
     try:
         counts = confusion_counts(block.truth, block.predicted, n_classes, block.offsets)
     except WeftError as error:
-        raise WeftError(f"{shard}: {error}") from None
+        raise WeftError(f"shard {shard}: {error}") from None
     n_events = len(block.events)
     labelled = block.truth >= 0
     event = np.repeat(np.arange(n_events), np.diff(block.offsets))
@@ -256,7 +258,7 @@ def _score_events(block: _Block, split: str, shard: str, n_classes: int) -> pd.D
     frame["n_voxels"] = np.diff(block.offsets)
     frame["visible_energy"] = np.bincount(event, block.charge, minlength=n_events)
     frame["mean_nll"] = mean_nll
-    table = pd.DataFrame(counts.reshape(n_events, -1), columns=count_columns(n_classes))
+    table = pd.DataFrame(counts.reshape(n_events, n_classes**2), columns=count_columns(n_classes))
     return pd.concat([frame, table], axis=1)
 
 
@@ -311,46 +313,28 @@ def _bin_curves(block: _Block, confidence: np.ndarray | None, split: str, n_clas
     labelled = block.truth >= 0
     event = np.repeat(np.arange(len(block.events)), np.diff(block.offsets))[labelled]
     truth = block.truth[labelled].astype(np.int64)
-    correct = (block.truth == block.predicted)[labelled]
-    score = np.zeros(len(event)) if confidence is None else confidence[labelled]
-    frames = []
-    if confidence is not None:
-        edges = np.linspace(0, 1, CONFIDENCE_BINS + 1)
-        bins = confidence_bins(score, CONFIDENCE_BINS)
-        frames.append(_bin("reliability", block, split, event, np.full(len(event), -1), bins, edges, correct, score))
-    bins = np.clip(np.searchsorted(CHARGE_EDGES, block.charge[labelled], side="right") - 1, 0, len(CHARGE_EDGES) - 2)
-    frames.append(_bin("charge", block, split, event, truth, bins, CHARGE_EDGES, correct, score))
-    return pd.concat(frames, ignore_index=True)
-
-
-def _bin(
-    curve: str,
-    block: _Block,
-    split: str,
-    event: np.ndarray,
-    label: np.ndarray,
-    bins: np.ndarray,
-    edges: np.ndarray,
-    correct: np.ndarray,
-    confidence: np.ndarray,
-) -> pd.DataFrame:
-    n_bins, labels = len(edges) - 1, 10
-    cell = (event * labels + label + 1) * n_bins + bins
-    size = len(block.events) * labels * n_bins
-    n = np.bincount(cell, minlength=size)
-    filled = np.flatnonzero(n)
-    number = filled % n_bins
-    return pd.DataFrame(
+    voxels = pd.DataFrame(
         {
-            "uid": block.events["uid"][filled // (labels * n_bins)],
-            "split": pd.array([split] * len(filled), dtype="str"),
-            "curve": pd.array([curve] * len(filled), dtype="str"),
-            "label": (filled // n_bins % labels - 1).astype(np.int8),
-            "bin": number.astype(np.int16),
-            "low": edges[number].astype(np.float32),
-            "high": edges[number + 1].astype(np.float32),
-            "n": n[filled],
-            "n_correct": np.bincount(cell, correct, minlength=size)[filled].astype(np.int64),
-            "sum_confidence": np.bincount(cell, confidence, minlength=size)[filled],
+            "event": event,
+            "n": 1,
+            "n_correct": (block.truth == block.predicted)[labelled].astype(np.int64),
+            "sum_confidence": 0.0 if confidence is None else confidence[labelled],
         }
     )
+    charge_bin = np.searchsorted(CHARGE_EDGES, block.charge[labelled], side="right") - 1
+    charge_bin = np.clip(charge_bin, 0, len(CHARGE_EDGES) - 2)
+    curves = [("charge", truth, charge_bin, CHARGE_EDGES)]
+    if confidence is not None:
+        edges = np.linspace(0, 1, CONFIDENCE_BINS + 1)
+        everything = np.full(len(event), -1)
+        curves.append(("reliability", everything, confidence_bins(confidence[labelled], CONFIDENCE_BINS), edges))
+    frames = []
+    for name, label, number, edges in curves:
+        frame = voxels.assign(label=label, bin=number).groupby(["event", "label", "bin"], as_index=False).sum()
+        frame["curve"] = pd.array([name] * len(frame), dtype="str")
+        frame["low"], frame["high"] = edges[frame["bin"]], edges[frame["bin"] + 1]
+        frames.append(frame)
+    table = pd.concat(frames, ignore_index=True).sort_values("event", kind="stable", ignore_index=True)
+    table["uid"] = block.events["uid"][table["event"]]
+    table["split"] = pd.array([split] * len(table), dtype="str")
+    return table[list(CURVE_COLUMNS)].astype({"label": np.int8, "bin": np.int16})

@@ -44,7 +44,7 @@ def test_balanced_loss_by_hand():
     # Undecided logits cost ln 2, sure and right ones nothing. Three voxels of class 0 and one of class 1 weigh
     # 4/(2·3) and 4/(2·1) each, so the classes weigh 2 in all.
     logits = torch.tensor([[0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 60.0]])
-    total, weight = BALANCED(logits, torch.tensor([0, 0, 0, 1]))["semantic"]
+    total, weight = SegmentationLoss(n_classes=2, balance=True)(logits, torch.tensor([0, 0, 0, 1]))["semantic"]
     assert weight.item() == pytest.approx(4)
     assert total.item() == pytest.approx(2 * math.log(2))
 
