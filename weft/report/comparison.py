@@ -37,7 +37,8 @@ class Difference:
     high: float
 
     def __str__(self) -> str:
-        return f"{format_number(self.value)} [{format_number(self.low)}, {format_number(self.high)}]"
+        value, low, high = (f"{x:.4f}".replace("-", "\u2212") for x in (self.value, self.low, self.high))
+        return f"{value} [{low}, {high}]"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
 
+from weft.report.comparison import metric_label
 from weft.report.figure import Figure
 from weft.report.palette import SERIES_COLORS, style, to_svg
 
@@ -55,7 +56,7 @@ def learning_curves(key: str, logs: Mapping[str, pd.DataFrame], best: Mapping[st
                 _draw(axis, log, column, color, variant, best.get(variant))
         for axis, column in zip(axes, panels, strict=True):
             axis.set_xlabel("training step")
-            axis.set_title(column.replace("_", " "))
+            axis.set_title(metric_label(column))
             axis.margins(x=0.02)
         _loss_scale(axes[0], logs)
         if len(logs) > 1:

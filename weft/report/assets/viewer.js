@@ -123,7 +123,7 @@
   const rotation = ({ yaw, pitch }) => {
     const [cy, sy, cp, sp] = [Math.cos(yaw), Math.sin(yaw), Math.cos(pitch), Math.sin(pitch)];
     // Screen right, screen up and towards the reader; y of the detector points up.
-    return [cy, 0, -sy, sp * sy, cp, sp * cy, cp * sy, -sp, cp * cy];
+    return [cy, 0, -sy, -sp * sy, cp, -sp * cy, cp * sy, sp, cp * cy];
   };
 
   const niceStep = (span) => {
@@ -155,7 +155,7 @@
       const room = view.frame === false ? 1.0 : 1.18;
       const scale = (view.zoom * Math.min(width, this.height)) / (2 * radius * room) * (view.frame === false ? 1 : 1.12);
       return {
-        R: rotation(view), center, scale, distance: 4.2 * radius, flat: view.flat,
+        R: rotation(view), center, scale, distance: 5.5 * radius, flat: view.flat,
         x0: left + width / 2 + view.panX * this.density, y0: this.height / 2 + view.panY * this.density,
       };
     }
@@ -267,7 +267,7 @@
           g.fillText(`${+t.toFixed(3)}`.replace("-", "\u2212"), x + 15 * d * nx, y + 13 * d * ny);
         });
         g.font = `600 ${11.5 * d}px system-ui, sans-serif`;
-        g.fillText(`${"xyz"[k]} [cm]`, best.x + 40 * d * nx, best.y + 32 * d * ny);
+        g.fillText(`${"xyz"[k]} [cm]`, best.x + 54 * d * nx, best.y + 32 * d * ny);
         g.font = `${11 * d}px system-ui, sans-serif`;
       }
       if (title) {
@@ -431,7 +431,7 @@
       if (mode === "errors") {
         const faint = this.classes.length;
         return (i) => {
-          if (!event.wrong(i)) return this.hidden.has("right") ? null : [byCharge ? event.chargeColor[i] : faint, 0.6];
+          if (!event.wrong(i)) return this.hidden.has("right") ? null : [byCharge ? event.chargeColor[i] : faint, 0.75];
           return this.hidden.has(labels[i]) ? null : [byCharge ? event.chargeColor[i] : row(labels[i]), Math.max(1.15, size(i))];
         };
       }
