@@ -59,11 +59,12 @@ class Trainee(LightningModule):
 
     def configure_optimizers(self) -> Any:
         chosen = self.stage.optimizer
-        kind: Any = getattr(torch.optim, chosen.name, None)
-        if not (isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer)):
-            raise WeftError(f"optimizer.name: torch.optim has no optimiser '{chosen.name}'")
+        kinds = {name: kind for name, kind in vars(torch.optim).items() if isinstance(kind, type)}
+        kinds.pop("Optimizer")
+        if chosen.name not in kinds:
+            raise WeftError(f"optimizer.name: torch.optim has no optimiser '{chosen.name}'; it has: {', '.join(kinds)}")
         try:
-            optimizer: torch.optim.Optimizer = kind(
+            optimizer: torch.optim.Optimizer = kinds[chosen.name](
                 [parameter for parameter in self.network.parameters() if parameter.requires_grad],
                 lr=chosen.lr,
                 weight_decay=chosen.weight_decay,
