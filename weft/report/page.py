@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,9 +17,13 @@ from markupsafe import Markup
 from weft.io.atomic import atomic_path
 from weft.report.comparison import Comparison
 from weft.report.curves import learning_curves
-from weft.report.display import asset, event_display
+from weft.report.display import asset, event_display, json_for_script
 from weft.report.figure import Figure
 from weft.report.tables import format_number, table_html
+
+
+SUMMARY_ID = "weft-summary"
+"""element of a report that holds what the index of all reports shows"""
 
 
 @dataclass(frozen=True)
@@ -64,10 +69,40 @@ def render_report(path: Path, cover: Cover, stages: Sequence[StageReport]) -> No
     text = page.render(
         cover=cover,
         stages=[(stage, _drawn(stage)) for stage in stages],
+        summary=json_for_script(summarise(cover, stages)),
         has_displays=any(stage.displays for stage in stages),
         now=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
     write_page(path, text)
+
+
+def summarise(cover: Cover, stages: Sequence[StageReport]) -> dict[str, Any]:
+    """The headline of a report as plain data."""
+    return {
+        "name": cover.name,
+        "title": cover.title or cover.name,
+        "facts": dict(cover.facts),
+        "stages": [
+            {
+                "name": stage.name,
+                "verdict": stage.comparisons[0].verdict,
+                "sentence": stage.comparisons[0].sentence(stage.name),
+                "headline": [
+                    {
+                        "stage": stage.name,
+                        "metric": c.label,
+                        "model": None if math.isnan(c.mean) else c.mean,
+                        "baseline": None if c.baseline is None or math.isnan(c.baseline) else c.baseline,
+                        "events": c.n_events,
+                        "seeds": len(c.model),
+                    }
+                    for c in stage.comparisons
+                ],
+            }
+            for stage in stages
+            if stage.comparisons
+        ],
+    }
 
 
 def write_page(path: Path, text: str) -> None:

@@ -87,16 +87,17 @@
       this.center = this.low.map((x, k) => x + this.extent[k] / 2);
       this.radius = Math.hypot(...this.extent) / 2;
       this.points = new Float32Array(3 * this.n);
-      const min = [Infinity, Infinity, Infinity], max = [-Infinity, -Infinity, -Infinity];
       for (let i = 0; i < 3 * this.n; i++) {
         const k = i % 3;
-        const x = this.origin[k] + (this.voxels[i] + 0.5) * this.size[k];
-        this.points[i] = x;
-        if (x < min[k]) min[k] = x;
-        if (x > max[k]) max[k] = x;
+        this.points[i] = this.origin[k] + (this.voxels[i] + 0.5) * this.size[k];
       }
-      this.chargeCenter = this.n ? min.map((x, k) => (x + max[k]) / 2) : this.center;
-      this.chargeRadius = this.n ? Math.max(Math.hypot(...max.map((x, k) => x - min[k])) / 2, 4 * this.size[0]) : this.radius;
+      // "Fit" frames the middle 96 % of the voxels, so that lone deposits far away do not count.
+      const ranges = [0, 1, 2].map((k) => {
+        const sorted = this.points.filter((_, i) => i % 3 === k).sort();
+        return [0.02, 0.98].map((q) => (this.n ? sorted[Math.floor(q * (this.n - 1))] : 0));
+      });
+      this.chargeCenter = this.n ? ranges.map(([a, b]) => (a + b) / 2) : this.center;
+      this.chargeRadius = this.n ? Math.max(Math.hypot(...ranges.map(([a, b]) => b - a)) / 2, 8 * this.size[0]) : this.radius;
       const sorted = Float32Array.from(this.charge).sort();
       const at = (q) => (this.n ? Math.max(sorted[Math.min(this.n - 1, Math.floor(q * this.n))], 1e-6) : 1);
       this.median = at(0.5); this.lowCharge = at(0.02); this.highCharge = Math.max(at(0.98), this.lowCharge * 1.01);
@@ -153,7 +154,7 @@
       const center = view.fit ? event.chargeCenter : event.center;
       const radius = view.fit ? event.chargeRadius : event.radius;
       const room = view.frame === false ? 1.0 : 1.18;
-      const scale = (view.zoom * Math.min(width, this.height)) / (2 * radius * room) * (view.frame === false ? 1 : 1.12);
+      const scale = (view.zoom * Math.min(width, this.height)) / (2 * radius * room) * (view.frame === false ? 1 : 1.06);
       return {
         R: rotation(view), center, scale, distance: 5.5 * radius, flat: view.flat,
         x0: left + width / 2 + view.panX * this.density, y0: this.height / 2 + view.panY * this.density,
@@ -267,7 +268,7 @@
           g.fillText(`${+t.toFixed(3)}`.replace("-", "\u2212"), x + 15 * d * nx, y + 13 * d * ny);
         });
         g.font = `600 ${11.5 * d}px system-ui, sans-serif`;
-        g.fillText(`${"xyz"[k]} [cm]`, best.x + 54 * d * nx, best.y + 32 * d * ny);
+        g.fillText(`${"xyz"[k]} [cm]`, best.x + 46 * d * nx, best.y + 32 * d * ny);
         g.font = `${11 * d}px system-ui, sans-serif`;
       }
       if (title) {

@@ -1,0 +1,207 @@
+"""Gather what the runs of an experiment left behind, and write its report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+
+from weft.config import BASELINE, Dataset, Experiment, Layout, Run, plan
+from weft.errors import WeftError
+from weft.io.store import EventStore
+from weft.metrics.scores import Scores, read_scores
+from weft.report.comparison import Summary, compare, metric_label
+from weft.report.figure import Figure
+from weft.report.page import Cover, StageReport, render_report
+from weft.report.show import PREDICTION, TRUTH, can_show, store_payload
+from weft.report.tables import format_number
+
+EXTREMES = 3
+"""worst and best events shown, of each kind"""
+
+
+class Judge(Protocol):
+    """What a report asks of a task (:class:`weft.engine.task.Task`)."""
+
+    @property
+    def headline(self) -> tuple[str, ...]: ...
+    def summary(self, events: pd.DataFrame) -> dict[str, float]: ...
+    def figures(self, scores: Mapping[str, Scores]) -> list[Figure]: ...
+
+
+def report_experiment(
+    experiment: Experiment, dataset: Dataset, tasks: Mapping[str, Judge], layout: Layout, path: Path
+) -> None:
+    """Write the report of an experiment whose stages have been trained, deployed and evaluated.
+
+    ``tasks`` maps each stage to its task. Raises `WeftError` naming the first file that is missing.
+    """
+    runs = plan(experiment, dataset, layout)
+    stages = [
+        gather_stage([run for run in runs if run.stage_name == name], tasks[name]) for name in experiment.order()
+    ]
+    records = {f"{stage.name} {variant}": r for stage in stages for variant, r in stage.provenance.items()}
+    render_report(path, cover(experiment, dataset, layout, records), stages)
+
+
+def cover(
+    experiment: Experiment, dataset: Dataset, layout: Layout, records: Mapping[str, Mapping[str, Any]]
+) -> Cover:
+    """Title, facts, notes on the code and the commands for everything; ``records``: provenance by run."""
+    versions = sorted({code_version(record) for record in records.values()})
+    scale = f" --config scale={experiment.scale}" if experiment.scale else ""
+    return Cover(
+        name=experiment.id,
+        title=experiment.title,
+        description=experiment.description,
+        facts={
+            "dataset": f"{dataset.title or dataset.name} ({dataset.id})",
+            "scale": experiment.scale or "as given",
+            "seeds": ", ".join(map(str, experiment.seeds)),
+            "code": ", ".join(versions),
+            "last run": max((str(r.get("created", "")) for r in records.values()), default="").replace("T", " ")[:16],
+        },
+        rerun=[
+            (
+                "Everything, from simulation to this page; what is up to date is not made again",
+                f"snakemake --cores 2 {experiment.name}{scale}",
+            ),
+            (
+                "The same on a cluster",
+                f"snakemake --profile slurm {experiment.name}{scale}",
+            ),
+            ("This page only", f"weft report {experiment.name}{_scale_option(experiment)}{_results_option(layout)}"),
+        ],
+        notes=code_notes(records),
+    )
+
+
+def code_version(record: Mapping[str, Any]) -> str:
+    """The code that made something, in a few characters."""
+    commit = str(record.get("commit", ""))[:10] or f"weft {record.get('weft', '?')}"
+    return commit + ("+changes" if record.get("dirty") else "")
+
+
+def code_notes(records: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Warnings where results were made by different code, or by code that no commit holds."""
+    made: dict[str, list[str]] = {}
+    for what, record in records.items():
+        made.setdefault(code_version(record), []).append(what)
+    notes = []
+    if len(made) > 1:
+        parts = "; ".join(f"{version}: {', '.join(what)}" for version, what in made.items())
+        notes.append(f"Results on this page were made by different versions of the code. {parts}.")
+    if any(record.get("dirty") for record in records.values()):
+        notes.append("Some of the code had changes that were not committed: the commit alone does not reproduce it.")
+    return notes
+
+
+def gather_stage(runs: Sequence[Run], task: Judge) -> StageReport:
+    """One stage from the files of its runs: scores, logs, provenance, and the events worth a look."""
+    first = runs[0]
+    stage = first.stage
+    models = [run for run in runs if not run.is_baseline]
+    scores = {run.variant: read_scores(Path(run.score("events")).parent) for run in runs}
+    split, *others = stage.evaluation.splits
+    tables = {variant: table.events for variant, table in scores.items()}
+    displays, displayed = extreme_events(models[0], tables[models[0].variant], task, split)
+    return StageReport(
+        name=first.stage_name,
+        task=stage.task,
+        variants=[run.variant for run in runs],
+        comparisons=compare_split(tables, split, task.summary, task.headline),
+        shifts=[c for other in others for c in compare_split(tables, other, task.summary, task.headline[:1])],
+        figures=task.figures(scores),
+        displays=displays,
+        displayed=displayed,
+        logs={run.variant: _read(run.log, pd.read_csv) for run in models},
+        provenance={run.variant: _read(run.provenance, _json) for run in runs},
+        rerun=[(f"Train {run.variant}", _train(run)) for run in models[:1]],
+        notes=sample_notes(first),
+    )
+
+
+def sample_notes(run: Run) -> list[str]:
+    """Where numbers come from events that a model has learned from."""
+    notes = []
+    if "train" in run.stage.evaluation.splits:
+        notes.append("The split 'train' is in-sample: the models have learned from these events.")
+    for name in run.stage.inputs:
+        notes.append(
+            f"Trained on in-sample predictions: stage '{name}' learned from the same training events, so its "
+            "predictions there are better than on the held-out events that are scored here."
+        )
+    return notes
+
+
+def compare_split(tables: Mapping[str, pd.DataFrame], split: str, summary: Summary, metrics: Sequence[str]) -> list:
+    """Every model of a stage against its baseline on one split; ``tables``: event scores by variant."""
+    chosen = {variant: table[table["split"] == split] for variant, table in tables.items()}
+    empty = [variant for variant, table in chosen.items() if not len(table)]
+    if empty:
+        raise WeftError(f"{empty[0]} has no scored events of the split '{split}': run `weft evaluate` again")
+    models = {variant: table for variant, table in chosen.items() if variant != BASELINE}
+    return compare(summary, metrics, split, models, chosen.get(BASELINE))
+
+
+def rank_events(events: pd.DataFrame, summary: Summary, metric: str) -> pd.Series:
+    """The metric of each event by itself, ascending, by row of ``events``; events without one are left out."""
+    rows = range(len(events))
+    values = pd.Series([summary(events.iloc[k : k + 1])[metric] for k in rows], index=events.index, dtype=float)
+    return values.dropna().sort_values(kind="stable")
+
+
+def extreme_events(run: Run, events: pd.DataFrame, task: Judge, split: str) -> tuple[list[dict[str, Any]], str]:
+    """Payloads of the worst and best events of a split and how they were chosen; none if they are no voxels."""
+    metric = task.headline[0]
+    ranked = rank_events(events[events["split"] == split].reset_index(drop=True), task.summary, metric)
+    table = events[events["split"] == split].reset_index(drop=True)
+    number = min(EXTREMES, len(ranked) // 2)
+    chosen = [(f"worst {k + 1}", ranked.index[k]) for k in range(number)]
+    chosen += [(f"best {k + 1}", ranked.index[-1 - k]) for k in range(number)]
+    files = run.evaluation_inputs()[split]
+    payloads = []
+    for label, row in chosen:
+        truth, prediction = files[table["shard"][row]]
+        with EventStore.open({TRUTH: Path(truth), PREDICTION: Path(prediction)}) as store:
+            if not can_show(store):
+                return [], ""
+            index = int((store.events["uid"] == table["uid"][row]).argmax())
+            note = f"{metric_label(metric)} {format_number(ranked[row])}"
+            payloads.append(store_payload(store, index, note, label))
+    how = (
+        f"The events of the split '{split}' with the lowest and the highest {metric_label(metric)} of {run.variant}, "
+        f"out of {len(ranked)}."
+    )
+    return payloads, how if payloads else ""
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _read(path: str, reader: Any) -> Any:
+    try:
+        return reader(Path(path))
+    except FileNotFoundError:
+        raise WeftError(f"{path} does not exist: run `weft train` for this variant first") from None
+    except (ValueError, pd.errors.ParserError) as error:
+        raise WeftError(f"{path} cannot be read ({error}): train this variant again") from None
+
+
+def _scale_option(experiment: Experiment) -> str:
+    return f" --scale {experiment.scale}" if experiment.scale else ""
+
+
+def _results_option(layout: Layout) -> str:
+    return "" if layout.root == Layout().root else f" --results {layout.root}"
+
+
+def _train(run: Run) -> str:
+    return (
+        f"weft train {run.experiment.name}{_scale_option(run.experiment)} --stage {run.stage_name} "
+        f"--variant {run.variant}{_results_option(run.layout)}"
+    )

@@ -1,0 +1,75 @@
+"""Displays of events in stores: one event as a page of its own, or payloads for a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from weft.errors import WeftError
+from weft.io.store import EventStore
+from weft.report.display import Grid, event_payload
+from weft.report.page import environment, write_page
+
+TRUTH, PREDICTION = "truth", "prediction"
+
+
+def can_show(store: EventStore) -> bool:
+    """Whether the events of a store are voxels with a charge."""
+    return all(name in store for name in ("meta", "voxels", "charge"))
+
+
+def grid_of(meta: np.ndarray) -> Grid:
+    """The box of an event from its row of ``meta``."""
+    row = meta[0]
+    origin, size, shape = (tuple(row[name.format(a)].item() for a in "xyz") for name in ("min_{}", "size_{}", "n{}"))
+    return Grid(origin, size, shape)
+
+
+def store_payload(store: EventStore, index: int, subtitle: str = "", label: str = "") -> dict[str, Any]:
+    """Event ``index`` of a store opened as ``truth`` and, where there are predictions, ``prediction``."""
+    voxels = store["voxels"][index]
+    charge = store["charge"][index][:, 0]
+
+    def column(product: str) -> np.ndarray | None:
+        return store[product][index] if product in store else None
+
+    truth, predicted = column(f"{TRUTH}/semantics"), column(f"{PREDICTION}/semantics")
+    scores = column(f"{PREDICTION}/semantic_scores")
+    score = None
+    if scores is not None and predicted is not None:
+        called = predicted[:, 0].astype(np.int64)
+        score = scores[np.arange(len(scores)), np.maximum(called, 0)]
+    event = store.events[index]
+    facts = [subtitle] if subtitle else []
+    facts += [f"{len(voxels)} voxels", f"{charge.sum():.0f} MeV visible"]
+    return event_payload(
+        voxels,
+        charge,
+        truth,
+        predicted,
+        score,
+        grid=grid_of(store["meta"][index]),
+        title=f"event {event['run']}/{event['subrun']}/{event['event']}",
+        subtitle=", ".join(facts),
+        label=label,
+    )
+
+
+def show_event(stores: Mapping[str, Path], event: int, output: Path) -> None:
+    """Write a page with the rotatable display of one event.
+
+    ``stores`` maps ``truth`` and, if wanted, ``prediction`` to event stores; ``event`` is its number in the file.
+    Raises `WeftError` where there is no such event or it is not made of voxels with a charge.
+    """
+    with EventStore.open(stores) as store:
+        where = stores[TRUTH]
+        if not 0 <= event < len(store):
+            raise WeftError(f"{where}: no event {event}; events are numbered 0 to {len(store) - 1}")
+        if not can_show(store):
+            raise WeftError(f"{where}: a display needs the products meta, voxels and charge")
+        payload = store_payload(store, event)
+    text = environment().get_template("event.html").render(payload=payload, files=[str(p) for p in stores.values()])
+    write_page(output, text)
