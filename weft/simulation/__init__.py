@@ -1,1 +1,1 @@
-"""The embedded event generator."""
+"""The embedded event generator: labelled liquid-argon events from nothing but a seed (docs/simulation.md)."""

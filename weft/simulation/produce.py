@@ -1,0 +1,136 @@
+"""Files of simulated events."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from weft.io.atomic import atomic_path
+from weft.io.provenance import collect
+from weft.io.root_write import RootWriter, meta_columns
+from weft.simulation.errors import SimulationError
+from weft.simulation.event import SimulatedEvent, simulate_event
+from weft.simulation.settings import SimulationSettings
+from weft.simulation.stack import PROCESSES
+
+#: Events per basket of the file and per task of a worker: memory stays at that of a few hundred events.
+_CHUNK = 50
+RUN = 1
+
+
+def simulate_file(
+    settings: SimulationSettings,
+    seed: int,
+    first: int,
+    count: int,
+    path: str | os.PathLike[str],
+    processes: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> Path:
+    """Write events first … first+count−1 of a sample to a ROOT file, whole or not at all.
+
+    The content is a function of (settings, seed, first, count), whatever the number of processes. Run is 1, subrun
+    the seed, event the number of the event: samples of different seeds are different events.
+
+    Args:
+        path: of the file; its folder is made.
+        processes: how many simulate at once.
+        progress: called with the number of events done so far.
+
+    Raises:
+        SimulationError: an impossible number.
+    """
+    if count < 1 or first < 0:
+        raise SimulationError(f"simulate: first {first} and count {count}: expected first >= 0 and count >= 1")
+    if not 0 <= seed < 2**32:
+        raise SimulationError(f"simulate: seed {seed}: expected 0 <= seed < 2**32")
+    if processes < 1:
+        raise SimulationError(f"simulate: processes {processes}: expected at least 1")
+    codes = {str(code): name for code, name in PROCESSES.items()}
+    texts = {
+        "weft_codes": {f"_part_v.{c}": codes for c in ("_process", "_parent_process", "_ancestor_process")},
+        "weft_provenance": collect(settings, seed, first=first, count=count),
+    }
+    done = 0
+    with atomic_path(path) as temporary, RootWriter(temporary, texts) as writer:
+        for events in _chunks(settings, seed, first, count, processes):
+            write_events(writer, events, settings, seed)
+            done += len(events)
+            if progress is not None:
+                progress(done)
+    return Path(path)
+
+
+def _chunks(
+    settings: SimulationSettings, seed: int, first: int, count: int, processes: int
+) -> Iterator[list[SimulatedEvent]]:
+    runs = [range(start, min(start + _CHUNK, first + count)) for start in range(first, first + count, _CHUNK)]
+    simulate = partial(_simulate_run, settings, seed)
+    if processes == 1 or len(runs) == 1:
+        yield from map(simulate, runs)
+        return
+    # A forked worker does not import the caller's main module again, which a workflow's script must not.
+    context = multiprocessing.get_context("fork" if sys.platform.startswith("linux") else "spawn")
+    with ProcessPoolExecutor(min(processes, len(runs)), context) as pool:
+        ahead: deque[Future[list[SimulatedEvent]]] = deque()
+        for run in runs:
+            ahead.append(pool.submit(simulate, run))
+            if len(ahead) > 2 * processes:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
+def _simulate_run(settings: SimulationSettings, seed: int, run: range) -> list[SimulatedEvent]:
+    return [without_history(simulate_event(settings, seed, index)) for index in run]
+
+
+def without_history(event: SimulatedEvent) -> SimulatedEvent:
+    """The event without its tracks and deposits, which the file does not hold and processes need not send."""
+    moved, labels = event.transported, event.labels
+    moved = moved._replace(tracks=moved.tracks[:0], deposits=moved.deposits[:0])
+    return replace(event, transported=moved, labels=labels._replace(of_deposit=labels.of_deposit[:0]))
+
+
+def write_events(writer: RootWriter, events: Sequence[SimulatedEvent], settings: SimulationSettings, seed: int) -> None:
+    """Append events to the four trees of a file."""
+    n = len(events)
+    identity = {
+        "_run": np.full(n, RUN, np.uint64),
+        "_subrun": np.full(n, seed, np.uint64),
+        "_event": np.array([e.index for e in events], np.uint64),
+    }
+    boxed = identity | meta_columns(settings.box.meta(), n)
+
+    def end_to_end(arrays: list[np.ndarray]) -> np.ndarray:
+        return np.concatenate(arrays)
+
+    def counts(arrays: list[np.ndarray]) -> np.ndarray:
+        return np.array([len(a) for a in arrays])
+
+    ids = [e.voxel_id for e in events]
+    for tree, values in (
+        ("sparse3d_pcluster_tree", [e.voxel_value for e in events]),
+        ("sparse3d_pcluster_semantics_tree", [e.semantics for e in events]),
+    ):
+        members = {"._id": end_to_end(ids), "._value": end_to_end(values)}
+        writer.extend(tree, boxed, {"_voxel_v": (counts(ids), members)})
+
+    ids, sizes = [e.cluster_id for e in events], [e.cluster_size.astype(np.int32) for e in events]
+    members = {"._id": end_to_end(ids), "._value": end_to_end([e.cluster_value for e in events])}
+    writer.extend(
+        "cluster3d_pcluster_tree",
+        boxed,
+        {"_voxel_v": (counts(ids), members), "_voxel_v._n": (counts(sizes), {"": end_to_end(sizes)})},
+    )
+    members = {f".{name}": end_to_end([e.particles[name] for e in events]) for name in events[0].particles}
+    writer.extend("particle_pcluster_tree", identity, {"_part_v": (counts(sizes), members)})

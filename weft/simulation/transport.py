@@ -1,0 +1,69 @@
+"""Following every particle of an event until all its energy is accounted for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from weft.detector.compiled import kernel
+from weft.simulation.electromagnetic import follow_electron, follow_photon
+from weft.simulation.hadronic import follow_neutron, follow_track, neutral_pion
+from weft.simulation.matter import tables as argon
+from weft.simulation.stack import DEPOSIT, INITIAL, TRACK, Event, World
+
+
+class Transported(NamedTuple):
+    """tracks (TRACK), primaries first; deposits (DEPOSIT) in the box; ledger float64 (5,), see `stack.ACCOUNTS`."""
+
+    tracks: np.ndarray
+    deposits: np.ndarray
+    ledger: np.ndarray
+
+
+@kernel
+def _follow_all(rng, event, world, tables):
+    index = 0
+    while index < event.count[0] and event.count[2] == 0:
+        kind = abs(event.tracks[index].pdg)
+        if kind == 11:
+            follow_electron(rng, event, world, tables, index)
+        elif kind == 22:
+            follow_photon(rng, event, world, tables, index)
+        elif kind == 2112:
+            follow_neutron(rng, event, world, index)
+        elif kind == 111:
+            neutral_pion(rng, event, index)
+        else:
+            follow_track(rng, event, world, tables, index)
+        index += 1
+
+
+def transport(primaries: np.ndarray, world: World, key: tuple[int, int], stream: int = 0) -> Transported:
+    """Move the primaries (TRACK rows, parent = own row) and everything they make through liquid argon.
+
+    The random numbers are a function of `key` (seed, event) and `stream` alone.
+    """
+    n_tracks, n_deposits = 1 << 14, 1 << 17
+    while True:
+        event = Event(
+            np.zeros(max(n_tracks, 2 * len(primaries)), TRACK),
+            np.empty(n_deposits, DEPOSIT),
+            np.array([len(primaries), 0, 0]),
+            np.zeros(5),
+        )
+        event.tracks[: len(primaries)] = primaries
+        event.ledger[INITIAL] = primaries["kinetic"].sum()
+        _follow_all(generator(key, stream), event, world, argon())
+        if event.count[2] == 0:
+            return Transported(
+                event.tracks[: event.count[0]].copy(), event.deposits[: event.count[1]].copy(), event.ledger
+            )
+        n_tracks, n_deposits = 2 * n_tracks, 2 * n_deposits
+
+
+def generator(key: tuple[int, int], stream: int) -> np.random.Generator:
+    """Random numbers of one purpose (`stream`) of one event: Philox keyed by (seed, event)."""
+    return np.random.Generator(
+        np.random.Philox(key=np.array(key, np.uint64), counter=np.array([0, 0, 0, stream], np.uint64))
+    )
