@@ -1,0 +1,45 @@
+# Weft: from events to trained reconstruction and a report.
+#
+#   snakemake --cores 8                        every experiment of config/config.yaml
+#   snakemake --cores 8 segmentation           one experiment
+#   snakemake --cores 8 --config scale=study   larger, see config/README.md
+#   snakemake --profile slurm                  the same on a cluster, see docs/workflow.md
+#
+# The science is in weft/; a rule's script unpacks `snakemake` and calls one function of it.
+
+from snakemake.utils import min_version
+
+min_version("9.5")
+
+
+configfile: "config/config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/dataprep.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/deploy.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        layout.index(),
+
+
+for experiment in experiments.values():
+
+    rule:
+        name:
+            experiment.name
+        input:
+            layout.report(experiment.id),
+
+
+onsuccess:
+    print(*finished(), sep="\n")

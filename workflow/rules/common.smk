@@ -1,0 +1,128 @@
+# What the rules share: the validated configuration, and look-ups by wildcard. There are no rules here.
+
+import sys
+from pathlib import Path
+
+import jsonschema
+import yaml
+
+from weft.config import Layout, load_dataset, load_experiment, plan
+from weft.config.layout import TABLES
+from weft.config.loading import ConfigError, closest
+from weft.tasks import resolve
+
+
+def check(given):
+    """Refuse a config that does not fit workflow/schemas/config.schema.yaml, naming the key."""
+    with open(workflow.source_path("../schemas/config.schema.yaml")) as file:
+        schema = yaml.safe_load(file)
+    known = list(schema["properties"])
+    for key in sorted(set(given) - set(known)):
+        raise ConfigError(f"unknown key '{key}'{closest(key, known)}; known: {', '.join(known)}")
+    for error in jsonschema.Draft202012Validator(schema).iter_errors(given):
+        raise ConfigError(": ".join([*map(str, error.path), error.message]))
+
+
+def load(name):
+    """An experiment with the options of its tasks filled in, and its dataset."""
+    experiment = resolve(load_experiment(name, config["scale"]))
+    return experiment, load_dataset(experiment.dataset, config["scale"])
+
+
+def one(items, what):
+    """``{id: item}``; two different items under one id would overwrite each other's results."""
+    found = {}
+    for item in items:
+        if found.setdefault(item.id, item) != item:
+            raise ConfigError(f"two {what} are called '{item.id}'; rename one")
+    return found
+
+
+try:
+    check(config)
+    layout = Layout(config["results"])
+    loaded = [load(name) for name in config["experiments"]]
+    experiments = one((experiment for experiment, _ in loaded), "experiments")
+    datasets = one((dataset for _, dataset in loaded), "datasets")
+    runs = {
+        (experiment.id, run.stage_name, run.variant): run
+        for experiment, dataset in loaded
+        for run in plan(experiment, dataset, layout)
+    }
+    shards = {
+        (dataset.id, split): {shard.id: shard for shard in dataset.shards(split)}
+        for dataset in datasets.values()
+        for split in dataset.splits
+    }
+except ConfigError as error:
+    sys.exit(f"config: {error}")
+
+
+wildcard_constraints:
+    dataset=r"[^/]+",
+    split=r"[^/]+",
+    shard=r"[^/]+",
+    experiment=r"[^/]+",
+    stage=r"[^/]+",
+    variant=r"[^/]+",
+    source=r"[^/]+",
+
+
+def log_of(rule, *wildcards):
+    return f"{Path(layout.root, 'logs', rule, *wildcards)}.log"
+
+
+def benchmark_of(rule, *wildcards):
+    return f"{Path(layout.root, 'benchmarks', rule, *wildcards)}.tsv"
+
+
+def files(nested):
+    """All paths in nested dictionaries, lists and tuples."""
+    if isinstance(nested, str):
+        return [nested]
+    inner = nested.values() if isinstance(nested, dict) else nested
+    return [path for item in inner for path in files(item)]
+
+
+def shard_of(wildcards):
+    return shards[wildcards.dataset, wildcards.split][wildcards.shard]
+
+
+def simulated_split(wildcards):
+    return datasets[wildcards.dataset].split(wildcards.split)
+
+
+def source_of(wildcards):
+    """The file that a shard is converted from: one of the user's, or a simulated one."""
+    return shard_of(wildcards).file or layout.raw(wildcards.dataset, wildcards.split, wildcards.shard)
+
+
+def conversion_of(wildcards):
+    """What of that file is read, and how: nothing to say about a file of our own simulation."""
+    dataset, shard = datasets[wildcards.dataset], shard_of(wildcards)
+    if shard.file is None:
+        return {}
+    return {
+        "kind": dataset.kind,
+        "products": dataset.products,
+        "start": shard.start,
+        "stop": shard.stop,
+        "keep": dataset.keep(wildcards.split),
+    }
+
+
+def run_of(wildcards):
+    return runs[wildcards.experiment, wildcards.stage, wildcards.variant]
+
+
+def runs_of(wildcards):
+    return [run for run in runs.values() if run.experiment.id == wildcards.experiment]
+
+
+def resources_of(wildcards):
+    return run_of(wildcards).stage.resources
+
+
+def gpus_of(wildcards):
+    """GPUs that the stage asks for; a baseline is fitted on the CPU."""
+    return 0 if run_of(wildcards).is_baseline else resources_of(wildcards).gpu

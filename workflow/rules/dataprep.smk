@@ -1,0 +1,44 @@
+# Events: simulated, then converted, shard by shard. Datasets are shared by all experiments.
+
+
+rule simulate_events:
+    output:
+        events=layout.raw("{dataset}", "{split}", "{shard}"),
+    log:
+        log_of("simulate_events", "{dataset}", "{split}", "{shard}"),
+    benchmark:
+        benchmark_of("simulate_events", "{dataset}", "{split}", "{shard}")
+    conda:
+        "../../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        settings=lambda w: simulated_split(w).simulation,
+        seed=lambda w: simulated_split(w).seed,
+        first=lambda w: shard_of(w).start,
+        number=lambda w: shard_of(w).stop - shard_of(w).start,
+    script:
+        "../../scripts/simulate_events.py"
+
+
+rule convert_events:
+    input:
+        events=source_of,
+    output:
+        store=layout.data("{dataset}", "{split}", "{shard}"),
+    log:
+        log_of("convert_events", "{dataset}", "{split}", "{shard}"),
+    benchmark:
+        benchmark_of("convert_events", "{dataset}", "{split}", "{shard}")
+    conda:
+        "../../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        options=conversion_of,
+    script:
+        "../../scripts/convert_events.py"

@@ -1,0 +1,28 @@
+# Predictions of a trained stage, or of its baseline, shard by shard.
+
+
+rule deploy_stage:
+    input:
+        events=lambda w: files(run_of(w).shard_inputs(w.split, w.shard)),
+        model=layout.model("{experiment}", "{stage}", "{variant}"),
+    output:
+        predictions=layout.predictions("{experiment}", "{stage}", "{variant}", "{source}", "{split}", "{shard}"),
+    log:
+        log_of("deploy_stage", "{experiment}", "{stage}", "{variant}", "{source}", "{split}", "{shard}"),
+    benchmark:
+        benchmark_of("deploy_stage", "{experiment}", "{stage}", "{variant}", "{source}", "{split}", "{shard}")
+    conda:
+        "../../envs/train.yaml"
+    threads: lambda w: resources_of(w).threads
+    resources:
+        mem_mb=lambda w: resources_of(w).mem_mb,
+        runtime=lambda w: resources_of(w).runtime,
+        gpu=lambda w: gpus_of(w),
+        batch_size=lambda w: run_of(w).stage.evaluation.batch_size,
+    params:
+        options=lambda w: run_of(w).deploy_options(),
+        events=lambda w: run_of(w).shard_inputs(w.split, w.shard),
+        providers=lambda w: run_of(w).providers(),
+        baseline=lambda w: run_of(w).is_baseline,
+    script:
+        "../../scripts/deploy_stage.py"

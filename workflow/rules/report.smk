@@ -1,0 +1,52 @@
+# One page per experiment, and an index that compares them.
+
+
+rule render_report:
+    input:
+        scores=lambda w: [run.score(table) for run in runs_of(w) for table in TABLES],
+        histories=lambda w: [run.log for run in runs_of(w)],
+        provenance=lambda w: [run.provenance for run in runs_of(w)],
+        # Some of the events are drawn.
+        stores=lambda w: sorted({path for run in runs_of(w) for path in files(run.evaluation_inputs())}),
+    output:
+        page=report(
+            layout.report("{experiment}"),
+            caption="../report/experiment.rst",
+            category="Experiments",
+            labels={"experiment": "{experiment}"},
+        ),
+    log:
+        log_of("render_report", "{experiment}"),
+    benchmark:
+        benchmark_of("render_report", "{experiment}")
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        experiment=lambda w: experiments[w.experiment].model_dump(mode="json"),
+        dataset=lambda w: runs_of(w)[0].dataset.model_dump(mode="json"),
+        layout=vars(layout),
+    script:
+        "../../scripts/render_report.py"
+
+
+rule render_index:
+    input:
+        reports=[layout.report(experiment) for experiment in experiments],
+    output:
+        page=report(layout.index(), caption="../report/index.rst", category="Overview"),
+    log:
+        log_of("render_index", "index"),
+    benchmark:
+        benchmark_of("render_index", "index")
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    script:
+        "../../scripts/render_index.py"
