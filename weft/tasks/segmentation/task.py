@@ -133,7 +133,7 @@ class Segmentation(Task[Options]):
         from weft.tasks.segmentation.network import classify
 
         classes, scores = classify(output)
-        semantics, semantic_scores = classes.cpu().numpy()[:, None], scores.cpu().numpy()
+        semantics, semantic_scores = classes.cpu().numpy()[:, None], scores.detach().cpu().numpy()
         edges = batch.offsets.tolist()
         return [
             {"semantics": semantics[start:stop], "semantic_scores": semantic_scores[start:stop]}
