@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from weft.report.comparison import metric_label
 from weft.report.figure import Figure
 from weft.report.palette import SERIES_COLORS, style, to_svg
-
-NOT_METRICS = ("step", "epoch", "split", "loss", "lr", "seconds")
-MAX_PANELS = 3
 
 
 def smooth(values: np.ndarray, span: int) -> np.ndarray:
@@ -24,28 +22,20 @@ def smooth(values: np.ndarray, span: int) -> np.ndarray:
     return (total[end] - total[begin]) / (end - begin)
 
 
-def validation_metrics(logs: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Columns measured on validation events besides the loss, in the order of the logs."""
-    names: list[str] = []
-    for log in logs.values():
-        rows = log[log["split"] == "val"]
-        for column in rows.columns:
-            if column in NOT_METRICS or column in names or not pd.api.types.is_numeric_dtype(rows[column]):
-                continue
-            if rows[column].notna().any():
-                names.append(column)
-    return names
-
-
-def learning_curves(key: str, logs: Mapping[str, pd.DataFrame], best: Mapping[str, int] | None = None) -> Figure:
+def learning_curves(
+    key: str,
+    logs: Mapping[str, pd.DataFrame],
+    metrics: Sequence[str] = (),
+    best: Mapping[str, int] | None = None,
+) -> Figure:
     """Loss and validation metrics against the training step, one colour per variant.
 
-    ``logs`` maps a variant to the rows of its ``log.csv``: ``step``, ``split`` ("train" or "val"), ``loss`` and a column
-    per metric. The training loss is a faint line with its running mean over a fortieth of the run, validation values
-    are points; ``best`` maps a variant to the step of its best checkpoint, which gets a ring.
+    ``logs`` maps a variant to the rows of its ``log.csv``: ``step``, ``split`` ("train" or "val"), ``loss`` and a
+    column per metric; those of ``metrics`` that were logged get a panel. The training loss is a faint line with its
+    running mean over a fortieth of the run, validation values are points; ``best`` maps a variant to the step of its
+    best checkpoint, which gets a ring.
     """
-    metrics = validation_metrics(logs)[: MAX_PANELS - 1]
-    panels = ["loss", *metrics]
+    panels = ["loss", *(metric for metric in metrics if any(metric in log for log in logs.values()))]
     best = best or {}
     with style():
         canvas = Canvas(figsize=(3.9 * len(panels) if len(panels) > 1 else 5.6, 2.9))
@@ -70,7 +60,7 @@ def learning_curves(key: str, logs: Mapping[str, pd.DataFrame], best: Mapping[st
     return Figure(key=key, title="Learning curves", caption="; ".join(parts) + ".", svg=svg)
 
 
-def _draw(axis, log: pd.DataFrame, column: str, color: str, variant: str, best: int | None) -> None:
+def _draw(axis: Axes, log: pd.DataFrame, column: str, color: str, variant: str, best: int | None) -> None:
     if column not in log:
         return
     train = log[(log["split"] == "train") & log[column].notna()]
@@ -88,7 +78,7 @@ def _draw(axis, log: pd.DataFrame, column: str, color: str, variant: str, best: 
             axis.plot(kept["step"], kept[column], "o", color=color, markersize=9, markerfacecolor="none")
 
 
-def _loss_scale(axis, logs: Mapping[str, pd.DataFrame]) -> None:
+def _loss_scale(axis: Axes, logs: Mapping[str, pd.DataFrame]) -> None:
     loss = np.concatenate([log["loss"].to_numpy(np.float64) for log in logs.values()])
     loss = loss[np.isfinite(loss)]
     if len(loss) and loss.min() > 0 and loss.max() > 20 * loss.min():

@@ -79,7 +79,7 @@ def json_for_script(value: object) -> Markup:
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)  # noqa: S704 - escaped on the line above
+    return Markup(text)
 
 
 def event_display(

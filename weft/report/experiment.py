@@ -40,16 +40,12 @@ def report_experiment(
     ``tasks`` maps each stage to its task. Raises `WeftError` naming the first file that is missing.
     """
     runs = plan(experiment, dataset, layout)
-    stages = [
-        gather_stage([run for run in runs if run.stage_name == name], tasks[name]) for name in experiment.order()
-    ]
+    stages = [gather_stage([run for run in runs if run.stage_name == name], tasks[name]) for name in experiment.order()]
     records = {f"{stage.name} {variant}": r for stage in stages for variant, r in stage.provenance.items()}
     render_report(path, cover(experiment, dataset, layout, records), stages)
 
 
-def cover(
-    experiment: Experiment, dataset: Dataset, layout: Layout, records: Mapping[str, Mapping[str, Any]]
-) -> Cover:
+def cover(experiment: Experiment, dataset: Dataset, layout: Layout, records: Mapping[str, Mapping[str, Any]]) -> Cover:
     """Title, facts, notes on the code and the commands for everything; ``records``: provenance by run."""
     versions = sorted({code_version(record) for record in records.values()})
     scale = f" --config scale={experiment.scale}" if experiment.scale else ""

@@ -21,7 +21,6 @@ from weft.report.display import asset, event_display, json_for_script
 from weft.report.figure import Figure
 from weft.report.tables import format_number, table_html
 
-
 SUMMARY_ID = "weft-summary"
 """element of a report that holds what the index of all reports shows"""
 
@@ -136,10 +135,9 @@ def _drawn(stage: StageReport) -> list[Figure]:
     logs = {variant: log for variant, log in stage.logs.items() if len(log)}
     if not logs:
         return []
-    best = {
-        variant: int(record["best_step"]) for variant, record in stage.provenance.items() if "best_step" in record
-    }
-    return [learning_curves(f"{stage.name}-learning", logs, best)]
+    best = {variant: int(record["best_step"]) for variant, record in stage.provenance.items() if "best_step" in record}
+    metrics = [comparison.metric for comparison in stage.comparisons]
+    return [learning_curves(f"{stage.name}-learning", logs, metrics, best)]
 
 
 def figure_html(figure: Figure) -> Markup:

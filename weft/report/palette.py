@@ -10,8 +10,10 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
+from cycler import cycler
 from matplotlib.figure import Figure as Canvas
 
 CLASS_NAMES: dict[int, str] = {
@@ -46,7 +48,7 @@ _PAGE_COLORS = {INK: "currentColor", RULE: "var(--rule, #d5d9df)"}
 @contextmanager
 def style() -> Iterator[None]:
     """The matplotlib settings of every figure: type of 9 points, thin axes on two sides, no frames, no titles."""
-    settings = {
+    settings: dict[Any, Any] = {
         "figure.figsize": (5.4, 3.2),
         "figure.dpi": 96,
         "figure.facecolor": "none",
@@ -62,7 +64,7 @@ def style() -> Iterator[None]:
         "axes.labelsize": 9,
         "axes.grid": True,
         "axes.axisbelow": True,
-        "axes.prop_cycle": mpl.cycler(color=SERIES_COLORS),
+        "axes.prop_cycle": cycler(color=SERIES_COLORS),
         "grid.color": RULE,
         "grid.linewidth": 0.6,
         "text.color": INK,

@@ -73,7 +73,14 @@ def prediction(voxels, truth, seed: int, blunder: float):
 
 
 def payloads():
-    chosen = [("worst 1", 0.9), ("worst 2", 0.7), ("worst 3", 0.55), ("best 1", 0.05), ("best 2", 0.08), ("best 3", 0.1)]
+    chosen = [
+        ("worst 1", 0.9),
+        ("worst 2", 0.7),
+        ("worst 3", 0.55),
+        ("best 1", 0.05),
+        ("best 2", 0.08),
+        ("best 3", 0.1),
+    ]
     made = []
     for k, (label, blunder) in enumerate(chosen):
         voxels, charge, truth = event(100 + k)
@@ -207,7 +214,7 @@ def page() -> tuple[Cover, list[StageReport]]:
         task="segmentation",
         variants=["seed0", "seed1", "seed2", "baseline"],
         comparisons=comparisons(),
-        shifts=[comparisons("lifetime_low", 0.968)[0], comparisons("noise_high", 0.931)[0], comparisons("dead_map", 0.915)[0]],
+        shifts=[comparisons(*shift)[0] for shift in (("lifetime_low", 0.968), ("noise_high", 0.931), ("dead_map", 0.915))],
         figures=[classes_table(), confusion(), slices()],
         displays=payloads(),
         displayed="The three test events with the lowest and the highest mean IoU of seed0.",
