@@ -1,12 +1,269 @@
-"""Figures of the segmentation report, from score tables alone."""
+"""Figures of the segmentation report, from score tables alone.
+
+Curves of a model add the counts of all its seeds; shaded bands are 95 % bootstrap intervals over events.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from weft.metrics.scores import Scores
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
+
+from weft.errors import WeftError
+from weft.metrics.bootstrap import bootstrap
+from weft.metrics.calibration import expected_calibration_error
+from weft.metrics.scores import Scores, concat
+from weft.metrics.segmentation import accuracy
 from weft.report.figure import Figure
+from weft.report.palette import BASELINE_COLOR, CLASS_COLORS, CLASS_NAMES, INK, RULE, SERIES_COLORS, style, to_svg
+from weft.tasks.segmentation.score import CHARGE_EDGES, CONFIDENCE_BINS, confusion_of
+from weft.tasks.segmentation.tables import BASELINE, class_table, nominal_split, overall_table, shift_table, trained
+
+MODEL = "model"
+#: Edges of the bins of energy left by a particle, MeV.
+ENERGY_EDGES = np.geomspace(0.3, 3000.0, 13)
+
+_REPLICAS = 400
+_BLUES = LinearSegmentedColormap.from_list("share", ["#ffffff", SERIES_COLORS[0]])
 
 
 def figures(scores: Mapping[str, Scores]) -> list[Figure]:
-    return []
+    """Figures and tables of the report, from the scores of each variant.
+
+    scores: by variant, such as seed0, seed1 and baseline; at least one that is not the baseline. The headline split is
+    `test`, or else the first; further splits are shifted test sets. Raises WeftError where variants were scored on
+    different events.
+    """
+    if not trained(scores):
+        raise WeftError("no trained variant among the scores: train, deploy and evaluate at least one seed")
+    split = nominal_split(scores)
+    judged = {name: _select(part, split) for name, part in _pooled(scores).items()}
+    made = [overall_table(scores), class_table(scores), confusion_figure(judged)]
+    if any(len(part.objects) for part in judged.values()):
+        made.append(energy_figure(judged))
+    made.append(charge_figure(judged))
+    if all((part.curves["curve"] == "reliability").any() for part in judged.values()):
+        made.append(reliability_figure(judged))
+    made.append(event_figure(judged))
+    if next(iter(scores.values())).events["split"].nunique() > 1:
+        made.append(shift_table(scores))
+    return made
+
+
+def confusion_figure(scores: Mapping[str, Scores]) -> Figure:
+    """Share of the voxels of each true class by predicted class, with the numbers of voxels."""
+    with style():
+        canvas = Canvas(figsize=(3.9 * len(scores), 3.5))
+        for axis, (name, part) in zip(_panels(canvas, len(scores)), scores.items(), strict=True):
+            counts = confusion_of(part.events).sum(axis=0)
+            total = counts.sum(axis=1, keepdims=True)
+            share = np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
+            axis.imshow(share, vmin=0, vmax=1, cmap=_BLUES)
+            for i, j in np.ndindex(counts.shape):
+                color = "#ffffff" if share[i, j] > 0.5 else "#1b2331"
+                percent = f"{100 * share[i, j]:.1f}" if total[i] else "–"
+                axis.text(j, i - 0.12, percent, ha="center", va="center", color=color, fontsize=8.5)
+                axis.text(j, i + 0.24, _short(counts[i, j]), ha="center", va="center", color=color, fontsize=6.5)
+            names = [CLASS_NAMES[k] for k in range(len(counts))]
+            axis.set_xticks(range(len(names)), names, rotation=30, ha="right", rotation_mode="anchor")
+            axis.set_yticks(range(len(names)), names)
+            axis.tick_params(length=0)
+            axis.grid(False)
+            axis.spines[:].set_visible(False)
+            axis.set_xlabel("predicted class")
+            axis.set_ylabel("true class")
+            axis.set_title(name)
+        canvas.tight_layout(w_pad=2)
+        svg = to_svg(canvas, "confusion", "Confusion matrices of the model and the baseline")
+    return Figure(
+        "confusion",
+        "Confusion",
+        "Per cent of the voxels of a true class (rows) by predicted class, number of voxels below.",
+        svg=svg,
+    )
+
+
+def energy_figure(scores: Mapping[str, Scores]) -> Figure:
+    """Recall of the voxels of true particles against the energy they left."""
+    counts = {name: _particle_counts(part) for name, part in scores.items()}
+    svg = _recall_panels(counts, ENERGY_EDGES, "energy left [MeV]", "energy")
+    return Figure(
+        "energy",
+        "Recall against particle energy",
+        "Share of the voxels of true particles that got the right class, by the energy that the particle left in the "
+        "box; bins of fewer than 20 voxels are left out. Bands: 95 % intervals over events.",
+        svg=svg,
+    )
+
+
+def charge_figure(scores: Mapping[str, Scores]) -> Figure:
+    """Recall of voxels against their visible energy."""
+    counts = {name: _voxel_counts(part) for name, part in scores.items()}
+    svg = _recall_panels(counts, CHARGE_EDGES, "energy of the voxel [MeV]", "charge")
+    return Figure(
+        "charge",
+        "Recall against voxel energy",
+        "Share of the voxels of a true class that got the right class, by their visible energy; bins of fewer than 20 "
+        "voxels are left out. Bands: 95 % intervals over events.",
+        svg=svg,
+    )
+
+
+def reliability_figure(scores: Mapping[str, Scores]) -> Figure:
+    """How often an answer is right that was given with some confidence."""
+    with style():
+        canvas = Canvas(figsize=(4.2, 4.2))
+        upper, lower = canvas.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+        upper.plot([0, 1], [0, 1], color=RULE, linewidth=1.2, zorder=1)
+        for name, part in scores.items():
+            curve = part.curves[part.curves["curve"] == "reliability"]
+            bins = curve.groupby("bin")[["n", "n_correct", "sum_confidence"]].sum()
+            n, right, confidence = (bins[c].to_numpy() for c in bins)
+            error = expected_calibration_error(n, right, confidence)
+            color = _color(name)
+            seen = n >= 20
+            upper.plot((confidence / n)[seen], (right / n)[seen], "o-", color=color, label=f"{name}: error {error:.4f}")
+            share = np.zeros(CONFIDENCE_BINS)
+            share[bins.index] = n / n.sum()
+            lower.stairs(share, np.linspace(0, 1, CONFIDENCE_BINS + 1), color=color, linewidth=1.4)
+        upper.set_ylabel("share of right answers")
+        upper.set_ylim(0, 1.02)
+        upper.legend(loc="upper left")
+        lower.set_yscale("log")
+        lower.set_ylabel("share of voxels")
+        lower.set_xlabel("score of the predicted class")
+        lower.set_xlim(0, 1)
+        canvas.tight_layout()
+        svg = to_svg(canvas, "reliability", "Reliability diagram")
+    return Figure(
+        "reliability",
+        "Calibration",
+        "A calibrated model is right as often as its score says (the diagonal). Error: expected calibration error, the "
+        "mean distance from the diagonal over voxels.",
+        svg=svg,
+    )
+
+
+def event_figure(scores: Mapping[str, Scores]) -> Figure:
+    """Distribution of the accuracy over events."""
+    values = {name: accuracy(confusion_of(part.events)) for name, part in scores.items()}
+    values = {name: v[np.isfinite(v)] for name, v in values.items()}
+    with style():
+        canvas = Canvas(figsize=(5.0, 2.9))
+        axis = canvas.subplots()
+        lowest = min((np.percentile(v, 1) for v in values.values() if len(v)), default=0.0)
+        edges = np.linspace(np.floor(20 * lowest) / 20, 1, 41)
+        for name, v in values.items():
+            share = np.histogram(np.maximum(v, edges[0]), edges)[0] / max(len(v), 1)
+            label = f"{name}: median {np.median(v):.4f}" if len(v) else name
+            axis.stairs(share, edges, color=_color(name), linewidth=1.6, label=label)
+        axis.set_xlim(edges[0], 1)
+        axis.set_xlabel("accuracy of an event")
+        axis.set_ylabel("share of events")
+        axis.legend(loc="upper left")
+        canvas.tight_layout()
+        svg = to_svg(canvas, "per-event", "Distribution of the accuracy over events")
+    return Figure(
+        "per-event",
+        "Accuracy of events",
+        "Share of the events by the share of their voxels that got the right class; events below the axis are in its "
+        "first bin.",
+        svg=svg,
+    )
+
+
+def _pooled(scores: Mapping[str, Scores]) -> dict[str, Scores]:
+    """The trained variants as one, and the baseline."""
+    pooled = {MODEL: concat([scores[v] for v in trained(scores)])}
+    return pooled | ({BASELINE: scores[BASELINE]} if BASELINE in scores else {})
+
+
+def _select(scores: Scores, split: str) -> Scores:
+    return Scores(*(table[table["split"] == split] for table in scores))
+
+
+def _panels(canvas: Canvas, n: int) -> Sequence[Axes]:
+    return canvas.subplots(1, n, squeeze=False)[0].tolist()
+
+
+def _color(name: str) -> str:
+    return BASELINE_COLOR if name == BASELINE else SERIES_COLORS[0]
+
+
+def _short(n: int) -> str:
+    """At most four characters: 987, 1.2k, 34k, 5.6M."""
+    for size, unit in ((10**6, "M"), (10**3, "k")):
+        if n >= size:
+            return f"{n / size:.1f}{unit}" if n < 10 * size else f"{n / size:.0f}{unit}"
+    return str(n)
+
+
+def _particle_counts(scores: Scores) -> np.ndarray:
+    """Own voxels and right ones by event, class and energy bin: [E, C, bins, 2]."""
+    objects = scores.objects
+    shape = objects["shape"].to_numpy()
+    number = np.searchsorted(ENERGY_EDGES, objects["energy_deposit"].to_numpy(), side="right") - 1
+    number = np.clip(number, 0, len(ENERGY_EDGES) - 2)
+    return _event_counts(scores, objects, shape, number, len(ENERGY_EDGES) - 1, ("n_own", "n_correct"))
+
+
+def _voxel_counts(scores: Scores) -> np.ndarray:
+    """Labelled voxels and right ones by event, class and bin of voxel energy: [E, C, bins, 2]."""
+    curve = scores.curves[scores.curves["curve"] == "charge"]
+    label, number = curve["label"].to_numpy(), curve["bin"].to_numpy()
+    return _event_counts(scores, curve, label, number, len(CHARGE_EDGES) - 1, ("n", "n_correct"))
+
+
+def _event_counts(
+    scores: Scores, rows: pd.DataFrame, label: np.ndarray, number: np.ndarray, n_bins: int, columns: Sequence[str]
+) -> np.ndarray:
+    n_classes = confusion_of(scores.events).shape[1]
+    uids = np.unique(scores.events["uid"])
+    event = np.searchsorted(uids, rows["uid"])
+    valid = (label >= 0) & (label < n_classes)
+    counts = np.zeros((len(uids), n_classes, n_bins, len(columns)))
+    for k, column in enumerate(columns):
+        np.add.at(counts[..., k], (event[valid], label[valid], number[valid]), rows[column].to_numpy()[valid])
+    return counts
+
+
+def _recall_panels(counts: Mapping[str, np.ndarray], edges: np.ndarray, x_label: str, key: str) -> str:
+    """One panel a class: recall with its band for the model in the class' colour, for the baseline in grey."""
+    total = sum(c.sum(axis=0) for c in counts.values())
+    present = [k for k in range(total.shape[0]) if total[k, :, 0].sum() > 0]
+    centres = np.sqrt(edges[1:] * edges[:-1])
+    with style():
+        canvas = Canvas(figsize=(2.05 * max(len(present), 1) + 0.5, 2.6))
+        panels = _panels(canvas, max(len(present), 1))
+        for axis, k in zip(panels, present, strict=False):
+            for name, c in reversed(list(counts.items())):
+                interval = bootstrap(c[:, k], _ratio, n_replicas=_REPLICAS)
+                seen = c[:, k, :, 0].sum(axis=0) >= 20
+                color = BASELINE_COLOR if name == BASELINE else CLASS_COLORS[k]
+                dashes = "--" if name == BASELINE else "-"
+                axis.fill_between(centres[seen], interval.low[seen], interval.high[seen], color=color, alpha=0.2, lw=0)
+                axis.plot(centres[seen], interval.value[seen], dashes, color=color, label=name, marker="o", ms=3)
+            axis.set_xscale("log")
+            axis.set_xlim(edges[0], edges[-1])
+            axis.set_ylim(0, 1.03)
+            axis.set_title(CLASS_NAMES[k])
+            if axis is panels[0]:
+                axis.set_ylabel("recall")
+            else:
+                axis.tick_params(labelleft=False)
+        if len(counts) > 1:
+            lines = [Line2D([], [], color=INK), Line2D([], [], color=BASELINE_COLOR, linestyle="--")]
+            panels[0].legend(lines, [MODEL, BASELINE], loc="lower left")
+        canvas.supxlabel(x_label, fontsize=9)
+        canvas.tight_layout(w_pad=0.6)
+        return to_svg(canvas, key, f"Recall of each class against the {x_label}")
+
+
+def _ratio(sums: np.ndarray) -> np.ndarray:
+    n, right = sums[..., 0], sums[..., 1]
+    return np.divide(right, n, out=np.full(n.shape, np.nan), where=n > 0)

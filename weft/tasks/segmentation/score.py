@@ -39,7 +39,7 @@ EVENT_COLUMNS: Mapping[str, str] = {
     "shard": "name of the shard",
     "n_voxels": "voxels, those without a valid label included",
     "visible_energy": "sum of the voxels' charge [MeV]",
-    "mean_nll": "mean of -ln(score of the true class) over labelled voxels [nats]; NaN without scores",
+    "sum_nll": "sum over labelled voxels of -ln(score of the true class) [nats]; NaN without scores",
     "n_<i><j>": "voxels of true class i that were called j",
 }
 OBJECT_COLUMNS: Mapping[str, str] = {
@@ -101,7 +101,7 @@ def score_shard(store: Store, split: str, shard: str, n_classes: int = 5) -> Sco
     """Score one shard.
 
     store: opened with {"truth": path, "prediction": path}. Reads truth/{semantics, charge} and
-    prediction/semantics; prediction/semantic_scores where there are scores (else mean_nll is NaN and there is
+    prediction/semantics; prediction/semantic_scores where there are scores (else sum_nll is NaN and there is
     no reliability curve); truth/{clusters, particles, meta} where particles are known (else the objects table
     is empty).
     n_classes: 5, or 6 with ghosts; scores must have as many columns, each row a probability distribution.
@@ -123,9 +123,8 @@ def summary(events: pd.DataFrame) -> dict[str, float]:
     [nats], and
     recall and IoU of each class; mean IoU once more without low-energy deposits. NaN where undefined."""
     counts = confusion_of(events).sum(axis=0)
-    labelled = confusion_of(events).sum(axis=(1, 2))
-    scored = events["mean_nll"].notna().to_numpy() & (labelled > 0)
-    nll = np.average(events["mean_nll"][scored], weights=labelled[scored]) if scored.any() else np.nan
+    n_labelled = counts.sum()
+    nll = events["sum_nll"].sum(skipna=False) / n_labelled if n_labelled else np.nan
     values = {
         "accuracy": accuracy(counts),
         "mean_iou": mean_iou(counts),
@@ -245,19 +244,17 @@ def _score_events(block: _Block, split: str, shard: str, n_classes: int) -> pd.D
     n_events = len(block.events)
     labelled = block.truth >= 0
     event = np.repeat(np.arange(n_events), np.diff(block.offsets))
-    mean_nll = np.full(n_events, np.nan)
+    sum_nll = np.full(n_events, np.nan)
     if block.scores is not None:
         true_score = block.scores[np.flatnonzero(labelled), block.truth[labelled].astype(np.int64)]
         nll = -np.log(np.maximum(true_score, SMALLEST_PROBABILITY))
-        total = np.bincount(event[labelled], nll, minlength=n_events)
-        n_labelled = np.bincount(event[labelled], minlength=n_events)
-        np.divide(total, n_labelled, out=mean_nll, where=n_labelled > 0)
+        sum_nll = np.bincount(event[labelled], nll, minlength=n_events)
     frame = pd.DataFrame({name: block.events[name] for name in ("run", "subrun", "event", "uid")})
     frame["split"] = pd.array([split] * n_events, dtype="str")
     frame["shard"] = pd.array([shard] * n_events, dtype="str")
     frame["n_voxels"] = np.diff(block.offsets)
     frame["visible_energy"] = np.bincount(event, block.charge, minlength=n_events)
-    frame["mean_nll"] = mean_nll
+    frame["sum_nll"] = sum_nll
     table = pd.DataFrame(counts.reshape(n_events, n_classes**2), columns=count_columns(n_classes))
     return pd.concat([frame, table], axis=1)
 

@@ -104,9 +104,7 @@ def test_events_table_by_hand(store):
     expected[2, 4, 4], expected[2, 4, 1] = 1, 1
     np.testing.assert_array_equal(counts, expected)
     right, wrong = -np.log(0.8), -np.log(0.05)
-    assert events["mean_nll"].tolist() == pytest.approx(
-        [(3 * right + 2 * wrong) / 5, np.nan, (right + wrong) / 2], nan_ok=True, rel=1e-5
-    )
+    assert events["sum_nll"].tolist() == pytest.approx([3 * right + 2 * wrong, 0, right + wrong], rel=1e-5)
 
 
 def test_objects_table_by_hand(store):
@@ -170,7 +168,7 @@ def test_ghosts_are_a_sixth_class(store):
 
 def test_hard_predictions_of_a_third_party_can_be_scored(store):
     scores = score_shard(store(made=(products.SEMANTICS,)), "test", "a")
-    assert scores.events["mean_nll"].isna().all()
+    assert scores.events["sum_nll"].isna().all()
     assert set(scores.curves["curve"]) == {"charge"}
     assert confusion_of(scores.events).sum() == 7
     assert np.isnan(summary(scores.events)["nll"])
