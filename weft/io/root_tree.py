@@ -63,9 +63,7 @@ class Column:
             ends = self.branch.entry_offsets
             end = next((e for e in ends if e >= stop), stop)
             with reading(self.where):
-                fresh = self.branch.array(
-                    self._interpretation, entry_start=self._stop, entry_stop=end, library="ak"
-                )
+                fresh = self.branch.array(self._interpretation, entry_start=self._stop, entry_stop=end, library="ak")
             kept = [] if self._array is None else [self._array[start - self._start :]]
             self._array = ak.concatenate([*kept, fresh]) if kept and len(kept[0]) else fresh
             self._start, self._stop = start, end
@@ -118,9 +116,7 @@ class Tree:
         for name in names:
             if name in self._branches:
                 if name not in self._columns:
-                    self._columns[name] = Column(
-                        self._branches[name], f"{self.where}: {name}", RAW if raw else None
-                    )
+                    self._columns[name] = Column(self._branches[name], f"{self.where}: {name}", RAW if raw else None)
                 return self._columns[name]
         raise WeftError(f"{self.where}: no member {' or '.join(names)}; it has {', '.join(self.members)}")
 

@@ -1,0 +1,191 @@
+"""Native files of the field into event stores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import h5py
+import numpy as np
+
+from weft.errors import WeftError
+from weft.io.identity import event_table, split_fraction
+from weft.io.products import EventId, Schema
+from weft.io.provenance import collect
+from weft.io.writer import FORMAT, StoreWriter
+
+KINDS = ("larcv", "weft", "larcv3", "pilarnet")
+
+Encode = Callable[[str, str, Sequence[str]], np.ndarray]
+
+
+class Source(Protocol):
+    """An open native file.
+
+    Attributes:
+        kind: one of `KINDS`.
+        entries: number of events.
+        schemas: of the products that `events` yields.
+        skipped: what of the file is not converted, and why.
+    """
+
+    kind: str
+    entries: int
+
+    @property
+    def schemas(self) -> Sequence[Schema]: ...
+
+    @property
+    def skipped(self) -> Mapping[str, str]: ...
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """Facts about the file, for the provenance."""
+
+    @property
+    def notes(self) -> Mapping[str, Any]:
+        """What had to be decided or left out, complete once all events were read."""
+
+    def numbers(self) -> np.ndarray | None:
+        """int64 (entries, 3): run, subrun, event; None where the file has no such numbers."""
+
+    def events(self, start: int, stop: int, encode: Encode) -> Iterator[dict[str, Any]]:
+        """Products of each entry; `encode(product, column, strings)` gives codes of strings."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What `convert_file` did."""
+
+    path: Path
+    kind: str
+    events: int
+    content_hash: str
+    skipped: Mapping[str, str]
+    notes: Mapping[str, Any]
+
+
+def recognise(path: str | Path) -> str:
+    """Which of `KINDS` a file is, by its content.
+
+    Raises:
+        WeftError: no such file, or none of the known kinds.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeftError(f"{path}: no such file")
+    with path.open("rb") as file:
+        start = file.read(8)
+    if start[:4] == b"root":
+        from weft.io.root_tree import RootFile
+
+        with RootFile(path) as root:
+            return "weft" if "weft_provenance" in root.others else "larcv"
+    if start == b"\x89HDF\r\n\x1a\n":
+        try:
+            with h5py.File(path, "r", locking=False) as file:
+                if file.attrs.get("format") == FORMAT:
+                    raise WeftError(f"{path}: already an event store")
+                if "point" in file and "cluster" in file:
+                    return "pilarnet"
+                if "Data" in file and "Events" in file:
+                    return "larcv3"
+                found = ", ".join(file)
+        except OSError as error:
+            raise WeftError(f"{path}: cannot be read (truncated or damaged?): {error}") from error
+        raise WeftError(f"{path}: HDF5 with {found}; expected PILArNet-M (point, cluster) or larcv3 (Data, Events)")
+    raise WeftError(f"{path}: neither ROOT nor HDF5; weft convert reads {', '.join(KINDS)}")
+
+
+def open_source(path: str | Path, kind: str = "auto", products: Mapping[str, str | None] | None = None) -> Source:
+    """Open a native file; `products` is described in `weft.io.root_source.RootSource`."""
+    path = Path(path)
+    if kind not in (*KINDS, "auto"):
+        raise WeftError(f"source kind is {kind!r}, expected auto or one of {', '.join(KINDS)}")
+    found = recognise(path)
+    if kind not in ("auto", found):
+        raise WeftError(f"{path}: asked to read as {kind}, but the file is {found}")
+    chosen = products or {}
+    if found in ("larcv", "weft"):
+        from weft.io.root_source import RootSource
+
+        return RootSource(path, chosen)
+    if found == "larcv3":
+        from weft.io.larcv3 import Larcv3Source
+
+        return Larcv3Source(path, chosen)
+    from weft.io.pilarnet import PilarnetSource
+
+    return PilarnetSource(path, chosen)
+
+
+def convert_file(
+    source: str | Path,
+    target: str | Path,
+    *,
+    kind: str = "auto",
+    start: int | None = None,
+    stop: int | None = None,
+    keep: tuple[float, float] | None = None,
+    products: Mapping[str, str | None] | None = None,
+    namespace: str = "",
+    provenance: Mapping[str, Any] | None = None,
+) -> Conversion:
+    """Convert one native file, or a range of it, into one event store, block by block.
+
+    Args:
+        source: LArCV2 or weft ROOT, larcv3 HDF5, PILArNet-M HDF5.
+        target: the event store; it appears only when everything went well.
+        kind: one of `KINDS`, checked against the file; ``auto`` recognises it.
+        start, stop: range of entries.
+        keep: (low, high): keep the events whose `split_fraction` lies in [low, high).
+        products: which tree or group becomes which product.
+        namespace: part of the unique ids, for datasets that repeat run, subrun and event numbers.
+        provenance: further keys of the record.
+
+    Raises:
+        WeftError: the file is damaged, inconsistent or of an unsupported kind; nothing is written then.
+    """
+    source = Path(source)
+    opened = open_source(source, kind, products)
+    try:
+        first, last = _range(source, opened.entries, start, stop)
+        table, distinct = event_table(opened.entries, opened.numbers(), source.name, namespace)
+        chosen = np.zeros(opened.entries, bool)
+        chosen[first:last] = True
+        if keep is not None:
+            fraction = split_fraction(table["uid"])
+            chosen &= (fraction >= keep[0]) & (fraction < keep[1])
+        record: dict[str, Any] = {}
+        with StoreWriter(target, opened.schemas, provenance=record) as writer:
+            for i, event in enumerate(opened.events(first, last, writer.encode), first):
+                if chosen[i]:
+                    writer.append(EventId(*table[i].tolist()), event)
+            facts = {
+                "name": source.name,
+                "kind": opened.kind,
+                "bytes": source.stat().st_size,
+                "entries": [first, last],
+                "keep": keep,
+                "namespace": namespace,
+                "ids_from": "run, subrun, event" if distinct else "file name, entry",
+                **opened.about,
+            }
+            writer.provenance = collect(
+                source=facts, skipped=dict(opened.skipped), notes=dict(opened.notes), **(provenance or {})
+            )
+    finally:
+        opened.close()
+    assert writer.content_hash is not None
+    return Conversion(Path(target), opened.kind, int(chosen.sum()), writer.content_hash, opened.skipped, opened.notes)
+
+
+def _range(path: Path, entries: int, start: int | None, stop: int | None) -> tuple[int, int]:
+    first, last = start or 0, entries if stop is None else stop
+    if not 0 <= first <= last <= entries:
+        raise WeftError(f"{path}: entries {first} to {last} of {entries} do not exist")
+    return first, last
