@@ -33,7 +33,7 @@ CLASS_COLORS: dict[int, str] = {
     3: "#009e73",
     4: "#7cc6f2",
     5: "#666666",
-    -1: "#bbbbbb",
+    -1: "#c0bca8",
 }
 
 # Curves that are no class: models in order, and the baseline they are compared with.

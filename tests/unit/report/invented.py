@@ -10,6 +10,7 @@ from weft.report.display import Grid, event_payload
 from weft.report.figure import Figure
 from weft.report.page import Cover, StageReport
 
+SHIFTS = (("lifetime_low", 0.968), ("noise_high", 0.931), ("dead_map", 0.915))
 GRID = Grid(origin=(-38.4, -38.4, 0.0), size=(0.3, 0.3, 0.3), shape=(256, 256, 256))
 
 
@@ -214,7 +215,7 @@ def page() -> tuple[Cover, list[StageReport]]:
         task="segmentation",
         variants=["seed0", "seed1", "seed2", "baseline"],
         comparisons=comparisons(),
-        shifts=[comparisons(*shift)[0] for shift in (("lifetime_low", 0.968), ("noise_high", 0.931), ("dead_map", 0.915))],
+        shifts=[comparisons(*shift)[0] for shift in SHIFTS],
         figures=[classes_table(), confusion(), slices()],
         displays=payloads(),
         displayed="The three test events with the lowest and the highest mean IoU of seed0.",

@@ -1,0 +1,222 @@
+import base64
+import json
+from pathlib import Path
+
+import invented
+import numpy as np
+import pandas as pd
+import pytest
+
+from weft.config import BASELINE, Experiment, Layout, dataset_from, plan
+from weft.errors import WeftError
+from weft.io.products import CHARGE, META, SEMANTICS, VOXELS, EventId, semantic_scores
+from weft.io.store import EventStore
+from weft.io.writer import StoreWriter
+from weft.metrics.scores import Scores, write_scores
+from weft.report.experiment import code_notes, rank_events, report_experiment, sample_notes
+from weft.report.figure import Figure
+from weft.report.index import read_summary
+from weft.report.show import show_event
+
+EVENTS = 8
+TEST_SPLITS = ("test", "noisy")
+
+
+class Accuracy:
+    """A task as the report sees it."""
+
+    headline = ("accuracy", "mean_iou")
+
+    def summary(self, events):
+        return invented.summary(events)
+
+    def figures(self, scores):
+        table = pd.DataFrame({"variant": list(scores), "rows": [len(s.events) for s in scores.values()]})
+        return [Figure("rows", "Rows", "", table=table)]
+
+
+def in_order(voxels, *columns):
+    order = np.lexsort(voxels.T)
+    return [np.ascontiguousarray(x[order]) for x in (voxels, *columns)]
+
+
+def meta():
+    row = np.zeros(1, META.dtype)
+    for k, a in enumerate("xyz"):
+        row[f"min_{a}"], row[f"size_{a}"], row[f"n{a}"] = invented.GRID.origin[k], 0.3, 256
+    return row
+
+
+def write_truth(path, first):
+    with StoreWriter(path, [META, VOXELS, CHARGE, SEMANTICS], provenance={}) as store:
+        for k in range(EVENTS):
+            voxels, charge, truth = in_order(*invented.event(first + k))
+            products = {"meta": meta(), "voxels": voxels, "charge": charge, "semantics": truth}
+            store.append(EventId(1, 0, k, 1000 * first + k), products)
+
+
+def write_prediction(path, truth_path, blunders):
+    """Predictions, and the counts of each event."""
+    rows = []
+    with (
+        EventStore.open(truth_path) as truth,
+        StoreWriter(
+            path, [SEMANTICS, semantic_scores()], provenance={}, parents={"truth": truth.content_hash}
+        ) as store,
+    ):
+        for k, blunder in enumerate(blunders):
+            labels = truth["semantics"][k][:, 0]
+            called, score = invented.prediction(truth["voxels"][k], labels, k, blunder)
+            scores = np.repeat((1 - score[:, None]) / 4, 5, axis=1)
+            scores[np.arange(len(called)), called] = score
+            store.append(EventId(*truth.events[k].item()), {"semantics": called, "semantic_scores": scores})
+            rows.append({"uid": truth.events["uid"][k], "n": len(called), "right": int((called == labels).sum())})
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """An experiment whose runs are finished: two seeds and a baseline, two test splits."""
+    root = tmp_path_factory.mktemp("results")
+    split = {"events": EVENTS, "seed": 1}
+    dataset = dataset_from(
+        {"name": "box", "source": "simulation", "splits": dict.fromkeys(("train", "val", *TEST_SPLITS), split)}
+    )
+    experiment = Experiment.model_validate(
+        {
+            "name": "voxels",
+            "title": "A title with <marks> & signs",
+            "dataset": "box",
+            "seeds": [0, 1],
+            "stages": {
+                "net": {
+                    "task": "segmentation",
+                    "training": {"iterations": 5, "batch_size": 1},
+                    "evaluation": {"splits": list(TEST_SPLITS)},
+                }
+            },
+        }
+    )
+    layout = Layout(str(root))
+    for k, name in enumerate(TEST_SPLITS):
+        write_truth(Path(layout.data(dataset.id, name, "0000")), 40 + 10 * k)
+    for run in plan(experiment, dataset, layout):
+        worst = 1.2 if run.is_baseline else 0.5
+        tables = []
+        for name, shards in run.evaluation_inputs().items():
+            for shard, (truth, prediction) in shards.items():
+                table = write_prediction(prediction, truth, np.linspace(0.05, worst, EVENTS))
+                tables.append(Scores(table.assign(split=name, shard=shard), pd.DataFrame(), pd.DataFrame()))
+        write_scores(Path(run.score("events")).parent, tables)
+        Path(run.provenance).write_text(json.dumps(invented.provenance(None if run.is_baseline else run.seed)))
+        if not run.is_baseline:
+            invented.log(run.seed).to_csv(run.log, index=False)
+    return experiment, dataset, layout
+
+
+def payloads_of(text):
+    start = text.index('<script type="application/json">') + len('<script type="application/json">')
+    return json.loads(text[start : text.index("</script>", start)])["events"]
+
+
+def test_a_report_from_files(study, tmp_path):
+    experiment, dataset, layout = study
+    path = tmp_path / "report.html"
+    report_experiment(experiment, dataset, {"net": Accuracy()}, layout, path)
+    text = path.read_text()
+    summary = read_summary(path)
+    assert summary["stages"][0]["headline"][0]["events"] == EVENTS
+    assert [row["metric"] for row in summary["stages"][0]["headline"]] == ["accuracy", "mean IoU"]
+    assert "A title with &lt;marks&gt; &amp; signs" in text
+    assert "Shifted tests" in text
+    assert "noisy" in text
+    assert "Learning curves of seed0, seed1" in text
+    payloads = payloads_of(text)
+    assert [p["label"] for p in payloads] == ["worst 1", "worst 2", "worst 3", "best 1", "best 2", "best 3"]
+    assert f"--results {layout.root}" in text
+
+
+def test_the_events_shown_are_the_worst_and_the_best(study, tmp_path):
+    experiment, dataset, layout = study
+    path = tmp_path / "report.html"
+    report_experiment(experiment, dataset, {"net": Accuracy()}, layout, path)
+    run = plan(experiment, dataset, layout)[0]
+    truth, prediction = run.evaluation_inputs()["test"]["0000"]
+    with EventStore.open({"truth": Path(truth), "prediction": Path(prediction)}) as store:
+        right = [(store["truth/semantics"][k] == store["prediction/semantics"][k]).mean() for k in range(EVENTS)]
+        order = np.argsort(right, kind="stable")
+        worst, best = payloads_of(path.read_text())[0], payloads_of(path.read_text())[3]
+        for payload, k in ((worst, order[0]), (best, order[-1])):
+            assert payload["title"] == f"event 1/0/{k}"
+            voxels = np.frombuffer(base64.b64decode(payload["voxels"]), "<u2").reshape(-1, 3)
+            assert np.array_equal(voxels, store["voxels"][k])
+            called = np.frombuffer(base64.b64decode(payload["predicted"]), "i1")
+            assert np.array_equal(called, store["prediction/semantics"][k][:, 0])
+
+
+def test_a_missing_file_is_named(study, tmp_path):
+    experiment, dataset, layout = study
+    log = Path(layout.log("voxels", "net", "seed1"))
+    away = log.rename(tmp_path / "log.csv")
+    try:
+        with pytest.raises(WeftError, match=r"net/seed1/log\.csv does not exist: run `weft train`"):
+            report_experiment(experiment, dataset, {"net": Accuracy()}, layout, tmp_path / "r.html")
+    finally:
+        away.rename(log)
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_one_event_as_a_page(study, tmp_path):
+    _, dataset, layout = study
+    truth = Path(layout.data(dataset.id, "test", "0000"))
+    show_event({"truth": truth}, 3, tmp_path / "event.html")
+    payload = payloads_of((tmp_path / "event.html").read_text())[0]
+    assert payload["title"] == "event 1/0/3"
+    assert "predicted" not in payload
+    assert payload["origin"] == list(invented.GRID.origin)
+    prediction = Path(layout.predictions("voxels", "net", BASELINE, "truth", "test", "0000"))
+    show_event({"truth": truth, "prediction": prediction}, 3, tmp_path / "event.html")
+    assert {"truth", "predicted", "score"} <= set(payloads_of((tmp_path / "event.html").read_text())[0])
+    with pytest.raises(WeftError, match="no event 8; events are numbered 0 to 7"):
+        show_event({"truth": truth}, 8, tmp_path / "event.html")
+    with pytest.raises(WeftError, match="needs the products meta, voxels and charge"):
+        show_event({"truth": prediction}, 0, tmp_path / "event.html")
+
+
+def test_mixed_code_is_said():
+    one = {"a": invented.provenance(0), "b": invented.provenance(1)}
+    assert code_notes(one) == []
+    mixed = code_notes(one | {"c": invented.provenance(2, commit="0a1b2c3d4e5f")})
+    assert mixed == [
+        "Results on this page were made by different versions of the code. f74b47c0d1: a, b; 0a1b2c3d4e: c."
+    ]
+    changed = code_notes({"a": invented.provenance(0) | {"dirty": True}})
+    assert len(changed) == 1
+    assert "not committed" in changed[0]
+
+
+def test_events_without_the_metric_are_not_ranked():
+    table = pd.DataFrame({"n": [4, 0, 2], "right": [1, 0, 2]}).astype(float)
+    with np.errstate(invalid="ignore"):
+        ranked = rank_events(table, lambda t: {"accuracy": (t["right"] / t["n"]).iloc[0]}, "accuracy")
+    assert ranked.to_dict() == {0: 0.25, 2: 1.0}
+
+
+def test_in_sample_numbers_are_marked(study):
+    experiment, dataset, layout = study
+    stage = experiment.stages["net"]
+    assert sample_notes(plan(experiment, dataset, layout)[0]) == []
+    both = {
+        "net": stage,
+        "next": stage.model_copy(
+            update={
+                "needs": {"net": {"predictions": ["semantics"]}},
+                "evaluation": {"splits": ["test", "train"]},
+            }
+        ),
+    }
+    dumped = {name: s.model_dump(warnings=False) for name, s in both.items()}
+    chained = Experiment.model_validate(experiment.model_dump() | {"stages": dumped})
+    notes = sample_notes(plan(chained, dataset, layout)[-1])
+    assert any("stage 'net'" in note and "in-sample" in note for note in notes)
+    assert any("'train' is in-sample" in note for note in notes)

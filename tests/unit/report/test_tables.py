@@ -1,0 +1,49 @@
+import pandas as pd
+import pytest
+
+from weft.report.tables import format_number, table_html
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.97312, "0.9731"),
+        (-0.5, "\u22120.5000"),
+        (12.3456, "12.35"),
+        (1234.5, "1\u2009234" if round(1234.5) == 1234 else "1\u2009235"),
+        (1234567, "1\u2009234\u2009567"),
+        (0.0, "0.0000"),
+        (2.5e-6, "2.5e\u221206"),
+        (float("nan"), "–"),
+        (None, "–"),
+        (pd.NA, "–"),
+        ("track", "track"),
+        (True, "True"),
+    ],
+)
+def test_numbers_as_a_reader_wants_them(value, text):
+    assert format_number(value) == text
+
+
+def test_cells_are_escaped_and_sort_by_value():
+    frame = pd.DataFrame({"a <b>": ["x & y", "<script>"], "n": [1234.0, None]})
+    html = table_html(frame, 'cap "&"')
+    assert "<script>" not in html
+    assert "&lt;script&gt;" in html
+    assert "x &amp; y" in html
+    assert "a &lt;b&gt;" in html
+    assert 'data-value="1234.0">1\u2009234<' in html
+    assert 'data-value="">–<' in html
+    assert "cap &#34;&amp;&#34;" in html
+
+
+def test_classes_carry_their_color():
+    html = table_html(pd.DataFrame({"class": ["Michel", "other"]}))
+    assert html.count('class="swatch"') == 1
+    assert "#cc79a7" in html
+
+
+def test_a_named_index_is_a_column():
+    frame = pd.DataFrame({"n": [1]}, index=pd.Index(["track"], name="class"))
+    assert '<th scope="row"><span' in table_html(frame)
+    assert "class</button>" in table_html(frame)
