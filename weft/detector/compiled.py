@@ -8,11 +8,14 @@ import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+#: Numba's settings; its type stubs do not list them.
+_config: Any = numba.config
 
 
 def kernel(function: F) -> F:
@@ -24,13 +27,13 @@ def kernel(function: F) -> F:
     """
     directory = _cache_directory()
     if directory is None:
-        return numba.njit(nogil=True)(function)
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = directory
+        return cast(F, numba.njit(nogil=True)(function))
+    before = _config.CACHE_DIR
+    _config.CACHE_DIR = directory
     try:
-        return numba.njit(cache=True, nogil=True)(function)
+        return cast(F, numba.njit(cache=True, nogil=True)(function))
     finally:
-        numba.config.CACHE_DIR = before
+        _config.CACHE_DIR = before
 
 
 @cache

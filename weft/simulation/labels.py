@@ -2,8 +2,9 @@
 
 An electromagnetic *family* is an electron or photon that a track, a nucleus or the generator made, with all its
 electromagnetic descendants. Its deposits are split into *fragments*: pieces that do not touch (26 neighbours) on the
-voxel grid. Each fragment becomes one particle, as do each muon, pion and proton; a family's first fragment leads the
-group to which its fragments belong.
+voxel grid. Each fragment becomes one particle, as do each muon, pion and proton; fragments of a family without a single
+voxel above the label threshold are one particle together. A family's first fragment leads the group to which its
+fragments belong.
 """
 
 from __future__ import annotations
@@ -96,8 +97,12 @@ def label(event: Transported, meta: VoxelMeta, rules: Labels) -> Particles:
     merged = knock_on & (off < rules.delta_size) & (mother_fragment >= 0)
     into = np.where(merged, mother_fragment, np.arange(number))
     group = into[leader[fragment_owner]]
+    # Fragments too faint to count are many: those of a family are kept as one.
+    faint = np.flatnonzero(em & ~leads & (size == 0))
+    _, at, of = np.unique(fragment_owner[faint], return_index=True, return_inverse=True)
+    into[faint] = faint[at][of]
 
-    keep = np.flatnonzero(~merged)
+    keep = np.flatnonzero(into == np.arange(number))
     keep = keep[np.argsort(founder[keep], kind="stable")]
     rank = np.full(number, -1, np.int64)
     rank[keep] = np.arange(len(keep))

@@ -82,9 +82,9 @@ def bethe(kinetic: np.ndarray, mass: float, cut: float = np.inf) -> np.ndarray:
     bg2 = gamma**2 - 1
     ratio = ELECTRON_MASS / mass
     highest = 2 * ELECTRON_MASS * bg2 / (1 + 2 * gamma * ratio + ratio**2)
-    cut = np.minimum(cut, highest)
-    log = 0.5 * np.log(2 * ELECTRON_MASS * bg2 * cut / EXCITATION**2)
-    return BETHE / beta2 * (log - 0.5 * beta2 * (1 + cut / highest) - 0.5 * density_effect(np.sqrt(bg2)))
+    most = np.minimum(cut, highest)
+    log = 0.5 * np.log(2 * ELECTRON_MASS * bg2 * most / EXCITATION**2)
+    return BETHE / beta2 * (log - 0.5 * beta2 * (1 + most / highest) - 0.5 * density_effect(np.sqrt(bg2)))
 
 
 def berger_seltzer(kinetic: np.ndarray, cut: float = np.inf) -> np.ndarray:

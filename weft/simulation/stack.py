@@ -65,20 +65,20 @@ class World(NamedTuple):
 
 
 class Event(NamedTuple):
-    """`count` holds numbers of tracks and deposits and 1 where a list was full; `track` is the one being followed."""
+    """`used` holds numbers of tracks and deposits and 1 where a list was full; `track` is the one being followed."""
 
     tracks: np.ndarray
     deposits: np.ndarray
-    count: np.ndarray
+    used: np.ndarray
     ledger: np.ndarray
 
 
 @kernel
 def push(event, parent, pdg, process, x, y, z, t, ux, uy, uz, kinetic):
     """Add a particle to be followed; does nothing but raise the flag where the list is full."""
-    n = event.count[0]
+    n = event.used[0]
     if n >= len(event.tracks):
-        event.count[2] = 1
+        event.used[2] = 1
         return
     track = event.tracks[n]
     track.pdg = pdg
@@ -91,7 +91,7 @@ def push(event, parent, pdg, process, x, y, z, t, ux, uy, uz, kinetic):
     track.end_x, track.end_y, track.end_z, track.end_t = x, y, z, t
     track.end_kinetic = kinetic
     track.length = 0.0
-    event.count[0] = n + 1
+    event.used[0] = n + 1
 
 
 @kernel
@@ -113,16 +113,16 @@ def deposit(event, world, index, x, y, z, t, energy, dx):
         event.ledger[OUTSIDE] += energy
         return
     event.ledger[DEPOSITED] += energy
-    n = event.count[1]
+    n = event.used[1]
     if n >= len(event.deposits):
-        event.count[2] = 1
+        event.used[2] = 1
         return
     row = event.deposits[n]
     row.track = index
     row.x, row.y, row.z, row.t = x, y, z, t
     row.energy = energy
     row.dx = dx
-    event.count[1] = n + 1
+    event.used[1] = n + 1
 
 
 @kernel

@@ -24,7 +24,7 @@ class Transported(NamedTuple):
 @kernel
 def _follow_all(rng, event, world, tables):
     index = 0
-    while index < event.count[0] and event.count[2] == 0:
+    while index < event.used[0] and event.used[2] == 0:
         kind = abs(event.tracks[index].pdg)
         if kind == 11:
             follow_electron(rng, event, world, tables, index)
@@ -55,9 +55,9 @@ def transport(primaries: np.ndarray, world: World, key: tuple[int, int], stream:
         event.tracks[: len(primaries)] = primaries
         event.ledger[INITIAL] = primaries["kinetic"].sum()
         _follow_all(generator(key, stream), event, world, argon())
-        if event.count[2] == 0:
+        if event.used[2] == 0:
             return Transported(
-                event.tracks[: event.count[0]].copy(), event.deposits[: event.count[1]].copy(), event.ledger
+                event.tracks[: event.used[0]].copy(), event.deposits[: event.used[1]].copy(), event.ledger
             )
         n_tracks, n_deposits = 2 * n_tracks, 2 * n_deposits
 
