@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from weft.sparse.gemm import product
 from weft.sparse.kernel_map import KernelMap, Pairs
 
 
@@ -32,33 +33,39 @@ class _GatherScatter(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         features, weight = ctx.saved_tensors
-        grad = grad.contiguous()
-        grad_features = grad_weight = None
-        if ctx.needs_input_grad[0]:
-            grad_features = _multiply_reduce(grad, weight.transpose(1, 2), ctx.pairs.swapped)
-        if ctx.needs_input_grad[1]:
-            grad_weight = _correlate(features, grad, ctx.pairs)
-        return grad_features, grad_weight, None
+        return *_gradients(features, weight, grad.contiguous(), ctx.pairs, *ctx.needs_input_grad[:2]), None
 
 
 def _multiply_reduce(features: Tensor, weight: Tensor, pairs: Pairs) -> Tensor:
-    if len(pairs) == 0:
-        return features.new_zeros(pairs.n_out, weight.shape[2])
     products = features.new_empty(len(pairs), weight.shape[2])
-    for k, (start, stop) in enumerate(zip(pairs.starts, pairs.starts[1:], strict=False)):
-        if start < stop:
-            rows = features if k == pairs.centre else features.index_select(0, pairs.in_rows[start:stop])
-            torch.mm(rows, weight[k], out=products[start:stop])
+    for k, block in pairs.blocks():
+        rows = features if k == pairs.centre else features.index_select(0, pairs.in_rows[block])
+        products[block] = product(rows, weight[k])
+    return _reduce(products, pairs)
+
+
+def _gradients(
+    features: Tensor, weight: Tensor, grad: Tensor, pairs: Pairs, want_features: bool, want_weight: bool
+) -> tuple[Tensor | None, Tensor | None]:
+    """Gradients in features and weight; each block of ``grad`` is gathered once for both."""
+    products = features.new_empty(len(pairs) if want_features else 0, features.shape[1])
+    weight_grad = torch.zeros_like(weight) if want_weight else None
+    # oneDNN wants both factors of the weight gradient along memory, so the inputs are gathered transposed.
+    columns = features.t().contiguous() if want_weight else features
+    for k, block in pairs.blocks():
+        centre = k == pairs.centre
+        rows = grad if centre else grad.index_select(0, pairs.out_rows[block])
+        if want_features:
+            products[block] = product(rows, weight[k].t())
+        if weight_grad is not None:
+            left = columns if centre else columns.index_select(1, pairs.in_rows[block])
+            weight_grad[k] = product(left, rows)
+    return _reduce(products, pairs.swapped) if want_features else None, weight_grad
+
+
+def _reduce(products: Tensor, pairs: Pairs) -> Tensor:
+    """Sum [n_out, C] of the products [P, C] of every output row, in the order of the offsets."""
+    if len(pairs) == 0:
+        return products.new_zeros(pairs.n_out, products.shape[1])
     order, boundaries = pairs.by_output
     return F.embedding_bag(order, products, boundaries, mode="sum", include_last_offset=True)
-
-
-def _correlate(features: Tensor, grad: Tensor, pairs: Pairs) -> Tensor:
-    weight_grad = features.new_zeros(len(pairs.counts), features.shape[1], grad.shape[1])
-    for k, (start, stop) in enumerate(zip(pairs.starts, pairs.starts[1:], strict=False)):
-        if start < stop:
-            centre = k == pairs.centre
-            left = features if centre else features.index_select(0, pairs.in_rows[start:stop])
-            right = grad if centre else grad.index_select(0, pairs.out_rows[start:stop])
-            torch.mm(left.t(), right, out=weight_grad[k])
-    return weight_grad

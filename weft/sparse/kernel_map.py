@@ -8,7 +8,7 @@ convolution it undoes with the two roles swapped.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -48,41 +48,35 @@ class Pairs:
     def __len__(self) -> int:
         return self.in_rows.shape[0]
 
-    @cached_property
-    def starts(self) -> tuple[int, ...]:
-        """First pair of every offset, and P at the end."""
-        starts = [0]
-        for count in self.counts:
-            starts.append(starts[-1] + count)
-        return tuple(starts)
+    def blocks(self) -> Iterator[tuple[int, slice]]:
+        """The offsets that have pairs, each with the slice of its pairs."""
+        start = 0
+        for k, count in enumerate(self.counts):
+            if count:
+                yield k, slice(start, start + count)
+            start += count
 
     @cached_property
     def by_output(self) -> tuple[Tensor, Tensor]:
         """Pairs grouped by output row: pair numbers int32 [P] and boundaries int32 [n_out + 1]."""
-        return self._grouped(self.out_rows, self.n_out)
-
-    @cached_property
-    def by_input(self) -> tuple[Tensor, Tensor]:
-        """Pairs grouped by input row: pair numbers int32 [P] and boundaries int32 [n_in + 1]."""
-        return self._grouped(self.in_rows, self.n_in)
-
-    def _grouped(self, rows: Tensor, n_rows: int) -> tuple[Tensor, Tensor]:
         # A table [row, offset] of pair numbers replaces a sort: at most one pair per (row, offset).
-        volume = len(self.counts)
-        counts = torch.tensor(self.counts, device=rows.device)
-        offset = torch.repeat_interleave(torch.arange(volume, device=rows.device), counts, output_size=len(self))
-        table = torch.full((n_rows * volume,), -1, dtype=torch.int32, device=rows.device)
-        table[rows * volume + offset] = torch.arange(len(self), dtype=torch.int32, device=rows.device)
-        table = table.view(n_rows, volume)
+        volume, device = len(self.counts), self.out_rows.device
+        counts = torch.tensor(self.counts, device=device)
+        offset = torch.repeat_interleave(torch.arange(volume, device=device), counts, output_size=len(self))
+        table = torch.full((self.n_out * volume,), -1, dtype=torch.int32, device=device)
+        table[self.out_rows.long() * volume + offset] = torch.arange(len(self), dtype=torch.int32, device=device)
+        table = table.view(self.n_out, volume)
         present = table >= 0
-        boundaries = torch.zeros(n_rows + 1, dtype=torch.int32, device=rows.device)
+        boundaries = torch.zeros(self.n_out + 1, dtype=torch.int32, device=device)
         torch.cumsum(present.sum(1), 0, out=boundaries[1:])
         return table[present], boundaries
 
     @cached_property
     def swapped(self) -> Pairs:
-        """The same pairs with input and output exchanged."""
-        return Pairs(self.out_rows, self.in_rows, self.counts, self.n_out, self.n_in, self.centre)
+        """The same pairs with input and output exchanged; swapping twice gives this object back."""
+        other = Pairs(self.out_rows, self.in_rows, self.counts, self.n_out, self.n_in, self.centre)
+        other.__dict__["swapped"] = self
+        return other
 
 
 class KernelMap:
@@ -151,7 +145,7 @@ class _TransposedKernelMap(KernelMap):
         self._forward = forward
 
     @property
-    def pairs(self) -> Pairs:  # type: ignore[override]
+    def pairs(self) -> Pairs:
         return self._forward.pairs.swapped
 
 

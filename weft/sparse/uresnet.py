@@ -1,6 +1,7 @@
 """U-ResNet: a U-Net of residual blocks of submanifold convolutions.
 
-Dominé & Terao, arXiv:1903.05663; Graham, Engelcke & van der Maaten, CVPR 2018. Channels grow linearly: ``filters · (l + 1)``
+Dominé & Terao, arXiv:1903.05663; Graham, Engelcke & van der Maaten, CVPR 2018. Channels grow linearly,
+``filters · (l + 1)``
 at level l; the grid halves from level to level.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from torch import nn
 
@@ -116,7 +118,7 @@ def _blocks(
     in_channels: int, out_channels: int, reps: int, style: Callable[[int], nn.Module], dims: int
 ) -> nn.Sequential:
     widths = [in_channels] + [out_channels] * reps
-    return nn.Sequential(*(ResidualBlock(a, b, style, dims) for a, b in zip(widths, widths[1:], strict=False)))
+    return nn.Sequential(*(ResidualBlock(a, b, style, dims) for a, b in pairwise(widths)))
 
 
 class SegmentationHead(nn.Module):
