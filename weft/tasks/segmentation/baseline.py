@@ -10,42 +10,23 @@ import json
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import joblib
 import numpy as np
 import sklearn
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from weft.engine.task import Baseline, Event, Products
 from weft.errors import WeftError
 from weft.io.atomic import atomic_path
 from weft.tasks.segmentation.neighbourhood import FEATURES, voxel_features
+from weft.tasks.segmentation.options import BaselineOptions
 
 _MAGIC = "weft segmentation baseline"
 _VERSION = 1
 _GHOST = 5
-
-
-class BaselineOptions(BaseModel):
-    """Gradient-boosted trees on local features."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    iterations: int = Field(150, ge=1, description="boosting iterations; each adds one tree per class")
-    learning_rate: float = Field(0.1, gt=0, description="shrinkage of each tree")
-    leaves: int = Field(63, ge=2, description="most leaves of a tree")
-    min_leaf: int = Field(40, ge=1, description="fewest training voxels of a leaf")
-    l2: float = Field(1.0, ge=0, description="L2 regularisation of the leaf values")
-    class_weight: Literal["none", "balanced"] = Field(
-        "none", description="balanced: every class weighs the same in the fit, which trades precision for recall"
-    )
-    max_voxels: int = Field(400_000, ge=1, description="most training voxels; more are thinned at random")
-    per_event: int = Field(
-        150, ge=1, description="most training voxels of one class in one event; each stands for those left out"
-    )
 
 
 class SegmentationBaseline(Baseline):

@@ -6,8 +6,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from weft.tasks.segmentation.baseline import BaselineOptions
-
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -47,6 +45,23 @@ class DataOptions(_Strict):
     rotate: bool = Field(True, description="permute the axes at random")
     shift: int = Field(16, ge=0, description="move by up to so many voxels: another phase of the strided grid")
     charge_jitter: float = Field(0.05, ge=0, description="relative spread of a common factor on the charge")
+
+
+class BaselineOptions(_Strict):
+    """Gradient-boosted trees on local features."""
+
+    iterations: int = Field(150, ge=1, description="boosting iterations; each adds one tree per class")
+    learning_rate: float = Field(0.1, gt=0, description="shrinkage of each tree")
+    leaves: int = Field(63, ge=2, description="most leaves of a tree")
+    min_leaf: int = Field(40, ge=1, description="fewest training voxels of a leaf")
+    l2: float = Field(1.0, ge=0, description="L2 regularisation of the leaf values")
+    class_weight: Literal["none", "balanced"] = Field(
+        "none", description="balanced: every class weighs the same in the fit, which trades precision for recall"
+    )
+    max_voxels: int = Field(400_000, ge=1, description="most training voxels; more are thinned at random")
+    per_event: int = Field(
+        150, ge=1, description="most training voxels of one class in one event; each stands for those left out"
+    )
 
 
 class Options(_Strict):

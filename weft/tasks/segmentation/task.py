@@ -14,14 +14,13 @@ import pandas as pd
 from weft.engine.task import Batch, Event, LossTerms, Products, Sample, Store, Task
 from weft.io import products
 from weft.metrics.scores import Scores
-from weft.reco.label_points import label_points, near_points
 from weft.report.figure import Figure
-from weft.tasks.segmentation.baseline import SegmentationBaseline
 from weft.tasks.segmentation.options import Options
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from weft.tasks.segmentation.baseline import SegmentationBaseline
     from weft.tasks.segmentation.loss import SegmentationLoss
     from weft.tasks.segmentation.network import Logits
 
@@ -53,6 +52,8 @@ class Segmentation(Task[Options]):
         if labels:
             arrays["semantics"] = event["semantics"][:, 0]
             if self.options.loss.upweight_points:
+                from weft.reco.label_points import label_points, near_points
+
                 points = label_points(event["particles"], event["meta"])
                 arrays["near"] = near_points(arrays["coords"], points.position, self.options.loss.point_radius)
         return Sample(arrays, index)
@@ -158,7 +159,11 @@ class Segmentation(Task[Options]):
         return figures(scores)
 
     def baseline(self) -> SegmentationBaseline:
+        from weft.tasks.segmentation.baseline import SegmentationBaseline
+
         return SegmentationBaseline(self.options.baseline)
 
     def load_baseline(self, path: Path) -> SegmentationBaseline:
+        from weft.tasks.segmentation.baseline import SegmentationBaseline
+
         return SegmentationBaseline.load(path)
