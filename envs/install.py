@@ -72,10 +72,10 @@ def main(choice: str, extras: list[str]) -> int:
     message, index = torch_source(choice, requirement)
     print(f"torch: {message}", flush=True)
     replace = ["--force-reinstall", "--no-deps"] if choice != "auto" and installed(requirement) else []
-    done = pip("install", "--quiet", *index, *replace, requirement)
+    done = pip("install", "-qq", *index, *replace, requirement)
     if done.returncode == 0:
         print(f"weft: installing with [{','.join(extras)}] from pip's package index (about 0.4 GB)", flush=True)
-        done = pip("install", "--quiet", "--editable", f".[{','.join(extras)}]")
+        done = pip("install", "-qq", "--editable", f".[{','.join(extras)}]")
     return done.returncode
 
 
