@@ -142,7 +142,7 @@ class RootFile:
         if not path.is_file():
             raise WeftError(f"{path}: no such file")
         with reading(str(path)):
-            self.file = uproot.open(path)
+            self.file = uproot.open(path, handler=uproot.MemmapSource)
         expected = self.file.file.fEND
         if expected > path.stat().st_size:
             self.file.close()
