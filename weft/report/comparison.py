@@ -13,7 +13,7 @@ import pandas as pd
 from weft.errors import WeftError
 from weft.report.tables import format_number
 
-REPLICAS = 1000
+REPLICAS = 2000
 LEVEL = 0.95
 # What a claim of this project needs: DESIGN §6.
 CLAIM_SEEDS, CLAIM_EVENTS = 3, 200
@@ -113,6 +113,9 @@ def compare(
     replicas: int = REPLICAS,
 ) -> list[Comparison]:
     """Compare every model with the baseline, metric by metric, by a bootstrap over events that both share.
+
+    The events drawn are those of :func:`weft.metrics.bootstrap.paired_bootstrap`, so that a task which calls that one
+    finds the same intervals; this one asks nothing of a task but its ``summary``.
 
     ``summary`` maps a table of event scores to pooled metrics; ``models`` and ``baseline`` are such tables of one
     split, with the column ``uid``. Raises `WeftError` where model and baseline were scored on different events.

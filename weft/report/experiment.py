@@ -103,14 +103,17 @@ def gather_stage(runs: Sequence[Run], task: Judge) -> StageReport:
     scores = {run.variant: read_scores(Path(run.score("events")).parent) for run in runs}
     split, *others = stage.evaluation.splits
     tables = {variant: table.events for variant, table in scores.items()}
+    figures = task.figures(scores)
+    # A task that shows the other splits itself does so in more detail.
+    shifted = [] if any(figure.key == "shifts" for figure in figures) else others
     displays, displayed = extreme_events(models[0], tables[models[0].variant], task, split)
     return StageReport(
         name=first.stage_name,
         task=stage.task,
         variants=[run.variant for run in runs],
         comparisons=compare_split(tables, split, task.summary, task.headline),
-        shifts=[c for other in others for c in compare_split(tables, other, task.summary, task.headline[:1])],
-        figures=task.figures(scores),
+        shifts=[c for other in shifted for c in compare_split(tables, other, task.summary, task.headline[:1])],
+        figures=figures,
         displays=displays,
         displayed=displayed,
         logs={run.variant: _read(run.log, pd.read_csv) for run in models},

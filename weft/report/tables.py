@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import re
 
 import pandas as pd
 from markupsafe import Markup, escape
@@ -11,6 +12,7 @@ from markupsafe import Markup, escape
 from weft.report.palette import CLASS_COLORS, CLASS_NAMES
 
 MISSING = "–"
+_NUMBER = re.compile(r"([+\-\u2212]?\d+(?:\.\d+)?)(?=$| ±| \[)")
 _COLOR_OF_NAME = {name: CLASS_COLORS[k] for k, name in CLASS_NAMES.items()}
 
 
@@ -37,8 +39,7 @@ def table_html(frame: pd.DataFrame, caption: str = "") -> Markup:
     """One sortable ``<table>`` of ``frame``; a named index is its first column, a class name gets its colour."""
     if frame.index.name or isinstance(frame.index, pd.MultiIndex):
         frame = frame.reset_index()
-    numeric = [pd.api.types.is_numeric_dtype(frame.dtypes.iloc[k]) for k in range(frame.shape[1])]
-    numeric = [flag and not pd.api.types.is_bool_dtype(frame.dtypes.iloc[k]) for k, flag in enumerate(numeric)]
+    numeric = [is_numeric(frame.iloc[:, k]) for k in range(frame.shape[1])]
     head = Markup("").join(
         Markup('<th scope="col"{}><button type="button">{}</button></th>').format(
             Markup(' class="number"') if flag else "", str(name)
@@ -60,11 +61,30 @@ def table_html(frame: pd.DataFrame, caption: str = "") -> Markup:
     ).format(caption or "table", title, head, rows)
 
 
+def is_numeric(column: pd.Series) -> bool:
+    """Whether a column holds numbers, or texts that begin with one, such as "0.97 ± 0.01"."""
+    if pd.api.types.is_bool_dtype(column):
+        return False
+    values = [leading_number(value) for value in column]
+    known = [value for value in values if value is not None and not math.isnan(value)]
+    return bool(known) and None not in values
+
+
+def leading_number(value: object) -> float | None:
+    """The number that a cell is or begins with, NaN where it is missing, None for any other text."""
+    if value is None or value is pd.NA or value == MISSING:
+        return math.nan
+    if isinstance(value, numbers.Real):
+        return float(value)
+    found = _NUMBER.match(str(value))
+    return float(found[1].replace("\u2212", "-")) if found else None
+
+
 def _cell(value: object, numeric: bool, first: bool) -> Markup:
     text = escape(format_number(value))
     if numeric:
-        missing = value is None or value is pd.NA or value != value
-        key = "" if missing else repr(float(value))  # type: ignore[arg-type]
+        number = leading_number(value)
+        key = "" if number is None or math.isnan(number) else repr(number)
         return Markup('<td class="number" data-value="{}">{}</td>').format(key, text)
     color = _COLOR_OF_NAME.get(str(value))
     if color:

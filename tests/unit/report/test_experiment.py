@@ -119,12 +119,18 @@ def payloads_of(text):
     return json.loads(text[start : text.index("</script>", start)])["events"]
 
 
-def test_a_report_from_files(study, tmp_path):
+@pytest.fixture(scope="module")
+def written(study):
     experiment, dataset, layout = study
-    path = tmp_path / "report.html"
+    path = Path(layout.report(experiment.id))
     report_experiment(experiment, dataset, {"net": Accuracy()}, layout, path)
-    text = path.read_text()
-    summary = read_summary(path)
+    return path
+
+
+def test_a_report_from_files(study, written):
+    layout = study[2]
+    text = written.read_text()
+    summary = read_summary(written)
     assert summary["stages"][0]["headline"][0]["events"] == EVENTS
     assert [row["metric"] for row in summary["stages"][0]["headline"]] == ["accuracy", "mean IoU"]
     assert "A title with &lt;marks&gt; &amp; signs" in text
@@ -136,16 +142,14 @@ def test_a_report_from_files(study, tmp_path):
     assert f"--results {layout.root}" in text
 
 
-def test_the_events_shown_are_the_worst_and_the_best(study, tmp_path):
+def test_the_events_shown_are_the_worst_and_the_best(study, written):
     experiment, dataset, layout = study
-    path = tmp_path / "report.html"
-    report_experiment(experiment, dataset, {"net": Accuracy()}, layout, path)
     run = plan(experiment, dataset, layout)[0]
     truth, prediction = run.evaluation_inputs()["test"]["0000"]
     with EventStore.open({"truth": Path(truth), "prediction": Path(prediction)}) as store:
         right = [(store["truth/semantics"][k] == store["prediction/semantics"][k]).mean() for k in range(EVENTS)]
         order = np.argsort(right, kind="stable")
-        worst, best = payloads_of(path.read_text())[0], payloads_of(path.read_text())[3]
+        worst, best = payloads_of(written.read_text())[0], payloads_of(written.read_text())[3]
         for payload, k in ((worst, order[0]), (best, order[-1])):
             assert payload["title"] == f"event 1/0/{k}"
             voxels = np.frombuffer(base64.b64decode(payload["voxels"]), "<u2").reshape(-1, 3)

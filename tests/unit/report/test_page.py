@@ -56,7 +56,7 @@ def test_the_page_is_sound_and_asks_for_nothing(report):
     page = Page(text)
     assert [name for name, times in page.ids.items() if times > 1] == []
     assert all(address.startswith(("#", "data:")) for address in page.addresses)
-    assert set(address[1:] for address in page.addresses if address.startswith("#")) <= set(page.ids)
+    assert {address[1:] for address in page.addresses if address.startswith("#")} <= set(page.ids)
     assert not re.search(r"@import|url\(\s*['\"]?(?!#)|fetch\(|XMLHttpRequest|importScripts", text)
     assert len(text) < 2_000_000
 

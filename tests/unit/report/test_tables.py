@@ -47,3 +47,20 @@ def test_a_named_index_is_a_column():
     frame = pd.DataFrame({"n": [1]}, index=pd.Index(["track"], name="class"))
     assert '<th scope="row"><span' in table_html(frame)
     assert "class</button>" in table_html(frame)
+
+
+def test_texts_that_begin_with_a_number_sort_as_numbers():
+    frame = pd.DataFrame(
+        {
+            "a": ["0.9731 ± 0.0012", "\u22120.1000 ± 0.2"],
+            "b": ["+0.1 [0.0, 0.2]", "–"],
+            "c": ["10 cm", "x"],
+            "d": ["–", "–"],
+            "e": ["2026-01-01", "2026-01-02"],
+        }
+    )
+    html = table_html(frame)
+    assert 'data-value="0.9731">0.9731 ± 0.0012<' in html
+    assert 'data-value="-0.1"' in html
+    assert 'data-value="0.1">+0.1 [0.0, 0.2]<' in html
+    assert html.count('class="number"') == 2 + 4
