@@ -121,12 +121,19 @@ def compare(
     split, with the column ``uid``. Raises `WeftError` where model and baseline were scored on different events.
     """
     values = {variant: summary(table) for variant, table in models.items()}
-    pooled = summary(baseline) if baseline is not None else None
+    pooled: Mapping[str, float] = {}
     differences: dict[str, dict[str, Difference]] = {metric: {} for metric in metrics}
     if baseline is not None:
+        pooled = summary(baseline)
+        theirs = _resampled(summary, metrics, baseline, replicas)
         for variant, table in models.items():
-            for metric, difference in _paired(summary, metrics, table, baseline, replicas, variant, split).items():
-                differences[metric][variant] = difference
+            _require_same_events(table, baseline, variant, split)
+            drawn = _resampled(summary, metrics, table, replicas) - theirs
+            tail = 50 * (1 - LEVEL)
+            low, high = np.nanpercentile(drawn, [tail, 100 - tail], axis=0)
+            for k, metric in enumerate(metrics):
+                value = float(values[variant][metric] - pooled[metric])
+                differences[metric][variant] = Difference(value, float(low[k]), float(high[k]))
     n_events = len(next(iter(models.values())))
     return [
         Comparison(
@@ -134,38 +141,27 @@ def compare(
             split=split,
             n_events=n_events,
             model={variant: float(value[metric]) for variant, value in values.items()},
-            baseline=None if pooled is None else float(pooled[metric]),
+            baseline=None if baseline is None else float(pooled[metric]),
             differences=differences[metric] or None,
         )
         for metric in metrics
     ]
 
 
-def _paired(
-    summary: Summary,
-    metrics: Sequence[str],
-    model: pd.DataFrame,
-    baseline: pd.DataFrame,
-    replicas: int,
-    variant: str,
-    split: str,
-) -> dict[str, Difference]:
-    model, baseline = (table.sort_values("uid", ignore_index=True) for table in (model, baseline))
-    if not np.array_equal(model["uid"].to_numpy(), baseline["uid"].to_numpy()):
+def _resampled(summary: Summary, metrics: Sequence[str], table: pd.DataFrame, replicas: int) -> np.ndarray:
+    """Metrics [replicas, M] of events drawn with replacement, the same draws for every table of the same events."""
+    table = table.sort_values("uid", ignore_index=True)
+    rng = np.random.default_rng(0)
+    drawn = np.empty((replicas, len(metrics)))
+    for k in range(replicas):
+        values = summary(table.take(rng.integers(len(table), size=len(table))))
+        drawn[k] = [values[metric] for metric in metrics]
+    return drawn
+
+
+def _require_same_events(model: pd.DataFrame, baseline: pd.DataFrame, variant: str, split: str) -> None:
+    if not np.array_equal(np.sort(model["uid"].to_numpy()), np.sort(baseline["uid"].to_numpy())):
         raise WeftError(
             f"split {split}: {variant} was scored on {len(model)} events and the baseline on {len(baseline)} "
             "others: deploy and evaluate both on the same events"
         )
-    rng = np.random.default_rng(0)
-    drawn = np.empty((replicas, len(metrics)))
-    for k in range(replicas):
-        rows = rng.integers(len(model), size=len(model))
-        ours, theirs = summary(model.take(rows)), summary(baseline.take(rows))
-        drawn[k] = [ours[metric] - theirs[metric] for metric in metrics]
-    tail = 50 * (1 - LEVEL)
-    low, high = np.nanpercentile(drawn, [tail, 100 - tail], axis=0)
-    ours, theirs = summary(model), summary(baseline)
-    return {
-        metric: Difference(float(ours[metric] - theirs[metric]), float(low[k]), float(high[k]))
-        for k, metric in enumerate(metrics)
-    }

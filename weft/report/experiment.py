@@ -55,7 +55,7 @@ def cover(experiment: Experiment, dataset: Dataset, layout: Layout, records: Map
         description=experiment.description,
         facts={
             "dataset": f"{dataset.title or dataset.name} ({dataset.id})",
-            "scale": experiment.scale or "as given",
+            "scale": experiment.scale or "none",
             "seeds": ", ".join(map(str, experiment.seeds)),
             "code": ", ".join(versions),
             "last run": max((str(r.get("created", "")) for r in records.values()), default="").replace("T", " ")[:16],

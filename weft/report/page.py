@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ from weft.report.display import asset, event_display, json_for_script
 from weft.report.figure import Figure
 from weft.report.tables import format_number, table_html
 
+HALF_PAGE = 420
+"""points; wider drawings take the full width"""
 SUMMARY_ID = "weft-summary"
 """element of a report that holds what the index of all reports shows"""
 
@@ -124,6 +127,7 @@ def environment() -> jinja2.Environment:
         event_display=event_display,
         figure_html=figure_html,
         interval_bar=interval_bar,
+        is_wide=is_wide,
         provenance_table=provenance_table,
         table_html=table_html,
     )
@@ -138,6 +142,12 @@ def _drawn(stage: StageReport) -> list[Figure]:
     best = {variant: int(record["best_step"]) for variant, record in stage.provenance.items() if "best_step" in record}
     metrics = [comparison.metric for comparison in stage.comparisons]
     return [learning_curves(f"{stage.name}-learning", logs, metrics, best)]
+
+
+def is_wide(figure: Figure) -> bool:
+    """Whether a figure wants the full width of the page: all but drawings of up to half of it."""
+    width = re.search(r'<svg[^>]*?\bwidth="([\d.]+)pt"', figure.svg or "")
+    return figure.svg is None or (width is not None and float(width[1]) > HALF_PAGE)
 
 
 def figure_html(figure: Figure) -> Markup:

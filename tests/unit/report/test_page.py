@@ -8,8 +8,9 @@ import invented
 import pytest
 
 from weft.errors import WeftError
+from weft.report.figure import Figure
 from weft.report.index import read_summary, render_index
-from weft.report.page import Cover, StageReport, interval_bar, render_report
+from weft.report.page import Cover, StageReport, interval_bar, is_wide, render_report
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
@@ -96,6 +97,12 @@ def test_the_bar_shows_zero_and_every_seed():
     assert bar.count("<circle") == 3
     assert 'class="bar-beats"' in bar
     assert "seed2" in bar
+
+
+def test_broad_figures_take_the_width_of_the_page():
+    assert is_wide(invented.classes_table())
+    assert not is_wide(invented.confusion())
+    assert is_wide(Figure("k", "t", "", svg='<svg height="10pt" width="700.5pt"></svg>'))
 
 
 def test_the_index_links_and_compares(report, tmp_path):
