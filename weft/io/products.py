@@ -155,11 +155,13 @@ class Schema:
         return np.ascontiguousarray(self._cast(array, where))
 
     def _cast(self, array: np.ndarray, where: str) -> np.ndarray:
-        if len(array) and not np.can_cast(array.dtype, self.dtype, "same_kind"):
-            info = np.iinfo(self.dtype) if self.dtype.kind in "iu" else None
-            fits = info is not None and array.dtype.kind in "iub" and info.min <= array.min() <= array.max() <= info.max
-            if not fits:
-                raise WeftError(f"{where}: {self.name} has type {array.dtype}, expected {self.dtype}")
+        fits = np.can_cast(array.dtype, self.dtype, "same_kind" if self.dtype.kind == "f" else "safe")
+        if not fits and array.dtype.kind in "iub" and self.dtype.kind in "iu":
+            limits = np.iinfo(self.dtype)
+            fits = array.size == 0 or limits.min <= array.min() <= array.max() <= limits.max
+        if not fits and array.size:
+            span = f" of {array.min()} to {array.max()}" if array.dtype.kind in "iuf" else ""
+            raise WeftError(f"{where}: {self.name} has type {array.dtype}{span}, expected {self.dtype}")
         return array.astype(self.dtype)
 
     def to_json(self) -> dict[str, Any]:
