@@ -28,15 +28,17 @@ from weft.simulation.event import SimulatedEvent, simulate_event
 from weft.simulation.ionisation import scatter
 from weft.simulation.labels import DELTA, LOW_ENERGY, MICHEL, SHOWER
 from weft.simulation.settings import Block, SimulationSettings, Vertices
-from weft.simulation.stack import DECAY, MU_CAPTURE, PRIMARY, TRACK, World
-from weft.simulation.transport import Transported, generator, transport
+from weft.simulation.stack import DECAY, MU_CAPTURE, MU_IONI, PRIMARY, TRACK, World
+from weft.simulation.transport import Transported, transport
 
 ROOT = Path(__file__).resolve().parent.parent
 MUON_FILE = ROOT.parent / "shared/data/jaxtpc_muon/muon.h5"
+SHARES = "shower and track dominant; Michel, delta 0.5–3 %"
 #: Residual-range bins, cm, and dE/dx (MeV/cm) that the specification gives for the stored muon.
 BINS = np.array([0.0, 0.5, 2.0, 5.0, 10.0, 20.0, 31.0])
 MUON_DEDX = (16.2, 6.3, 4.2, 3.2, 2.5, 2.2)
 LARGE = World(np.full(3, -400.0), np.full(3, 400.0), 0.0, 0.1)
+METRE = World(np.full(3, -100.0), np.full(3, 100.0), 0.0, 0.1)
 
 
 @dataclass
@@ -63,11 +65,11 @@ def between(quantity: str, low: float, high: float, measured: float, source: str
     return Row(quantity, f"{low:g} to {high:g}", float(measured), low, high, source)
 
 
-def single(pdg: int, kinetic: float, index: int, seed: int = 11) -> Transported:
-    """One particle from the centre of eight metres of argon."""
+def single(pdg: int, kinetic: float, index: int, world: World = LARGE) -> Transported:
+    """One particle along z from the centre of a cube of argon."""
     primary = np.zeros(1, TRACK)
     primary["pdg"], primary["kinetic"], primary["uz"], primary["process"] = pdg, kinetic, 1.0, PRIMARY
-    return transport(primary, LARGE, (seed, index))
+    return transport(primary, world, (11, index))
 
 
 # ------------------------------------------------------------------------------------------------ muons
@@ -108,13 +110,23 @@ def muons(rows: list[Row]) -> None:
             rows.append(
                 Row(
                     f"real muon minus simulated mean, {BINS[k]:g}–{BINS[k + 1]:g} cm (s.d. of one muon)",
-                    "−3 to 3", (real[k] - mean[k]) / sigma, -3, 3, "muon.h5, read here",
+                    "−3 to 3",
+                    (real[k] - mean[k]) / sigma,
+                    -3,
+                    3,
+                    "muon.h5, read here",
                 )
-            )  # fmt: skip
+            )
         rows.append(
-            Row("electrons above 1 MeV knocked on by the real muon", "a Poisson draw of the next row: 0 to 7",
-                float(np.sum(knocked > 1.0)), 0, 7, "muon.h5, read here")
-        )  # fmt: skip
+            Row(
+                "electrons above 1 MeV knocked on by the real muon",
+                "Poisson of 2.1: 0 to 7",
+                float(np.sum(knocked > 1.0)),
+                0,
+                7,
+                "muon.h5, read here (its column `ke` holds momenta)",
+            )
+        )
     r = np.linspace(0.1, 31, 400)
     tables = matter.tables()
     grid = np.exp(tables.start + tables.step * np.arange(len(tables.compton)))
@@ -124,16 +136,16 @@ def muons(rows: list[Row]) -> None:
     ax.legend(frameon=False)
     figure(fig, "stopping_muon")
 
-    knocked = [t["kinetic"][1:][(t["parent"][1:] == 0) & (np.abs(t["pdg"][1:]) == 11) & (t["process"][1:] == 1)]
-               for t in (single(13, 1000.0, i).tracks for i in range(100))]  # fmt: skip
-    length = sum(single(13, 1000.0, i).tracks["length"][0] for i in range(100))
-    every = np.concatenate(knocked)
-    # The formula's rates are for β = 1; over the whole path of a stopping 1 GeV muon 1/β² is 1 to 2 % larger, and
-    # Tmax cuts the highest: hence 15 % and 20 %.
-    for above, rate, share in ((0.5, 0.19, 0.15), (1.0, 0.097, 0.15), (5.0, 0.019, 0.2)):
-        rows.append(
-            within(f"delta rays above {above:g} MeV per cm", rate, share, np.sum(every > above) / length, "formula")
-        )
+    # The formula's rates are for β = 1 and no upper end: so on the first metre of 10 GeV muons.
+    every, number = [], 1000
+    for i in range(number):
+        tracks = single(13, 10000.0, i, METRE).tracks
+        knocked = (tracks["parent"] == 0) & (tracks["process"] == MU_IONI)
+        every.append(tracks["kinetic"][knocked])
+    energies = np.concatenate(every)
+    for above, rate, share in ((0.5, 0.19, 0.05), (1.0, 0.097, 0.05), (5.0, 0.019, 0.1)):
+        per_cm = np.sum(energies > above) / (100.0 * number)
+        rows.append(within(f"delta rays above {above:g} MeV per cm", rate, share, per_cm, "formula"))
 
 
 def real_muon() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -158,14 +170,24 @@ def ranges(rows: list[Row]) -> None:
     ):
         for r, energy in points:
             rows.append(
-                within(f"{name} energy at {r} cm of range (MeV)", energy, 0.1,
-                       np.interp(r, tables.range[kind], grid), "power law R^0.58, itself good to 10 %")
-            )  # fmt: skip
+                within(
+                    f"{name} energy at {r} cm of range (MeV)",
+                    energy,
+                    0.1,
+                    np.interp(r, tables.range[kind], grid),
+                    "power law R^0.58, itself good to 10 %",
+                )
+            )
     for energy, grams in ((14, 1.786), (100, 42.5), (300, 172.5), (1000, 616.3)):
         rows.append(
-            within(f"range of a {energy} MeV muon (g/cm²)", grams, 0.02,
-                   np.interp(energy, grid, tables.range[matter.MUON]) * matter.DENSITY, "PDG muon table, argon")
-        )  # fmt: skip
+            within(
+                f"range of a {energy} MeV muon (g/cm²)",
+                grams,
+                0.02,
+                np.interp(energy, grid, tables.range[matter.MUON]) * matter.DENSITY,
+                "PDG muon table, argon",
+            )
+        )
 
 
 def scattering(rows: list[Row]) -> None:
@@ -179,7 +201,9 @@ def scattering(rows: list[Row]) -> None:
                 direction = scatter(rng, *direction, float(momentum), beta, 0.1)
             angles.append(np.arctan2(direction[0], direction[2]))
         rows.append(
-            within(f"scattering of a {momentum} MeV/c muon in 3 mm (mrad)", target, 0.05, 1e3 * np.std(angles), "Highland")
+            within(
+                f"scattering of a {momentum} MeV/c muon in 3 mm (mrad)", target, 0.05, 1e3 * np.std(angles), "Highland"
+            )
         )
 
 
@@ -195,12 +219,21 @@ def michels(rows: list[Row]) -> None:
             born = tracks[(np.abs(tracks["pdg"]) == 11) & np.isin(tracks["process"], (DECAY, MU_CAPTURE))]
             decayed[pdg] += len(born)
             kinetic += list(born["kinetic"] + matter.ELECTRON_MASS)
-    rows.append(Row("Michel electrons, median energy (MeV)", "37 ± 3", float(np.median(kinetic)), 34, 40, "736 Geant4 events: 37.7"))
+    rows.append(
+        Row(
+            "Michel electrons, median energy (MeV)",
+            "37 ± 3",
+            float(np.median(kinetic)),
+            34,
+            40,
+            "736 Geant4 events: 37.7",
+        )
+    )
     rows.append(within("Michel electrons, mean energy (MeV)", 37.0, 0.02, float(np.mean(kinetic)), "0.7 · 52.83 MeV"))
     rows.append(Row("μ− captured without an electron", "0.75 ± 0.04", 1 - decayed[13] / n, 0.71, 0.79, "argon"))
     rows.append(Row("μ+ that decay", "1", decayed[-13] / n, 1, 1, ""))
     fig, ax = plt.subplots(figsize=(6, 4))
-    ax.hist(kinetic, 50, (0, 55), density=True, histtype="step", label=f"{len(kinetic)} simulated")
+    ax.hist(kinetic, 50, range=(0, 55), density=True, histtype="step", label=f"{len(kinetic)} simulated")
     x = np.linspace(0, 1, 200)
     ax.plot(52.83 * x, 2 * x**2 * (3 - 2 * x) / 52.83, label="2x²(3 − 2x)")
     ax.set(xlabel="energy (MeV)", ylabel="1/MeV", title="Michel electrons")
@@ -214,8 +247,7 @@ def michels(rows: list[Row]) -> None:
 def one_particle(species: str, low: float, high: float, voxels: int) -> SimulationSettings:
     """Settings of events with a single particle near the centre."""
     block = Block(species=(species,), energy=(low, high))
-    edge = 0.3 * voxels
-    alone = Vertices(vertices=(1, 1), particles=(1, 1), wall=0.4 * edge if edge < 250 else 100.0, blocks=(block,))
+    alone = Vertices(vertices=(1, 1), particles=(1, 1), wall=0.13 * voxels, blocks=(block,))
     none = Vertices(vertices=(0, 0), particles=(0, 0), blocks=(block,))
     return SimulationSettings.parse({"box": {"voxels": voxels}, "neutrino_like": alone, "rain": none})
 
@@ -223,7 +255,7 @@ def one_particle(species: str, low: float, high: float, voxels: int) -> Simulati
 def showers(rows: list[Row]) -> None:
     seen, true_share, low_share = [], [], []
     for species in ("e-", "gamma"):
-        settings = one_particle(species, 100.0, 600.0, 1024)
+        settings = one_particle(species, 100.0, 600.0, 768)
         for i in range(60):
             event = simulate_event(settings, 21, i)
             if event.transported.ledger[3] > 0.02 * event.transported.ledger[0]:
@@ -233,32 +265,75 @@ def showers(rows: list[Row]) -> None:
             seen.append(event.voxel_value[event.semantics == SHOWER].sum() / total)
             true_share.append(energy[shape == SHOWER].sum() / total)
             low_share.append(energy[shape == LOW_ENERGY].sum() / total)
-    rows.append(between("shower energy seen in voxels of class shower, median", 0.75, 0.85, float(np.median(seen)),
-                        "reco/true 0.78–0.80 of 742 showers"))  # fmt: skip
-    rows.append(between("shower energy in detached low-energy deposits, median", 0.1, 0.2, float(np.median(low_share)), "specified"))
+    rows.append(
+        between(
+            "true energy in shower fragments, median share",
+            0.75,
+            0.85,
+            float(np.median(true_share)),
+            "reco/true 0.78–0.80 of 742 showers (a sample without recombination)",
+        )
+    )
+    rows.append(
+        between(
+            "energy seen in shower voxels, after recombination and threshold, median share",
+            0.75,
+            0.85,
+            float(np.median(seen)),
+            "the same figure, as the detector sees it",
+        )
+    )
+    rows.append(
+        between(
+            "shower energy in detached low-energy deposits, median", 0.1, 0.2, float(np.median(low_share)), "specified"
+        )
+    )
     fig, axes = plt.subplots(1, 2, figsize=(11, 4))
-    axes[0].hist(true_share, 30, (0.5, 1.05), histtype="step", label="true energy in shower fragments")
-    axes[0].hist(seen, 30, (0.5, 1.05), histtype="step", label="seen in shower voxels")
+    axes[0].hist(true_share, 30, range=(0.5, 1.05), histtype="step", label="true energy in shower fragments")
+    axes[0].hist(seen, 30, range=(0.5, 1.05), histtype="step", label="seen in shower voxels")
     axes[0].set(xlabel="share of the particle's energy", ylabel=f"of {len(seen)} contained showers")
+    axes[0].margins(y=0.35)
     axes[0].legend(frameon=False, loc="upper left")
 
     start = {}
     for species, pdg in (("e−", 11), ("γ", 22)):
         start[species] = [starting_dedx(single(pdg, 300.0, i)) for i in range(400)]
-        axes[1].hist(np.clip(start[species], 0, 10), 40, (0, 10), histtype="step", label=f"300 MeV {species}")
+        axes[1].hist(np.clip(start[species], 0, 10), 40, range=(0, 10), histtype="step", label=f"300 MeV {species}")
     axes[1].set(xlabel="dE/dx in the first 2.4 cm (MeV/cm)", ylabel="showers")
     axes[1].legend(frameon=False)
     figure(fig, "shower")
-    rows.append(between("electron dE/dx in the first 2.4 cm, median (MeV/cm)", 1.7, 2.4, float(np.median(start["e−"])), "about 2"))
-    rows.append(between("photon dE/dx in the first 2.4 cm, median (MeV/cm)", 3.2, 4.8, float(np.median(start["γ"])), "about 4"))
+    rows.append(
+        between(
+            "electron dE/dx in the first 2.4 cm, median (MeV/cm)", 1.7, 2.4, float(np.median(start["e−"])), "about 2"
+        )
+    )
+    rows.append(
+        between("photon dE/dx in the first 2.4 cm, median (MeV/cm)", 3.2, 4.8, float(np.median(start["γ"])), "about 4")
+    )
 
-    for energy, target, share in ((1.0, 12.0, 0.1), (2.0, 18.0, 0.1), (5.0, 25.0, 0.1), (10.0, 25.0, 0.2), (200.0, 18.0, 0.25)):
-        length = [single(22, energy, i).tracks[1:] for i in range(1500)]
-        first = [abs(t["z"][0]) for t in length if len(t)]
+    for energy, target, share in (
+        (1.0, 12.0, 0.1),
+        (2.0, 18.0, 0.1),
+        (5.0, 25.0, 0.1),
+        (10.0, 25.0, 0.2),
+        (200.0, 18.0, 0.25),
+    ):
+        first = [first_interaction(single(22, energy, i)) for i in range(1500)]
         rows.append(
-            within(f"mean path of a {energy:g} MeV photon to its first electron (cm)", target, share,
-                   float(np.mean(first)), "Compton and pair production")
-        )  # fmt: skip
+            within(
+                f"mean path of a {energy:g} MeV photon to its first interaction (cm)",
+                target,
+                share,
+                float(np.mean(first)),
+                "Compton and pair production",
+            )
+        )
+
+
+def first_interaction(photon: Transported) -> float:
+    """Distance from the start of a photon (along z) to where it first gave energy to an electron."""
+    points = [(t["t"][0], t["z"][0]) for t in (photon.tracks[1:], photon.deposits) if len(t)]
+    return float(min(points)[1])
 
 
 def starting_dedx(event: Transported) -> float:
@@ -274,15 +349,34 @@ def starting_dedx(event: Transported) -> float:
 
 def detector(rows: list[Row]) -> None:
     for dedx, target in ((2.1, 0.705), (5, 0.59), (10, 0.45), (20, 0.32)):
-        rows.append(within(f"modified box at {dedx:g} MeV/cm", target, 0.02,
-                           float(modified_box(np.array(dedx), 0.93, 0.212, 0.5)), "specified"))  # fmt: skip
-    difference = max(abs(float(birks(np.array(d), 0.8, 0.0486, 0.5) / modified_box(np.array(d), 0.93, 0.212, 0.5)) - 1)
-                     for d in (2.1, 5, 10, 20))  # fmt: skip
-    rows.append(between("Birks against modified box, largest difference to 20 MeV/cm", 0, 0.05, difference, "within 5 %"))
+        rows.append(
+            within(
+                f"modified box at {dedx:g} MeV/cm",
+                target,
+                0.02,
+                float(modified_box(np.array(dedx), 0.93, 0.212, 0.5)),
+                "specified",
+            )
+        )
+    difference = max(
+        abs(float(birks(np.array(d), 0.8, 0.0486, 0.5) / modified_box(np.array(d), 0.93, 0.212, 0.5)) - 1)
+        for d in (2.1, 5, 10, 20)
+    )
+    rows.append(
+        between("Birks against modified box, largest difference to 20 MeV/cm", 0, 0.05, difference, "within 5 %")
+    )
     electrons = 2.1 * 0.3e6 / 23.6 * float(modified_box(np.array(2.1), 0.93, 0.212, 0.5))
     rows.append(within("electrons of 3 mm of a minimum-ionising track", 1.9e4, 0.03, electrons, "specified"))
-    rows.append(within("longitudinal spread after 1.35 ms (mm)", 1.4, 0.05, 10 * float(spread(np.array(1350.0), 7.2)), "specified"))
-    rows.append(within("transverse spread after 1.35 ms (mm)", 1.8, 0.05, 10 * float(spread(np.array(1350.0), 12.0)), "specified"))
+    rows.append(
+        within(
+            "longitudinal spread after 1.35 ms (mm)", 1.4, 0.05, 10 * float(spread(np.array(1350.0), 7.2)), "specified"
+        )
+    )
+    rows.append(
+        within(
+            "transverse spread after 1.35 ms (mm)", 1.8, 0.05, 10 * float(spread(np.array(1350.0), 12.0)), "specified"
+        )
+    )
 
 
 def samples(rows: list[Row]) -> None:
@@ -296,14 +390,43 @@ def samples(rows: list[Row]) -> None:
         share = np.bincount(np.concatenate([e.semantics for e in events]).astype(int), minlength=5)
         share = share / share.sum()
         if voxels == 768:
-            rows.append(between("voxels per event, 768³, 1st percentile", 600, 12000, float(np.percentile(size, 1)), "600–12,000"))
-            rows.append(between("voxels per event, 768³, 99th percentile", 600, 12000, float(np.percentile(size, 99)), "600–12,000"))
+            rows.append(
+                between(
+                    "voxels per event, 768³, 1st percentile", 600, 12000, float(np.percentile(size, 1)), "600–12,000"
+                )
+            )
+            rows.append(
+                between(
+                    "voxels per event, 768³, 99th percentile", 600, 12000, float(np.percentile(size, 99)), "600–12,000"
+                )
+            )
         rows.append(Row(f"voxels per event, {voxels}³, median", "stated", float(np.median(size)), 0, np.inf, ""))
-        for k, name, low, high in ((0, "shower", 0.2, 0.75), (1, "track", 0.2, 0.75), (2, "Michel", 0.005, 0.03),
-                                   (3, "delta", 0.005, 0.03), (4, "low-energy", 0.0, 0.15)):  # fmt: skip
-            rows.append(between(f"share of {name} voxels, {voxels}³", low, high, share[k], "shower and track dominant; Michel, delta 0.5–3 %"))
-        rows.append(Row(f"events per second and core, {voxels}³", "≥ 20" if voxels == 256 else "stated", rate,
-                        20 if voxels == 256 else 0, np.inf, "one process, compiled kernels warm"))  # fmt: skip
+        for k, name, low, high in (
+            (0, "shower", 0.2, 0.75),
+            (1, "track", 0.2, 0.75),
+            (2, "Michel", 0.005, 0.03),
+            (3, "delta", 0.005, 0.03),
+            (4, "low-energy", 0.0, 0.15),
+        ):
+            rows.append(
+                between(
+                    f"share of {name} voxels, {voxels}³",
+                    low,
+                    high,
+                    share[k],
+                    SHARES,
+                )
+            )
+        rows.append(
+            Row(
+                f"events per second and core, {voxels}³",
+                "≥ 20" if voxels == 256 else "stated",
+                rate,
+                20 if voxels == 256 else 0,
+                np.inf,
+                "one process, compiled kernels warm",
+            )
+        )
         if voxels == 256:
             pictures(events, settings)
 
@@ -332,6 +455,8 @@ _figures: dict[str, plt.Figure] = {}
 
 
 def figure(fig: plt.Figure, name: str) -> None:
+    if fig.get_layout_engine() is None:
+        fig.tight_layout()
     _figures[name] = fig
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from weft.detector.compiled import kernel
-from weft.simulation.ionisation import continuous_loss, moller_collisions, scatter
+from weft.simulation.ionisation import continuous_loss, draw_number, moller_collisions, scatter
 from weft.simulation.matter import (
     ABSORBED_PHOTON,
     ELECTRON,
@@ -22,6 +22,8 @@ from weft.simulation.stack import (
     E_IONI,
     LIGHT_SPEED,
     OUTSIDE,
+    PDG_E,
+    PDG_GAMMA,
     PHOT,
     RELEASED,
     deposit,
@@ -43,7 +45,7 @@ def radiate(rng, event, index, screening, kinetic, x, y, z, t, ux, uy, uz, lengt
     if kinetic <= SOFT_PHOTON:
         return 0.0
     span = math.log(kinetic / SOFT_PHOTON)
-    number = rng.poisson(4.0 / 3.0 * screening * span * length / RADIATION_LENGTH)
+    number = draw_number(rng, 4.0 / 3.0 * screening * span * length / RADIATION_LENGTH)
     lost = 0.0
     for _ in range(number):
         k = SOFT_PHOTON * math.exp(span * rng.random())
@@ -53,7 +55,7 @@ def radiate(rng, event, index, screening, kinetic, x, y, z, t, ux, uy, uz, lengt
         lost += k
         theta = ELECTRON_MASS / (kinetic + ELECTRON_MASS) * math.sqrt(1.0 / max(rng.random(), 1e-3) - 1.0)
         vx, vy, vz = turn(ux, uy, uz, math.cos(min(theta, math.pi)), 2.0 * math.pi * rng.random())
-        push(event, index, 22, E_BREM, x, y, z, t, vx, vy, vz, k)
+        push(event, index, PDG_GAMMA, E_BREM, x, y, z, t, vx, vy, vz, k)
     return lost
 
 
@@ -94,11 +96,11 @@ def follow_electron(rng, event, world, tables, index):
         path = look_up(tables.range[ELECTRON], tables.start, tables.step, math.log(max(kinetic, 1e-3)))
         deposit(event, world, index, x, y, z, t, kinetic, path)
     finish(event, index, x, y, z, t, 0.0, travelled)
-    if track.pdg == -11:
+    if track.pdg == -PDG_E:
         event.ledger[RELEASED] += 2.0 * ELECTRON_MASS
         ux, uy, uz = isotropic(rng)
-        push(event, index, 22, ANNIHIL, x, y, z, t, ux, uy, uz, ELECTRON_MASS)
-        push(event, index, 22, ANNIHIL, x, y, z, t, -ux, -uy, -uz, ELECTRON_MASS)
+        push(event, index, PDG_GAMMA, ANNIHIL, x, y, z, t, ux, uy, uz, ELECTRON_MASS)
+        push(event, index, PDG_GAMMA, ANNIHIL, x, y, z, t, -ux, -uy, -uz, ELECTRON_MASS)
 
 
 @kernel
@@ -137,7 +139,7 @@ def follow_photon(rng, event, world, tables, index):
 def give_electron(event, world, tables, index, process, energy, x, y, z, t, ux, uy, uz):
     """An atomic electron takes `energy`: followed where it would travel, else left on the spot."""
     if energy > FOLLOWED_ELECTRON:
-        push(event, index, 11, process, x, y, z, t, ux, uy, uz, energy)
+        push(event, index, PDG_E, process, x, y, z, t, ux, uy, uz, energy)
     else:
         path = look_up(tables.range[ELECTRON], tables.start, tables.step, math.log(max(energy, 1e-3)))
         deposit(event, world, index, x, y, z, t, energy, path)
@@ -152,7 +154,7 @@ def make_pair(rng, event, index, energy, x, y, z, t, ux, uy, uz):
     while rng.random() > 1.0 - 4.0 / 3.0 * v * (1.0 - v):
         v = rng.random()
     phi = 2.0 * math.pi * rng.random()
-    for pdg, kinetic, side in ((11, v * available, 0.0), (-11, (1.0 - v) * available, math.pi)):
+    for pdg, kinetic, side in ((PDG_E, v * available, 0.0), (-PDG_E, (1.0 - v) * available, math.pi)):
         theta = ELECTRON_MASS / (kinetic + ELECTRON_MASS) * math.sqrt(1.0 / max(rng.random(), 1e-3) - 1.0)
         vx, vy, vz = turn(ux, uy, uz, math.cos(min(theta, math.pi)), phi + side)
         push(event, index, pdg, CONV, x, y, z, t, vx, vy, vz, kinetic)

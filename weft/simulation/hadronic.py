@@ -31,11 +31,19 @@ from weft.simulation.stack import (
     N_INELASTIC,
     OUTSIDE,
     P_INELASTIC,
+    PDG_E,
+    PDG_GAMMA,
+    PDG_MU,
+    PDG_N,
+    PDG_P,
+    PDG_PI,
+    PDG_PI0,
     PI_CAPTURE,
     PI_MINUS_INELASTIC,
     PI_PLUS_INELASTIC,
     RELEASED,
     deposit,
+    exponential,
     finish,
     in_world,
     isotropic,
@@ -59,9 +67,9 @@ def follow_track(rng, event, world, tables, index):
     """Move a muon, pion or proton until it stops, interacts or leaves the world."""
     track = event.tracks[index]
     kind = abs(track.pdg)
-    if kind == 13:
+    if kind == PDG_MU:
         row, mass, path, process = MUON, MUON_MASS, 1e12, MU_IONI
-    elif kind == 211:
+    elif kind == PDG_PI:
         row, mass, path, process = PION, PION_MASS, PION_PATH, H_IONI
     else:
         row, mass, path, process = PROTON, PROTON_MASS, PROTON_PATH, H_IONI
@@ -95,15 +103,15 @@ def follow_track(rng, event, world, tables, index):
             return
         ux, uy, uz = scatter(rng, ux, uy, uz, beta * gamma * mass, beta, step)
         # Slow protons are kept off the nucleus by its charge.
-        reach = path if kind != 2212 else path / min(1.0, max(kinetic - 15.0, 1e-9) / 60.0)
-        if kind != 13 and kinetic > TRACK_END and rng.random() < step / reach:
+        reach = path if kind != PDG_P else path / min(1.0, max(kinetic - 15.0, 1e-9) / 60.0)
+        if kind != PDG_MU and kinetic > TRACK_END and rng.random() < step / reach:
             if rng.random() < 0.3:  # elastic: a kink, the track goes on
                 width = 0.35 * math.sqrt(100.0 / (kinetic + 20.0))
                 theta = width * math.sqrt(-2.0 * math.log(1.0 - rng.random()))
                 ux, uy, uz = turn(ux, uy, uz, math.cos(min(theta, math.pi)), 2.0 * math.pi * rng.random())
                 continue
             finish(event, index, x, y, z, t, kinetic, travelled)
-            if kind == 211:
+            if kind == PDG_PI:
                 pion_interacts(rng, event, index, kinetic, x, y, z, t, ux, uy, uz)
             else:
                 star(rng, event, index, P_INELASTIC, kinetic, x, y, z, t, ux, uy, uz, 1.0)
@@ -113,18 +121,18 @@ def follow_track(rng, event, world, tables, index):
         look_up(tables.range[row], tables.start, tables.step, math.log(max(kinetic, 1e-3))),
     )  # fmt: skip
     finish(event, index, x, y, z, t, 0.0, travelled)
-    if kind == 13:
+    if kind == PDG_MU:
         muon_at_rest(rng, event, index, x, y, z, t)
-    elif track.pdg == 211:
+    elif track.pdg == PDG_PI:
         # π+ → μ+ ν at rest: the muon takes 4.12 MeV, about a millimetre.
         released = PION_MASS - MUON_MASS
         given = released * released / (2.0 * PION_MASS)
         event.ledger[RELEASED] += released
         event.ledger[INVISIBLE] += released - given
         vx, vy, vz = isotropic(rng)
-        later = t + rng.exponential(PION_LIFETIME)
-        push(event, index, -13, DECAY, x, y, z, later, vx, vy, vz, given)
-    elif track.pdg == -211:
+        later = t + exponential(rng, PION_LIFETIME)
+        push(event, index, -PDG_MU, DECAY, x, y, z, later, vx, vy, vz, given)
+    elif track.pdg == -PDG_PI:
         event.ledger[RELEASED] += PION_MASS
         star(rng, event, index, PI_CAPTURE, PION_MASS, x, y, z, t, 0.0, 0.0, 0.0, 0.0)
 
@@ -132,16 +140,16 @@ def follow_track(rng, event, world, tables, index):
 @kernel
 def muon_at_rest(rng, event, index, x, y, z, t):
     """Decay to an electron with Michel's spectrum, or capture by the nucleus."""
-    negative = event.tracks[index].pdg == 13
+    negative = event.tracks[index].pdg == PDG_MU
     if negative and rng.random() < CAPTURED:
-        t += rng.exponential(CAPTURED_LIFETIME)
+        t += exponential(rng, CAPTURED_LIFETIME)
         event.ledger[RELEASED] += MUON_MASS
         # The neutrino takes most of the mass; the nucleus keeps some 15 to 20 MeV and evaporates neutrons and photons.
-        nucleus = min(rng.exponential(17.0), 60.0)
+        nucleus = min(exponential(rng, 17.0), 60.0)
         event.ledger[INVISIBLE] += MUON_MASS - nucleus
         evaporate(rng, event, index, MU_CAPTURE, nucleus, 0.9, x, y, z, t)
         return
-    t += rng.exponential(CAPTURED_LIFETIME if negative else MUON_LIFETIME)
+    t += exponential(rng, CAPTURED_LIFETIME if negative else MUON_LIFETIME)
     highest = 0.5 * MUON_MASS
     e = rng.random()
     while rng.random() > e * e * (3.0 - 2.0 * e):
@@ -151,14 +159,14 @@ def muon_at_rest(rng, event, index, x, y, z, t):
     event.ledger[INVISIBLE] += MUON_MASS - ELECTRON_MASS - kinetic
     ux, uy, uz = isotropic(rng)
     push(
-        event, index, 11 if negative else -11, MU_CAPTURE if negative else DECAY, x, y, z, t, ux, uy, uz, kinetic
+        event, index, PDG_E if negative else -PDG_E, MU_CAPTURE if negative else DECAY, x, y, z, t, ux, uy, uz, kinetic
     )  # fmt: skip
 
 
 @kernel
 def pion_interacts(rng, event, index, kinetic, x, y, z, t, ux, uy, uz):
     """Absorption, charge exchange or scattering off a nucleon that leaves the nucleus."""
-    plus = event.tracks[index].pdg == 211
+    plus = event.tracks[index].pdg == PDG_PI
     process = PI_PLUS_INELASTIC if plus else PI_MINUS_INELASTIC
     choice = rng.random()
     if choice < 0.35 and kinetic < 600.0:
@@ -170,9 +178,9 @@ def pion_interacts(rng, event, index, kinetic, x, y, z, t, ux, uy, uz):
     vx, vy, vz = turn(ux, uy, uz, min(max(forward, -1.0), 1.0), 2.0 * math.pi * rng.random())
     if choice > 0.85:
         event.ledger[RELEASED] += PION_MASS - PION0_MASS
-        push(event, index, 111, process, x, y, z, t, vx, vy, vz, kept)
+        push(event, index, PDG_PI0, process, x, y, z, t, vx, vy, vz, kept)
     else:
-        push(event, index, 211 if plus else -211, process, x, y, z, t, vx, vy, vz, kept)
+        push(event, index, PDG_PI if plus else -PDG_PI, process, x, y, z, t, vx, vy, vz, kept)
     star(rng, event, index, process, kinetic - kept, x, y, z, t, ux, uy, uz, 0.8)
 
 
@@ -197,7 +205,7 @@ def star(rng, event, index, process, energy, x, y, z, t, ux, uy, uz, forward):
         norm = math.sqrt(vx * vx + vy * vy + vz * vz)
         if norm < 1e-6:
             vx, vy, vz, norm = 0.0, 0.0, 1.0, 1.0
-        pdg = 2212 if rng.random() < 0.5 else 2112
+        pdg = PDG_P if rng.random() < 0.5 else PDG_N
         push(event, index, pdg, process, x, y, z, t, vx / norm, vy / norm, vz / norm, kinetic)
     evaporate(rng, event, index, process, nucleus + left, 0.75, x, y, z, t)
 
@@ -206,20 +214,20 @@ def star(rng, event, index, process, energy, x, y, z, t, ux, uy, uz, forward):
 def evaporate(rng, event, index, process, energy, neutrons, x, y, z, t):
     """A nucleus sheds `energy`: nucleons of some MeV (a share `neutrons` of them neutral), then photons."""
     while energy > BINDING + 3.0:
-        kinetic = min(rng.exponential(2.0) + rng.exponential(2.0), energy - BINDING)
+        kinetic = min(exponential(rng, 2.0) + exponential(rng, 2.0), energy - BINDING)
         energy -= kinetic + BINDING
         event.ledger[INVISIBLE] += BINDING
         ux, uy, uz = isotropic(rng)
-        pdg = 2112 if rng.random() < neutrons else 2212
+        pdg = PDG_N if rng.random() < neutrons else PDG_P
         push(event, index, pdg, process, x, y, z, t, ux, uy, uz, kinetic)
     while energy > 0.5:
-        k = min(0.3 + rng.exponential(1.5), energy)
+        k = min(0.3 + exponential(rng, 1.5), energy)
         energy -= k
         if rng.random() < 0.5:  # the other half of the cascade is too soft to be seen
             event.ledger[INVISIBLE] += k
             continue
         ux, uy, uz = isotropic(rng)
-        push(event, index, 22, process, x, y, z, t, ux, uy, uz, k)
+        push(event, index, PDG_GAMMA, process, x, y, z, t, ux, uy, uz, k)
     event.ledger[INVISIBLE] += energy
 
 
@@ -248,10 +256,10 @@ def follow_neutron(rng, event, world, index):
             star(rng, event, index, N_INELASTIC, kinetic, x, y, z, t, ux, uy, uz, 1.0)
             return
         if kinetic > 1.6 and rng.random() < 0.3:
-            k = 1.46 if rng.random() < 0.5 else min(0.5 + rng.exponential(1.5), 0.9 * kinetic)
+            k = 1.46 if rng.random() < 0.5 else min(0.5 + exponential(rng, 1.5), 0.9 * kinetic)
             lost = max(lost, k)
             vx, vy, vz = isotropic(rng)
-            push(event, index, 22, N_INELASTIC, x, y, z, t, vx, vy, vz, k)
+            push(event, index, PDG_GAMMA, N_INELASTIC, x, y, z, t, vx, vy, vz, k)
             event.ledger[INVISIBLE] -= k
         event.ledger[INVISIBLE] += lost
         kinetic -= lost
@@ -274,5 +282,5 @@ def neutral_pion(rng, event, index):
         cosine = (side * c + beta) / (1.0 + beta * c * side)
         azimuth = phi if side > 0 else phi + math.pi
         ux, uy, uz = turn(track.ux, track.uy, track.uz, min(max(cosine, -1.0), 1.0), azimuth)
-        push(event, index, 22, DECAY, track.x, track.y, track.z, track.t, ux, uy, uz, energy)
+        push(event, index, PDG_GAMMA, DECAY, track.x, track.y, track.z, track.t, ux, uy, uz, energy)
     finish(event, index, track.x, track.y, track.z, track.t, 0.0, 0.0)

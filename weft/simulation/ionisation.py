@@ -12,10 +12,24 @@ from weft.simulation.matter import (
     KNOCK_ON,
     RADIATION_LENGTH,
 )
-from weft.simulation.stack import push, turn
+from weft.simulation.stack import (
+    PDG_E,
+    push,
+    turn,
+)
 
 #: Highland's logarithm at the length of a voxel, 1 + 0.038·ln(0.3 cm/X0): fixed, so that variances add over steps.
 HIGHLAND = 13.6 * (1.0 + 0.038 * math.log(0.3 / RADIATION_LENGTH))
+
+
+@kernel
+def draw_number(rng, mean):
+    """A Poisson number of small mean, by Knuth's product of uniform numbers."""
+    limit, product, number = math.exp(-mean), rng.random(), 0
+    while product > limit:
+        product *= rng.random()
+        number += 1
+    return number
 
 
 @kernel
@@ -50,7 +64,7 @@ def heavy_collisions(rng, event, index, process, mass, kinetic, x, y, z, t, ux, 
     if highest <= DISCRETE_LOSS:
         return 0.0, 0.0
     scale = 1.0 / DISCRETE_LOSS - 1.0 / highest
-    number = rng.poisson(KNOCK_ON / beta2 * scale * length)
+    number = draw_number(rng, KNOCK_ON / beta2 * scale * length)
     local = followed = 0.0
     for _ in range(number):
         given = 1.0 / (1.0 / DISCRETE_LOSS - scale * rng.random())
@@ -63,7 +77,7 @@ def heavy_collisions(rng, event, index, process, mass, kinetic, x, y, z, t, ux, 
         cosine = given / highest * math.sqrt(highest * (highest + 2 * ELECTRON_MASS))
         cosine = min(1.0, cosine / math.sqrt(given * (given + 2 * ELECTRON_MASS)))
         vx, vy, vz = turn(ux, uy, uz, cosine, 2.0 * math.pi * rng.random())
-        push(event, index, 11, process, x, y, z, t, vx, vy, vz, given)
+        push(event, index, PDG_E, process, x, y, z, t, vx, vy, vz, given)
     return local, followed
 
 
@@ -79,7 +93,7 @@ def moller_collisions(rng, event, index, process, kinetic, x, y, z, t, ux, uy, u
     bound = 2.25  # of the weight below, reached at ε = 1/2 for γ → ∞
     c = ((gamma - 1.0) / gamma) ** 2
     d = (2.0 * gamma - 1.0) / (gamma * gamma)
-    number = rng.poisson(bound * KNOCK_ON / beta2 * scale * length)
+    number = draw_number(rng, bound * KNOCK_ON / beta2 * scale * length)
     local = followed = 0.0
     for _ in range(number):
         given = 1.0 / (1.0 / DISCRETE_LOSS - scale * rng.random())
@@ -93,5 +107,5 @@ def moller_collisions(rng, event, index, process, kinetic, x, y, z, t, ux, uy, u
         followed += given
         cosine = math.sqrt(e * (kinetic + 2 * ELECTRON_MASS) / (given + 2 * ELECTRON_MASS))
         vx, vy, vz = turn(ux, uy, uz, min(cosine, 1.0), 2.0 * math.pi * rng.random())
-        push(event, index, 11, process, x, y, z, t, vx, vy, vz, given)
+        push(event, index, PDG_E, process, x, y, z, t, vx, vy, vz, given)
     return local, followed

@@ -28,8 +28,12 @@ PROCESSES = {
     14: "protonInelastic",
     15: "neutronInelastic",
 }
-PRIMARY, MU_IONI, H_IONI, E_IONI, E_BREM, CONV, COMPT, PHOT, ANNIHIL, DECAY = range(10)
-MU_CAPTURE, PI_CAPTURE, PI_PLUS_INELASTIC, PI_MINUS_INELASTIC, P_INELASTIC, N_INELASTIC = range(10, 16)
+# numpy integers: a Python one is a type of its own to numba, which would compile `push` for each of them.
+PRIMARY, MU_IONI, H_IONI, E_IONI, E_BREM, CONV, COMPT, PHOT, ANNIHIL, DECAY = np.arange(10)
+MU_CAPTURE, PI_CAPTURE, PI_PLUS_INELASTIC, PI_MINUS_INELASTIC, P_INELASTIC, N_INELASTIC = np.arange(10, 16)
+
+#: PDG codes.
+PDG_E, PDG_MU, PDG_GAMMA, PDG_PI0, PDG_PI, PDG_N, PDG_P = np.array([11, 13, 22, 111, 211, 2112, 2212])
 
 #: One row per particle, in the order of creation; positions cm, times ns, energies MeV.
 TRACK = np.dtype(
@@ -39,12 +43,14 @@ TRACK = np.dtype(
         ("ux", "f8"), ("uy", "f8"), ("uz", "f8"), ("kinetic", "f8"),
         ("end_x", "f8"), ("end_y", "f8"), ("end_z", "f8"), ("end_t", "f8"), ("end_kinetic", "f8"),
         ("length", "f8"),
-    ]
+    ],
+    align=True,
 )  # fmt: skip
 
 #: One row per step that left energy in the box; `dx` is the path over which `energy` was lost.
 DEPOSIT = np.dtype(
-    [("track", "i4"), ("x", "f8"), ("y", "f8"), ("z", "f8"), ("t", "f8"), ("energy", "f8"), ("dx", "f8")]
+    [("track", "i4"), ("x", "f8"), ("y", "f8"), ("z", "f8"), ("t", "f8"), ("energy", "f8"), ("dx", "f8")],
+    align=True,
 )
 
 #: Energy accounts of an event, MeV: kinetic energy of the primaries + rest mass released
@@ -129,6 +135,12 @@ def deposit(event, world, index, x, y, z, t, energy, dx):
 def in_world(world, x, y, z):
     low, high, m = world.low, world.high, world.margin
     return low[0] - m <= x <= high[0] + m and low[1] - m <= y <= high[1] + m and low[2] - m <= z <= high[2] + m
+
+
+@kernel
+def exponential(rng, mean):
+    """An exponentially distributed number."""
+    return -mean * math.log(1.0 - rng.random())
 
 
 @kernel

@@ -10,7 +10,17 @@ from weft.detector.compiled import kernel
 from weft.simulation.electromagnetic import follow_electron, follow_photon
 from weft.simulation.hadronic import follow_neutron, follow_track, neutral_pion
 from weft.simulation.matter import tables as argon
-from weft.simulation.stack import DEPOSIT, INITIAL, TRACK, Event, World
+from weft.simulation.stack import (
+    DEPOSIT,
+    INITIAL,
+    PDG_E,
+    PDG_GAMMA,
+    PDG_N,
+    PDG_PI0,
+    TRACK,
+    Event,
+    World,
+)
 
 
 class Transported(NamedTuple):
@@ -23,20 +33,20 @@ class Transported(NamedTuple):
 
 @kernel
 def _follow_all(rng, event, world, tables):
-    index = 0
-    while index < event.used[0] and event.used[2] == 0:
+    for index in range(len(event.tracks)):
+        if index == event.used[0] or event.used[2]:
+            return
         kind = abs(event.tracks[index].pdg)
-        if kind == 11:
+        if kind == PDG_E:
             follow_electron(rng, event, world, tables, index)
-        elif kind == 22:
+        elif kind == PDG_GAMMA:
             follow_photon(rng, event, world, tables, index)
-        elif kind == 2112:
+        elif kind == PDG_N:
             follow_neutron(rng, event, world, index)
-        elif kind == 111:
+        elif kind == PDG_PI0:
             neutral_pion(rng, event, index)
         else:
             follow_track(rng, event, world, tables, index)
-        index += 1
 
 
 def transport(primaries: np.ndarray, world: World, key: tuple[int, int], stream: int = 0) -> Transported:
