@@ -49,7 +49,8 @@ class Packing:
         if coords.shape[0] == 0:
             zeros = (0,) * coords.shape[1]
             return cls(zeros, zeros)
-        return cls(tuple(coords.amin(0).tolist()), tuple(coords.amax(0).tolist()))
+        bounds = [torch.aminmax(column) for column in coords.t().contiguous()]  # columns: rows would be slow
+        return cls(tuple(int(b.min) for b in bounds), tuple(int(b.max) for b in bounds))
 
     def coarsened(self, factor: Sequence[int]) -> Packing:
         """The packing of the same region on a grid coarser by ``factor`` [D]."""

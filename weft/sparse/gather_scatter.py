@@ -7,6 +7,8 @@ results are bit-identical from run to run. The offset that pairs each voxel with
 
 from __future__ import annotations
 
+import threading
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -37,7 +39,7 @@ class _GatherScatter(torch.autograd.Function):
 
 
 def _multiply_reduce(features: Tensor, weight: Tensor, pairs: Pairs) -> Tensor:
-    products = features.new_empty(len(pairs), weight.shape[2])
+    products = _workspace(len(pairs), weight.shape[2], features)
     for k, block in pairs.blocks():
         rows = features if k == pairs.centre else features.index_select(0, pairs.in_rows[block])
         products[block] = product(rows, weight[k])
@@ -48,7 +50,7 @@ def _gradients(
     features: Tensor, weight: Tensor, grad: Tensor, pairs: Pairs, want_features: bool, want_weight: bool
 ) -> tuple[Tensor | None, Tensor | None]:
     """Gradients in features and weight; each block of ``grad`` is gathered once for both."""
-    products = features.new_empty(len(pairs) if want_features else 0, features.shape[1])
+    products = _workspace(len(pairs) if want_features else 0, features.shape[1], features)
     weight_grad = torch.zeros_like(weight) if want_weight else None
     # oneDNN wants both factors of the weight gradient along memory, so the inputs are gathered transposed.
     columns = features.t().contiguous() if want_weight else features
@@ -61,6 +63,24 @@ def _gradients(
             left = columns if centre else columns.index_select(1, pairs.in_rows[block])
             weight_grad[k] = product(left, rows)
     return _reduce(products, pairs.swapped) if want_features else None, weight_grad
+
+
+_spaces = threading.local()
+
+
+def _workspace(rows: int, columns: int, like: Tensor) -> Tensor:
+    """Scratch [rows, columns], valid until the next call.
+
+    On CPU one growing buffer per thread and type is kept: fresh pages for tens of megabytes cost as much as the
+    products themselves. CUDA's allocator reuses memory by itself.
+    """
+    if like.device.type != "cpu":
+        return like.new_empty(rows, columns)
+    buffers: dict[torch.dtype, Tensor] = _spaces.__dict__.setdefault("buffers", {})
+    size = rows * columns
+    if like.dtype not in buffers or buffers[like.dtype].numel() < size:
+        buffers[like.dtype] = like.new_empty(size)
+    return buffers[like.dtype][:size].view(rows, columns)
 
 
 def _reduce(products: Tensor, pairs: Pairs) -> Tensor:
