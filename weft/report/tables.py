@@ -12,8 +12,10 @@ from markupsafe import Markup, escape
 from weft.report.palette import CLASS_COLORS, CLASS_NAMES
 
 MISSING = "–"
+MANY_COLUMNS = 7
+"""wider tables are set tighter"""
 _NUMBER = re.compile(r"([+\-\u2212]?\d+(?:\.\d+)?)(?=$| ±| \[)")
-_COLOR_OF_NAME = {name: CLASS_COLORS[k] for k, name in CLASS_NAMES.items()}
+_COLOR_OF_NAME = {name: CLASS_COLORS[k] for k, name in CLASS_NAMES.items() if k >= 0}
 
 
 def format_number(value: object) -> str:
@@ -56,9 +58,9 @@ def table_html(frame: pd.DataFrame, caption: str = "") -> Markup:
     )
     title = Markup("<caption>{}</caption>").format(caption) if caption else ""
     return Markup(
-        '<div class="table" tabindex="0" role="region" aria-label="{}"><table class="sortable">{}'
+        '<div class="{}" tabindex="0" role="region" aria-label="{}"><table class="sortable">{}'
         "<thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>"
-    ).format(caption or "table", title, head, rows)
+    ).format("table many" if frame.shape[1] > MANY_COLUMNS else "table", caption or "table", title, head, rows)
 
 
 def is_numeric(column: pd.Series) -> bool:

@@ -150,14 +150,14 @@
       this.depth = new Float32Array(w * h);
       this.ids = new Int32Array(w * h);
     }
-    camera(event, view, left, width) {
+    camera(event, view, { left, top, width, height }) {
       const center = view.fit ? event.chargeCenter : event.center;
       const radius = view.fit ? event.chargeRadius : event.radius;
       const room = view.frame === false ? 1.0 : 1.18;
-      const scale = (view.zoom * Math.min(width, this.height)) / (2 * radius * room) * (view.frame === false ? 1 : 1.06);
+      const scale = (view.zoom * Math.min(width, height)) / (2 * radius * room) * (view.frame === false ? 1 : 1.06);
       return {
         R: rotation(view), center, scale, distance: 5.5 * radius, flat: view.flat,
-        x0: left + width / 2 + view.panX * this.density, y0: this.height / 2 + view.panY * this.density,
+        x0: left + width / 2 + view.panX * this.density, y0: top + height / 2 + view.panY * this.density,
       };
     }
     project(camera, x, y, z) {
@@ -174,9 +174,9 @@
     end() { this.context.putImageData(this.image, 0, 0); }
 
     // paint(i) gives [row of the shade table, factor of the radius] or null for a hidden voxel.
-    points(event, camera, table, paint, left, width) {
+    points(event, camera, table, paint, { left, top, width, height }) {
       const { pixels, depth, ids } = this;
-      const stride = this.width, right = left + width, bottom = this.height;
+      const stride = this.width, right = left + width, bottom = top + height;
       const voxel = Math.max(...event.size);
       const least = 0.9 * this.density;
       for (let i = 0; i < event.n; i++) {
@@ -185,12 +185,12 @@
         const [px, py, pz, f] = this.project(camera, event.points[3 * i], event.points[3 * i + 1], event.points[3 * i + 2]);
         const radius = Math.round(clamp(Math.max(0.62 * voxel * f, least) * style[1], 1, MAX_RADIUS));
         const x0 = Math.round(px), y0 = Math.round(py);
-        if (x0 + radius < left || x0 - radius >= right || y0 + radius < 0 || y0 - radius >= bottom) continue;
+        if (x0 + radius < left || x0 - radius >= right || y0 + radius < top || y0 - radius >= bottom) continue;
         const { dx, dy, dz, shade } = disc(radius);
         const row = style[0] * SHADES;
         for (let k = 0; k < dx.length; k++) {
           const x = x0 + dx[k], y = y0 + dy[k];
-          if (x < left || x >= right || y < 0 || y >= bottom) continue;
+          if (x < left || x >= right || y < top || y >= bottom) continue;
           const at = y * stride + x;
           const z = pz + dz[k] / f;
           if (z <= depth[at]) continue;
@@ -199,13 +199,13 @@
       }
     }
 
-    box(event, camera, colors, left, width, title) {
+    box(event, camera, colors, { left, top, width, height }, title) {
       const g = this.frameContext, d = this.density, { low, extent } = event;
       const high = low.map((x, k) => x + extent[k]);
       const facing = [camera.R[6], camera.R[7], camera.R[8]];
       const back = facing.map((v, k) => (v > 0 ? low[k] : high[k]));
       g.save();
-      g.beginPath(); g.rect(left, 0, width, this.height); g.clip();
+      g.beginPath(); g.rect(left, top, width, height); g.clip();
       g.lineWidth = 0.8 * d;
       const line = (a, b) => {
         const [x1, y1] = this.project(camera, ...a), [x2, y2] = this.project(camera, ...b);
@@ -274,7 +274,7 @@
       if (title) {
         g.textAlign = "left"; g.textBaseline = "top";
         g.font = `600 ${13 * d}px system-ui, sans-serif`;
-        g.fillText(title, left + 14 * d, 12 * d);
+        g.fillText(title, left + 14 * d, top + 12 * d);
       }
       g.restore();
     }
@@ -396,7 +396,8 @@
       }
       if (options.mode === "errors") {
         const right = event.n - [...tallies[0].values()].reduce((a, b) => a + b, 0);
-        items.unshift(this.legendItem("right", "correct", this.colors().faint, count(right)));
+        const name = event.truth.includes(NONE) ? "correct or without label" : "correct";
+        items.unshift(this.legendItem("right", name, this.colors().faint, count(right)));
         items.push(element("span", { class: "note" }, "wrong voxels in the colour of their predicted class"));
       } else if (options.mode === "both") {
         items.push(element("span", { class: "note" }, "voxels: truth \u2192 prediction"));
@@ -446,22 +447,25 @@
     }
 
     render() {
-      const { width, height } = this.stage.getBoundingClientRect();
-      if (!width || !height) return;
+      const stage = this.stage.getBoundingClientRect();
+      if (!stage.width || !stage.height) return;
       const { renderer, event, view, options } = this;
-      renderer.resize(width, height, Math.max(2, Math.min(3, devicePixelRatio || 1)));
+      renderer.resize(stage.width, stage.height, Math.max(2, Math.min(3, devicePixelRatio || 1)));
       const colors = this.colors();
       const byCharge = options.color === "charge" || options.mode === "charge";
       const table = byCharge ? this.chargeTable : this.table;
       if (!byCharge) table.set(shadeTable([colors.faint]), this.classes.length * SHADES);
       renderer.begin();
       const panels = options.mode === "both" ? [["truth", "Truth"], ["prediction", "Prediction"]] : [[options.mode, ""]];
-      const each = Math.floor(renderer.width / panels.length);
+      // Two panels lie beside each other, or on a narrow screen one above the other.
+      const beside = renderer.width > renderer.height;
+      const width = Math.floor(renderer.width / (beside ? panels.length : 1));
+      const height = Math.floor(renderer.height / (beside ? 1 : panels.length));
       panels.forEach(([mode, title], p) => {
-        const left = p * each;
-        const camera = renderer.camera(event, view, left, each);
-        renderer.box(event, camera, colors, left, each, title);
-        renderer.points(event, camera, table, this.painter(event, mode, options.color), left, each);
+        const area = { left: beside ? p * width : 0, top: beside ? 0 : p * height, width, height };
+        const camera = renderer.camera(event, view, area);
+        renderer.box(event, camera, colors, area, title);
+        renderer.points(event, camera, table, this.painter(event, mode, options.color), area);
       });
       renderer.end();
       for (const node of this.viewBar.children) {
@@ -485,9 +489,10 @@
         const view = { ...START, fit: true, zoom: 1.2, frame: false };
         const mode = event.predicted ? "prediction" : event.truth ? "truth" : "charge";
         const table = mode === "charge" ? this.chargeTable : this.table;
-        const camera = renderer.camera(event, view, 0, renderer.width);
+        const area = { left: 0, top: 0, width: renderer.width, height: renderer.height };
+        const camera = renderer.camera(event, view, area);
         const hidden = this.hidden; this.hidden = new Set();
-        renderer.points(event, camera, table, this.painter(event, mode, "class"), 0, renderer.width);
+        renderer.points(event, camera, table, this.painter(event, mode, "class"), area);
         this.hidden = hidden;
         renderer.end();
         return node;
