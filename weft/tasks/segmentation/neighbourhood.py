@@ -25,6 +25,9 @@ CELL = 4
 LINKS = (1.75, 5.0)
 
 _SHAPE = ("linearity", "planarity", "sphericity", "spread", "offset")
+#: Features that are averaged over the wider neighbourhoods, where they tell what a voxel is part of.
+_AVERAGED = ("linearity_5", "offset_5", "charge_per_length_3")
+_WIDE = (RADII[-1], *COARSE_RADII)
 _DENSITY = ("count", "charge", "charge_per_voxel", "charge_spread", "charge_per_length")
 
 
@@ -32,6 +35,9 @@ def _names() -> tuple[str, ...]:
     names = ["charge"]
     for radius in (*RADII, *COARSE_RADII):
         names += [f"{what}_{radius:g}" for what in (*_DENSITY, *_SHAPE)]
+    for radius in _WIDE:
+        names += [f"mean_{what}_{radius:g}" for what in _AVERAGED]
+    names += [f"peak_charge_{RADII[-1]:g}", f"mean_peak_charge_{RADII[-1]:g}"]
     for link in LINKS:
         names += [f"{what}_{link:g}" for what in ("piece_voxels", "piece_charge", "piece_extent")]
     names += ["end_distance", "other_end_distance", "branch_length", "peak_distance", "peak_charge"]
@@ -47,14 +53,16 @@ def voxel_features(voxels: np.ndarray, charge: np.ndarray) -> NDArray[np.float32
 
     voxels: int [N, 3], unique; charge: float [N] or [N, 1], MeV. Lengths are in voxels, charges in MeV.
 
-    For every radius: voxels and charge within it, mean charge of a voxel and its spread, charge per length of
-    the principal axis (a stand-in for dE/dx); from the eigenvalues l1 >= l2 >= l3 of the positions'
-    covariance linearity (l1 - l2) / l1, planarity (l2 - l3) / l1, sphericity l3 / l1 and the spread sqrt(l1 +
-    l2 + l3) (Weinmann et al., ISPRS J. 105, 2015), and the distance to the centroid, which tells ends from
-    middles. For the connected piece: its size, charge and extent; the way inside it to its two ends (the
-    voxels furthest apart), the detour that a voxel makes from the way between them (half of it is how far out
-    on a branch it lies), and the way to the highest charge density, where a stopping particle has its Bragg
-    peak.
+    For every radius: voxels and charge within it, mean charge of a voxel and its spread, charge per length of the
+    principal axis (a stand-in for dE/dx); from the eigenvalues l1 >= l2 >= l3 of the positions' covariance linearity
+    (l1 - l2) / l1, planarity (l2 - l3) / l1, sphericity l3 / l1 and the spread sqrt(l1 + l2 + l3) (Weinmann et al.,
+    ISPRS J. 105, 2015), and the distance to the centroid, which tells ends from middles. Over wider neighbourhoods also
+    the means of some of these features and of the highest charge within 3 voxels (`peak`): they tell what the voxel is
+    part of.
+
+    For the connected piece: its size, charge and extent; the way inside it to its two ends (the voxels furthest apart),
+    half the detour that a voxel makes from the way between them, which is how far out on a branch it lies, and the way
+    to the highest charge density, where a stopping particle has its Bragg peak.
     """
     voxels = np.asarray(voxels, dtype=np.int64)
     charge = np.asarray(charge, dtype=np.float64).reshape(-1)
@@ -67,20 +75,36 @@ def voxel_features(voxels: np.ndarray, charge: np.ndarray) -> NDArray[np.float32
 
 
 def _sorted_features(voxels: NDArray[np.int64], charge: Array) -> Array:
+    """The columns in the order of FEATURES."""
     pairs, distance = _pairs(voxels, max(RADII))
     sums = _moments(voxels, charge)
-    columns = [charge[:, None]]
+    local = []
     for radius in RADII:
-        near = distance <= radius
-        columns.append(_local(voxels, _neighbours(pairs[near], len(voxels)) @ sums))
-    columns += _coarse(voxels, sums)
+        around = _neighbours(pairs[distance <= radius], len(voxels))
+        local.append(_local(voxels, around @ sums))
+    first = np.concatenate([charge[:, None], *local], axis=1)
+    averaged = first[:, [FEATURES.index(name) for name in _AVERAGED]]
+    density = first[:, FEATURES.index(f"charge_{RADII[1]:g}")]
+    wide, wide_means = _coarse(voxels, sums, averaged)
+    # `around` is now the widest neighbourhood that is counted in voxels.
+    count = local[-1][:, :1]
+    peak = np.maximum.reduceat(density[around.indices], around.indptr[:-1])[:, None]
     pieces = [_piece_labels(pairs[distance <= link], len(voxels)) for link in LINKS]
-    columns += [_piece_sizes(voxels, charge, label) for label in pieces]
-    touching = distance <= RADII[0]
-    density = columns[2][:, 1]  # charge within the second radius
-    columns.append(_ways(pairs[touching], distance[touching], pieces[0], density))
-    columns.append(np.full((len(voxels), 1), len(voxels)))
-    return np.concatenate(columns, axis=1)
+    touching = distance <= LINKS[0]
+    return np.concatenate(
+        [
+            first,
+            *wide,
+            around @ averaged / count,
+            *wide_means,
+            peak,
+            around @ peak / count,
+            *(_piece_sizes(voxels, charge, label) for label in pieces),
+            _ways(pairs[touching], distance[touching], pieces[0], density),
+            np.full((len(voxels), 1), len(voxels)),
+        ],
+        axis=1,
+    )
 
 
 def _pairs(points: NDArray[np.int64], radius: float) -> tuple[NDArray[np.int64], Array]:
@@ -155,20 +179,22 @@ def _eigenvalues(sums: Array) -> tuple[Array, Array, Array]:
     return (np.maximum(largest, 0) / norm, np.maximum(middle, 0) / norm, np.maximum(smallest, 0) / norm)
 
 
-def _coarse(voxels: NDArray[np.int64], sums: Array) -> list[Array]:
-    """Wide neighbourhoods: moments summed over cells whose centres are near that of the voxel's cell."""
+def _coarse(voxels: NDArray[np.int64], sums: Array, averaged: Array) -> tuple[list[Array], list[Array]]:
+    """Wide neighbourhoods, made of cells whose centres are near that of the voxel's cell: for each radius the columns
+    of `_local`, and the means of `averaged` [N, K]."""
     cells, cell = np.unique(voxels // CELL, axis=0, return_inverse=True)
     cell = cell.reshape(-1)
-    per_cell = _neighbour_sum(cell, sums, len(cells))
+    per_cell = _group_sums(cell, np.concatenate([sums, averaged], axis=1), len(cells))
     pairs, distance = _pairs(cells, max(COARSE_RADII) / CELL)
-    wide = []
+    local, means = [], []
     for radius in COARSE_RADII:
-        around = _neighbours(pairs[distance <= radius / CELL], len(cells)) @ per_cell
-        wide.append(_local(voxels, around[cell]))
-    return wide
+        around = (_neighbours(pairs[distance <= radius / CELL], len(cells)) @ per_cell)[cell]
+        local.append(_local(voxels, around[:, : sums.shape[1]]))
+        means.append(around[:, sums.shape[1] :] / around[:, :1])
+    return local, means
 
 
-def _neighbour_sum(group: NDArray[np.int64], values: Array, n_groups: int) -> Array:
+def _group_sums(group: NDArray[np.int64], values: Array, n_groups: int) -> Array:
     """Sum of rows by group: [n_groups, K]."""
     own = np.arange(len(group))
     return sparse.csr_array((np.ones(len(group)), (group, own)), shape=(n_groups, len(group))) @ values

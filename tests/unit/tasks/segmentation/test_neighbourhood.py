@@ -115,6 +115,23 @@ def test_equal_to_brute_force(seed):
 
 @given(st.integers(0, 2**32 - 1))
 @settings(max_examples=10, deadline=None)
+def test_features_of_the_surroundings_are_means_and_maxima_of_those_of_the_voxels(seed):
+    voxels, charge = cloud(seed, n=100, size=25)
+    f = features(voxels, charge)
+    near = np.linalg.norm(voxels[:, None] - voxels[None], axis=-1) <= 8
+    peak = np.where(near, f["charge_3"][None], 0).max(axis=1)
+    np.testing.assert_allclose(f["peak_charge_8"], peak, rtol=1e-6)
+    np.testing.assert_allclose(f["mean_peak_charge_8"], near @ peak / near.sum(axis=1), rtol=1e-5)
+    cell = (voxels - voxels.min(axis=0)) // CELL
+    near_cell = CELL * np.linalg.norm(cell[:, None] - cell[None], axis=-1) <= 16
+    for name in ("linearity_5", "offset_5", "charge_per_length_3"):
+        for radius, close in ((8, near), (16, near_cell)):
+            expected = close @ f[name].astype(np.float64) / close.sum(axis=1)
+            np.testing.assert_allclose(f[f"mean_{name}_{radius}"], expected, rtol=1e-5, atol=1e-6)
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=10, deadline=None)
 def test_coarse_neighbourhoods_are_sums_over_cells(seed):
     voxels, charge = cloud(seed, n=150, size=60)
     f = features(voxels, charge)
