@@ -20,7 +20,7 @@ help:  ## this list
 	@echo "  with TORCH=auto|cpu|cuda (now $(TORCH)), CORES=$(CORES), PYTHON=$(PYTHON)"
 
 demo: $(RUN)  ## install into .venv, run the default workflow, say where the report is
-	$(BIN)/snakemake --cores $(CORES)
+	$(BIN)/snakemake --no-hooks --cores $(CORES)
 	@$(BIN)/snakemake --summary 2>/dev/null | awk '$$1 ~ /report\.html$$/ {print "Report: $(CURDIR)/" $$1}'
 
 env: $(DEV)  ## install into .venv, with the tools for tests and documentation

@@ -42,4 +42,6 @@ for experiment in experiments.values():
 
 
 onsuccess:
-    print(*finished(), sep="\n")
+    for experiment in experiments:
+        if Path(layout.report(experiment)).exists():
+            print("Report:", Path(layout.report(experiment)).resolve())

@@ -9,6 +9,4 @@ with job_log(snakemake.log[0]):
     from weft.engine.evaluate import evaluate
 
     options = snakemake.params.options
-    evaluate(
-        tasks.build(options["task"], options), snakemake.params.stores, Path(snakemake.output.events).parent
-    )
+    evaluate(tasks.build(options["task"], options), snakemake.params.stores, Path(snakemake.output.events).parent)

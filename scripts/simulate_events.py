@@ -6,7 +6,7 @@ from weft.engine.logs import job_log
 
 with job_log(snakemake.log[0]):
     from weft.config.loading import validate
-    from weft.simulation import simulate_file
+    from weft.simulation.produce import simulate_file
     from weft.simulation.settings import SimulationSettings
 
     params = snakemake.params

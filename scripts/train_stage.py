@@ -10,14 +10,26 @@ with job_log(snakemake.log[0]):
     from weft.engine.fit import fit, fit_baseline
 
     params, resources = snakemake.params, snakemake.resources
-    options = params.options
+    options, output = params.options, Path(snakemake.output.model).parent
     task = tasks.build(options["task"], options)
-    output = Path(snakemake.output.model).parent
-    if snakemake.wildcards.variant == "baseline":
+    if params.baseline:
         fit_baseline(task, params.train, output, options, options["seed"])
     else:
-        stage = Stage.of(options, threads=snakemake.threads, gpu=resources.gpu, workers=resources.loader_workers)
+        # What the result does not depend on comes as resources: another value there retrains nothing.
+        training = options["training"] | {"workers": resources.loader_workers}
+        machine = {"threads": snakemake.threads, "gpu": resources.gpu}
+        settings = options | {"training": training, "resources": machine}
+        seed = settings.pop("seed")
+        stage, work = Stage.model_validate(settings), Path(params.work)
         fit(
-            task, stage, options["seed"], params.train, params.val, output, Path(params.work), options,
-            weights=params.weights, threads=snakemake.threads,
-        )  # fmt: skip
+            task,
+            stage,
+            seed,
+            params.train,
+            params.val,
+            output,
+            work,
+            options,
+            params.weights,
+            threads=snakemake.threads,
+        )

@@ -24,6 +24,7 @@ rule train_stage:
         loader_workers=lambda w: run_of(w).stage.training.workers,
     params:
         options=lambda w: run_of(w).training_options(),
+        baseline=lambda w: run_of(w).is_baseline,
         train=lambda w: list(run_of(w).inputs("train").values()),
         val=lambda w: list(run_of(w).inputs("val").values()),
         weights=lambda w: run_of(w).weights(),
