@@ -22,10 +22,24 @@ def modified_box(dedx: np.ndarray, alpha: float, beta: float, field: float) -> n
         field: kV/cm.
 
     Returns:
-        same shape; clipped to [0, 1], which the formula leaves below about 0.5 MeV/cm.
+        same shape. The formula turns over at low dE/dx (1.5 MeV/cm at 0.5 kV/cm) and becomes negative: below its maximum
+        it is held at the maximum.
     """
-    xi = np.maximum(beta * np.asarray(dedx, np.float64) / (DENSITY * field), 1e-6)
-    return np.clip(np.log(alpha + xi) / xi, 0.0, 1.0)
+    xi = beta * np.asarray(dedx, np.float64) / (DENSITY * field)
+    xi = np.maximum(xi, _turning_point(alpha))
+    return np.log(alpha + xi) / xi
+
+
+def _turning_point(alpha: float) -> float:
+    """ξ at the maximum of ln(α + ξ)/ξ for 0 < α ≤ 1: with u = α + ξ, where 1 − α/u = ln u, by bisection."""
+    low, high = 1.0, float(np.e)
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        if 1.0 - alpha / middle > np.log(middle):
+            low = middle
+        else:
+            high = middle
+    return max(high - alpha, 1e-9)
 
 
 def birks(dedx: np.ndarray, a: float, k: float, field: float) -> np.ndarray:

@@ -80,6 +80,8 @@ def particle_members(
     ancestor_row = _ancestors(tracks["parent"])[row]
     ancestor = tracks[ancestor_row]
     first, last = deposits[particles.first], deposits[particles.last]
+    own = deposits["track"] == first["track"][particles.of_deposit]
+    path = np.bincount(particles.of_deposit[own], deposits["dx"][own], len(row))
     mass = _masses(track["pdg"])
     number = len(row)
 
@@ -101,7 +103,7 @@ def particle_members(
         **{f"_end_pt._{a}": track[f"end_{a}"] for a in "xyzt"},
         **{f"_first_step._{a}": first[a] for a in "xyzt"},
         **{f"_last_step._{a}": last[a] for a in "xyzt"},
-        "_dist_travel": track["length"],
+        "_dist_travel": path,
         "_energy_init": track["kinetic"] + mass,
         "_energy_deposit": np.bincount(particles.of_deposit, deposits["energy"], number),
         "_process": track["process"].astype(np.int32),
