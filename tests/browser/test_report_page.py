@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from weft.report.page import render_report
+from weft.report.display import event_payload
+from weft.report.page import environment, render_report, write_page
 
 pytestmark = pytest.mark.browser
 
@@ -201,9 +202,6 @@ def test_the_strip_chooses_an_event(page):
 
 def test_a_large_event_turns_smoothly(visit, tmp_path):
     """12,000 voxels, side by side, on one core and without a GPU: at least 10 frames a second."""
-    from weft.report.display import event_payload
-    from weft.report.page import environment, write_page
-
     parts = [invented.event(k)[:2] for k in range(7)]
     voxels, index = np.unique(np.concatenate([v for v, _ in parts]), axis=0, return_index=True)
     charge = np.concatenate([q for _, q in parts])[index]
@@ -284,6 +282,22 @@ def test_tables_sort_by_value(visit, report):
     assert names.all_inner_texts() == ["delta", "low-energy", "Michel", "shower", "track"]
 
 
+def test_voxels_without_a_label_are_no_errors(visit, tmp_path):
+    voxels, charge, truth = invented.event(3)
+    truth[::2] = -1
+    payload = event_payload(voxels, charge, truth, np.zeros_like(truth), grid=invented.GRID, title="unlabelled")
+    path = tmp_path / "event.html"
+    write_page(path, environment().get_template("event.html").render(payload=payload, files=["x"]))
+    page = visit(path)
+    page.wait_for_selector(f"{DISPLAY}.ready")
+    click(page, "Errors")
+    legend = page.locator(f"{DISPLAY} .legend button").all_inner_texts()
+    counts = [int(text.replace("\u2009", "").split()[-1]) for text in legend]
+    wrong = int((truth > 0).sum())
+    assert legend[0].startswith("correct or without label")
+    assert counts == [len(truth) - wrong, wrong]
+
+
 def test_without_a_canvas_the_page_says_so(visit, report, browser):
     context = browser.new_context()
     context.add_init_script("HTMLCanvasElement.prototype.getContext = () => null;")
@@ -296,9 +310,15 @@ def test_without_a_canvas_the_page_says_so(visit, report, browser):
     context.close()
 
 
-def test_a_narrow_screen_does_not_scroll_sideways(browser, report):
+def test_a_narrow_screen_stacks_the_panels_and_does_not_scroll_sideways(browser, report):
     context = browser.new_context(viewport={"width": 390, "height": 800})
     page = context.new_page()
     page.goto(report.as_uri())
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
+    page.locator(DISPLAY).scroll_into_view_if_needed()
+    page.wait_for_selector(f"{DISPLAY} .strip button")
+    settle(page)
+    drawn = pixels(page)[..., 3] > 0
+    upper, lower = drawn[: len(drawn) // 2].sum(), drawn[len(drawn) // 2 :].sum()
+    assert min(upper, lower) > 0.8 * max(upper, lower) > 1000
     context.close()
