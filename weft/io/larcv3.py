@@ -114,11 +114,14 @@ class Larcv3Source:
             parts: dict[str, Any] = {}
             meta = None
             for role, group in self.groups.items():
-                if role == "particles":
-                    parts[role] = self._particles(group, i, encode)
-                    continue
-                read = self._clusters if role == "clusters" else self._voxels
-                parts[role], box = read(where, group, i)
+                try:
+                    if role == "particles":
+                        parts[role] = self._particles(group, i, encode)
+                        continue
+                    read = self._clusters if role == "clusters" else self._voxels
+                    parts[role], box = read(where, group, i)
+                except (KeyError, ValueError, OSError) as error:
+                    raise WeftError(f"{where}: {group.name} cannot be read as larcv3 wrote it: {error}") from error
                 meta = box if meta is None else meta
             yield self._builder.build(where, meta, **parts)
 

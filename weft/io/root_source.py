@@ -54,7 +54,7 @@ class RootSource:
         self.path = path
         trees = self.file.trees
         if not trees:
-            found = ", ".join(self.file.others) or "nothing"
+            found = ", ".join(f"{name} ({kind})" for name, kind in self.file.others.items()) or "nothing"
             raise WeftError(f"{path}: no LArCV tree (<type>_<producer>_tree); the file holds {found}")
         roles = _roles(path, trees, products)
         left_out = {name for name, tree in products.items() if tree is None}

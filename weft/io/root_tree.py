@@ -134,6 +134,16 @@ class Tree:
         return np.stack(columns, 1).astype(np.int64)
 
 
+def _stated_size(path: Path) -> int:
+    """Length of a ROOT file by its own header (``fEND``; 8 bytes long in large files)."""
+    with path.open("rb") as file:
+        head = file.read(20)
+    if len(head) < 20 or head[:4] != b"root":
+        return 20
+    large = int.from_bytes(head[4:8], "big") >= 1_000_000
+    return int.from_bytes(head[12 : 20 if large else 16], "big")
+
+
 class RootFile:
     """An open file and its product trees; context manager."""
 
@@ -141,12 +151,11 @@ class RootFile:
         self.path = path
         if not path.is_file():
             raise WeftError(f"{path}: no such file")
+        stated, found = _stated_size(path), path.stat().st_size
+        if stated > found:
+            raise WeftError(f"{path}: truncated: {found:,} of {stated:,} bytes are there; copy the file again")
         with reading(str(path)):
             self.file = uproot.open(path, handler=uproot.MemmapSource)
-        expected = self.file.file.fEND
-        if expected > path.stat().st_size:
-            self.file.close()
-            raise WeftError(f"{path}: truncated: {path.stat().st_size} bytes of {expected}")
         self.trees: dict[str, Tree] = {}
         self.others: dict[str, str] = {}
         with reading(str(path)):

@@ -44,16 +44,27 @@ def test_an_event_that_does_not_fit_is_refused_and_nothing_is_left(tmp_path, cha
 def test_row_numbers_beyond_the_parent_are_refused(tmp_path):
     bad = event(1, 10)
     bad["clusters"].values["voxel"][0] = 10
-    with pytest.raises(WeftError, match="rows 0 to 10 of voxels, which has 10|rows . to 10"):
+    with pytest.raises(WeftError, match=r"clusters refers to rows \d to 10 of voxels, which has 10"):
         write_store(tmp_path / "a.h5", [bad])
+
+
+def twice_the_same_id(path):
+    with StoreWriter(path, [VOXELS]) as writer:
+        for i in range(2):
+            writer.append(EventId(1, 1, i, 7), {"voxels": np.zeros((1, 3), int)})
+
+
+def fail_after_one(path, products):
+    with StoreWriter(path, SCHEMAS) as writer:
+        writer.append(EventId(1, 1, 1, 1), products)
+        raise RuntimeError("the deploy failed")
 
 
 def test_an_undeclared_product_and_a_repeated_id_are_refused(tmp_path):
     with pytest.raises(WeftError, match=r"not declared \['points'\]"):
         write_store(tmp_path / "a.h5", [event(0) | {"points": np.zeros(1)}])
-    with pytest.raises(WeftError, match="same unique id"), StoreWriter(tmp_path / "a.h5", [VOXELS]) as writer:
-        for i in range(2):
-            writer.append(EventId(1, 1, i, 7), {"voxels": np.zeros((1, 3), int)})
+    with pytest.raises(WeftError, match="same unique id"):
+        twice_the_same_id(tmp_path / "a.h5")
     with pytest.raises(WeftError, match="declared twice"):
         StoreWriter(tmp_path / "a.h5", [VOXELS, VOXELS])
     assert files(tmp_path) == []
@@ -61,9 +72,8 @@ def test_an_undeclared_product_and_a_repeated_id_are_refused(tmp_path):
 
 def test_an_old_file_survives_a_failed_writer(tmp_path, events):
     old = write_store(tmp_path / "a.h5", events)
-    with pytest.raises(RuntimeError), StoreWriter(tmp_path / "a.h5", SCHEMAS) as writer:
-        writer.append(EventId(1, 1, 1, 1), events[0])
-        raise RuntimeError("the deploy failed")
+    with pytest.raises(RuntimeError):
+        fail_after_one(tmp_path / "a.h5", events[0])
     assert files(tmp_path) == ["a.h5"]
     assert content_hash(tmp_path / "a.h5") == old
 
