@@ -24,7 +24,7 @@ CELL = 4
 #: Voxels and cells no further apart than this belong to one piece, voxels.
 LINKS = (1.75, 5.0)
 
-_SHAPE = ("linearity", "planarity", "sphericity", "spread", "offset")
+_SHAPE = ("linearity", "planarity", "sphericity", "spread", "offset", "pull")
 #: Features that are averaged over the wider neighbourhoods, where they tell what a voxel is part of.
 _AVERAGED = ("linearity_5", "offset_5", "charge_per_length_3")
 _WIDE = (RADII[-1], *COARSE_RADII)
@@ -37,7 +37,8 @@ def _names() -> tuple[str, ...]:
         names += [f"{what}_{radius:g}" for what in (*_DENSITY, *_SHAPE)]
     for radius in _WIDE:
         names += [f"mean_{what}_{radius:g}" for what in _AVERAGED]
-    names += [f"peak_charge_{RADII[-1]:g}", f"mean_peak_charge_{RADII[-1]:g}"]
+    names += [f"peak_charge_{radius:g}" for radius in _WIDE]
+    names += [f"mean_peak_charge_{RADII[-1]:g}"]
     for link in LINKS:
         names += [f"{what}_{link:g}" for what in ("piece_voxels", "piece_charge", "piece_extent")]
     names += ["end_distance", "other_end_distance", "branch_length", "peak_distance", "peak_charge"]
@@ -56,7 +57,8 @@ def voxel_features(voxels: np.ndarray, charge: np.ndarray) -> NDArray[np.float32
     For every radius: voxels and charge within it, mean charge of a voxel and its spread, charge per length of the
     principal axis (a stand-in for dE/dx); from the eigenvalues l1 >= l2 >= l3 of the positions' covariance linearity
     (l1 - l2) / l1, planarity (l2 - l3) / l1, sphericity l3 / l1 and the spread sqrt(l1 + l2 + l3) (Weinmann et al.,
-    ISPRS J. 105, 2015), and the distance to the centroid, which tells ends from middles. Over wider neighbourhoods also
+    ISPRS J. 105, 2015), and the distances to the centroid (`offset`) and to that of
+    the charge (`pull`), which tell ends from middles. Over wider neighbourhoods also
     the means of some of these features and of the highest charge within 3 voxels (`peak`): they tell what the voxel is
     part of.
 
@@ -85,7 +87,7 @@ def _sorted_features(voxels: NDArray[np.int64], charge: Array) -> Array:
     first = np.concatenate([charge[:, None], *local], axis=1)
     averaged = first[:, [FEATURES.index(name) for name in _AVERAGED]]
     density = first[:, FEATURES.index(f"charge_{RADII[1]:g}")]
-    wide, wide_means = _coarse(voxels, sums, averaged)
+    wide, wide_means, wide_peaks = _coarse(voxels, sums, averaged, density)
     # `around` is now the widest neighbourhood that is counted in voxels.
     count = local[-1][:, :1]
     peak = np.maximum.reduceat(density[around.indices], around.indptr[:-1])[:, None]
@@ -98,6 +100,7 @@ def _sorted_features(voxels: NDArray[np.int64], charge: Array) -> Array:
             around @ averaged / count,
             *wide_means,
             peak,
+            *wide_peaks,
             around @ peak / count,
             *(_piece_sizes(voxels, charge, label) for label in pieces),
             _ways(pairs[touching], distance[touching], pieces[0], density),
@@ -126,11 +129,11 @@ def _neighbours(pairs: NDArray[np.int64], n: int) -> sparse.csr_array:
 
 
 def _moments(voxels: NDArray[np.int64], charge: Array) -> Array:
-    """Columns whose sums give counts, charges, centroids and covariances: 1, q, q², x, y, z, xx, xy, xz, yy, yz, zz."""
+    """Columns whose sums give counts, charges, centroids and covariances:
+    1, q, q², x, y, z, xx, xy, xz, yy, yz, zz, qx, qy, qz."""
     x, y, z = voxels.T
-    return np.stack(
-        [np.ones(len(voxels)), charge, charge**2, x, y, z, x * x, x * y, x * z, y * y, y * z, z * z], axis=1
-    )
+    geometry = [x, y, z, x * x, x * y, x * z, y * y, y * z, z * z]
+    return np.stack([np.ones(len(x)), charge, charge**2, *geometry, charge * x, charge * y, charge * z], axis=1)
 
 
 def _local(voxels: NDArray[np.int64], sums: Array) -> Array:
@@ -140,6 +143,7 @@ def _local(voxels: NDArray[np.int64], sums: Array) -> Array:
     l1, l2, l3 = _eigenvalues(sums)
     spread = np.sqrt(np.maximum(q2 / n - mean**2, 0))
     offset = np.sqrt(((voxels * n[:, None] - sums[:, 3:6]) ** 2).sum(axis=1)) / n
+    pull = np.sqrt(((voxels * q[:, None] - sums[:, 12:15]) ** 2).sum(axis=1)) / np.where(q > 0, q, 1)
     length = np.sqrt(12 * l1 + 1)  # a rod of length L has variance L²/12 along itself
     scale = np.maximum(l1, 1e-9)
     return np.stack(
@@ -154,6 +158,7 @@ def _local(voxels: NDArray[np.int64], sums: Array) -> Array:
             l3 / scale,
             np.sqrt(l1 + l2 + l3),
             offset,
+            pull,
         ],
         axis=1,
     )
@@ -179,19 +184,25 @@ def _eigenvalues(sums: Array) -> tuple[Array, Array, Array]:
     return (np.maximum(largest, 0) / norm, np.maximum(middle, 0) / norm, np.maximum(smallest, 0) / norm)
 
 
-def _coarse(voxels: NDArray[np.int64], sums: Array, averaged: Array) -> tuple[list[Array], list[Array]]:
+def _coarse(
+    voxels: NDArray[np.int64], sums: Array, averaged: Array, density: Array
+) -> tuple[list[Array], list[Array], list[Array]]:
     """Wide neighbourhoods, made of cells whose centres are near that of the voxel's cell: for each radius the columns
-    of `_local`, and the means of `averaged` [N, K]."""
+    of `_local`, the means of `averaged` [N, K] and the largest `density` [N]."""
     cells, cell = np.unique(voxels // CELL, axis=0, return_inverse=True)
     cell = cell.reshape(-1)
     per_cell = _group_sums(cell, np.concatenate([sums, averaged], axis=1), len(cells))
     pairs, distance = _pairs(cells, max(COARSE_RADII) / CELL)
-    local, means = [], []
+    highest = np.zeros(len(cells))
+    np.maximum.at(highest, cell, density)
+    local, means, peaks = [], [], []
     for radius in COARSE_RADII:
-        around = (_neighbours(pairs[distance <= radius / CELL], len(cells)) @ per_cell)[cell]
+        near = _neighbours(pairs[distance <= radius / CELL], len(cells))
+        around = (near @ per_cell)[cell]
+        peaks.append(np.maximum.reduceat(highest[near.indices], near.indptr[:-1])[cell][:, None])
         local.append(_local(voxels, around[:, : sums.shape[1]]))
         means.append(around[:, sums.shape[1] :] / around[:, :1])
-    return local, means
+    return local, means, peaks
 
 
 def _group_sums(group: NDArray[np.int64], values: Array, n_groups: int) -> Array:

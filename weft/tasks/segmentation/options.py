@@ -50,17 +50,17 @@ class DataOptions(_Strict):
 class BaselineOptions(_Strict):
     """Gradient-boosted trees on local features."""
 
-    iterations: int = Field(150, ge=1, description="boosting iterations; each adds one tree per class")
-    learning_rate: float = Field(0.1, gt=0, description="shrinkage of each tree")
-    leaves: int = Field(63, ge=2, description="most leaves of a tree")
+    iterations: int = Field(100, ge=1, description="boosting iterations; each adds one tree per class")
+    learning_rate: float = Field(0.12, gt=0, description="shrinkage of each tree")
+    leaves: int = Field(31, ge=2, description="most leaves of a tree")
     min_leaf: int = Field(40, ge=1, description="fewest training voxels of a leaf")
     l2: float = Field(1.0, ge=0, description="L2 regularisation of the leaf values")
     class_weight: Literal["none", "balanced"] = Field(
         "none", description="balanced: every class weighs the same in the fit, which trades precision for recall"
     )
-    max_voxels: int = Field(400_000, ge=1, description="most training voxels; more are thinned at random")
+    max_voxels: int = Field(200_000, ge=1, description="most training voxels; more are thinned at random")
     per_event: int = Field(
-        150, ge=1, description="most training voxels of one class in one event; each stands for those left out"
+        100, ge=1, description="most training voxels of one class in one event; each stands for those left out"
     )
 
 

@@ -105,6 +105,7 @@ def test_equal_to_brute_force(seed):
             expected = {
                 "count": len(points), "charge": q.sum(), "charge_per_voxel": q.mean(), "charge_spread": q.std(),
                 "charge_per_length": q.sum() / np.sqrt(12 * l1 + 1), "spread": np.sqrt(max(l1 + l2 + l3, 0)),
+                "pull": np.linalg.norm(np.average(points, axis=0, weights=q) - voxels[i]),
                 "offset": np.linalg.norm(points.mean(axis=0) - voxels[i]),
             }  # fmt: skip
             if l1 > 1e-9:
@@ -124,6 +125,8 @@ def test_features_of_the_surroundings_are_means_and_maxima_of_those_of_the_voxel
     np.testing.assert_allclose(f["mean_peak_charge_8"], near @ peak / near.sum(axis=1), rtol=1e-5)
     cell = (voxels - voxels.min(axis=0)) // CELL
     near_cell = CELL * np.linalg.norm(cell[:, None] - cell[None], axis=-1) <= 16
+    highest = np.where(near_cell, f["charge_3"][None], 0).max(axis=1)
+    np.testing.assert_allclose(f["peak_charge_16"], highest, rtol=1e-6)
     for name in ("linearity_5", "offset_5", "charge_per_length_3"):
         for radius, close in ((8, near), (16, near_cell)):
             expected = close @ f[name].astype(np.float64) / close.sum(axis=1)
@@ -159,8 +162,9 @@ def test_the_order_of_voxels_changes_no_bit(seed):
 
 
 @pytest.mark.parametrize("n", [0, 1, 2])
-def test_tiny_events(n):
+@pytest.mark.parametrize("charge", [1, 0])
+def test_tiny_events(n, charge):
     voxels = np.array([[3, 4, 5], [100, 4, 5]])[:n]
-    values = voxel_features(voxels, np.ones((n, 1), np.float32))
+    values = voxel_features(voxels, np.full((n, 1), charge, np.float32))
     assert values.shape == (n, len(FEATURES))
     assert np.isfinite(values).all()
