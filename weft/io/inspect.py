@@ -273,7 +273,7 @@ def run(
     if manifest is not None:
         ranges = shard_ranges(paths, events_per_shard)
         write_manifest(ranges, manifest)
-        console.print(f"{manifest}: {len(ranges)} shards of {len(paths)} files", highlight=False)
+        print(f"{manifest}: {len(ranges)} shards of {len(paths)} files")
         return
     problems = 0
     for path in paths:
