@@ -3,6 +3,7 @@
 from weft.sparse.convolve import ENGINES, convolve
 from weft.sparse.layers import PerVoxel, StridedConv, SubmanifoldConv, TransposedConv, cat
 from weft.sparse.norm import VoxelBatchNorm
+from weft.sparse.pooling import GlobalPool, Pool, Unpool
 from weft.sparse.tensor import CoordinateMaps, SparseTensor
 from weft.sparse.uresnet import FeatureMaps, ResidualBlock, SegmentationHead, Style, UResNet
 
@@ -10,7 +11,9 @@ __all__ = [
     "ENGINES",
     "CoordinateMaps",
     "FeatureMaps",
+    "GlobalPool",
     "PerVoxel",
+    "Pool",
     "ResidualBlock",
     "SegmentationHead",
     "SparseTensor",
@@ -19,6 +22,7 @@ __all__ = [
     "SubmanifoldConv",
     "TransposedConv",
     "UResNet",
+    "Unpool",
     "VoxelBatchNorm",
     "cat",
     "convolve",

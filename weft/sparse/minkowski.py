@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import collections
 import collections.abc
-from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -35,6 +34,8 @@ def load_minkowski() -> ModuleType:
 def minkowski_convolution(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
     """Convolution [N_out, Cout]; see :func:`weft.sparse.convolve.convolve`."""
     minkowski = load_minkowski()
+    from MinkowskiEngineBackend._C import ConvolutionMode
+
     if len(kernel_map.inputs) == 0:
         return features @ weight[0]
     if "minkowski" not in kernel_map.shared:
@@ -46,15 +47,16 @@ def minkowski_convolution(features: Tensor, weight: Tensor, kernel_map: KernelMa
         dilation=list(kernel_map.dilation),
         dimension=kernel_map.fine.dims,
     )
-    layer = import_module("MinkowskiEngine.MinkowskiConvolution")
     function = (
-        layer.MinkowskiConvolutionTransposeFunction if kernel_map.transposed else layer.MinkowskiConvolutionFunction
+        minkowski.MinkowskiConvolutionTransposeFunction
+        if kernel_map.transposed
+        else minkowski.MinkowskiConvolutionFunction
     )
     return function.apply(
         features,
         weight,
         generator,
-        layer.ConvolutionMode.DEFAULT,
+        ConvolutionMode.DEFAULT,
         manager.key(kernel_map.inputs),
         manager.key(kernel_map.outputs),
         manager.coordinates,

@@ -12,9 +12,9 @@ def synthetic_event(rng: np.random.Generator, voxels: int = 3300, box: int = 768
         kind = rng.random()
         start = rng.uniform(0.2 * box, 0.8 * box, 3)
         if kind < 0.6:
-            parts.append(_track(rng, start, rng.integers(60, 500)))
+            parts.append(_track(rng, start, int(rng.integers(60, 500))))
         elif kind < 0.9:
-            parts.append(_shower(rng, start, rng.integers(10, 40)))
+            parts.append(_shower(rng, start, int(rng.integers(10, 40))))
         else:
             parts.append(np.round(start + rng.normal(0, 3, (rng.integers(3, 12), 3))))
     points = np.concatenate(parts)
@@ -52,5 +52,5 @@ def _shower(rng: np.random.Generator, start: np.ndarray, branches: int) -> np.nd
     depths = rng.gamma(3.0, 25.0, branches)
     roots = start + depths[:, None] * axis + rng.normal(0, 0.08, (branches, 3)) * depths[:, None]
     return np.unique(
-        np.concatenate([_walk(rng, root, rng.integers(5, 25), kink=0.15, width=0.6) for root in roots]), axis=0
+        np.concatenate([_walk(rng, root, int(rng.integers(5, 25)), kink=0.15, width=0.6) for root in roots]), axis=0
     )

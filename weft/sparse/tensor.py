@@ -53,6 +53,8 @@ class CoordinateMaps:
 
     def parents(self, fine: tuple[int, ...], coarse: tuple[int, ...]) -> Tensor:
         """Row int64 [N_fine] of the coarse voxel that holds each fine one."""
+        if (fine, coarse) not in self._parents:
+            raise WeftError(f"voxels of stride {coarse} were not made from those of stride {fine} in this batch")
         return self._parents[fine, coarse]
 
     def kernel_map(

@@ -1,0 +1,91 @@
+"""The U-ResNet: the seed configuration's size, shapes, and that it can learn."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from clouds import cloud
+from torch import nn
+
+from weft.errors import WeftError
+from weft.sparse import PerVoxel, SegmentationHead, SparseTensor, UResNet, cat
+
+
+def parameters(*modules: nn.Module) -> int:
+    return sum(p.numel() for module in modules for p in module.parameters())
+
+
+def test_the_seed_configuration_has_10_956_229_parameters():
+    trunk, head = UResNet(1, filters=32, depth=5, reps=2), SegmentationHead(32, 5)
+    assert parameters(trunk, head) == 10_956_229
+    convolutions = [name for name, _ in trunk.named_parameters() if name.endswith("bias") and ".0.bias" not in name]
+    assert not convolutions  # only normalisations have a bias
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_feature_maps_of_every_level(dims):
+    coords = cloud(1, 300, dims, span=20)
+    x = SparseTensor.from_points(coords, torch.randn(len(coords), 2))
+    maps = UResNet(2, filters=4, depth=3, reps=1, input_kernel=5, dims=dims)(x)
+    for level, (down, up) in enumerate(zip(maps.encoder, maps.decoder, strict=True)):
+        assert down.stride == up.stride == (2**level,) * dims
+        assert down.features.shape == up.features.shape == (len(x.maps.levels[down.stride]), 4 * (level + 1))
+    assert maps.decoder[-1] is maps.encoder[-1]
+    assert maps.final is maps.decoder[0]
+
+
+def test_translation_by_the_coarsest_stride_changes_nothing():
+    coords = cloud(2, 200, span=10)
+    features = torch.randn(len(coords), 1)
+    net = nn.Sequential(UResNet(1, 4, depth=3, reps=1).double().eval())
+    one = net(SparseTensor.from_points(coords, features.double())).final.at_points()
+    moved = coords + torch.tensor([0, 4, -8, 400], dtype=torch.int32)
+    two = net(SparseTensor.from_points(moved, features.double())).final.at_points()
+    torch.testing.assert_close(one, two)
+
+
+@pytest.mark.parametrize("events", [0, 1, 3])
+def test_empty_batches_and_events(events):
+    coords = torch.tensor([[1, 0, 0, 0]] * (events > 1), dtype=torch.int32).reshape(-1, 4)
+    x = SparseTensor.from_points(coords, torch.ones(len(coords), 1), batch_size=events)
+    trunk, head = UResNet(1, 4, depth=3, reps=1), SegmentationHead(4, 5)
+    out = head(trunk(x).final).at_points()
+    assert out.shape == (len(coords), 5)
+    out.sum().backward()
+    assert all(p.grad.isfinite().all() for p in trunk.parameters())
+
+
+def test_it_overfits_one_small_batch():
+    torch.manual_seed(0)
+    coords = cloud(3, 150, span=6)
+    features = torch.randn(len(coords), 1)
+    labels = torch.randint(0, 3, (len(coords),))
+    net = nn.ModuleList([UResNet(1, 8, depth=2, reps=1), SegmentationHead(8, 3)])
+    optimiser = torch.optim.Adam(net.parameters(), lr=0.02)
+    for _ in range(60):
+        logits = net[1](net[0](SparseTensor.from_points(coords, features)).final).at_points()
+        loss = nn.functional.cross_entropy(logits, labels)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert (logits.argmax(1) == labels).float().mean() > 0.98
+
+
+def test_only_tensors_on_the_same_voxels_can_be_concatenated():
+    coords = cloud(4, 20)
+    x, y = (SparseTensor.from_points(coords, torch.full((len(coords), c), float(c))) for c in (1, 2))
+    both = cat(x, PerVoxel(nn.Linear(1, 2))(x))
+    assert both.features.shape == (len(coords), 3)
+    assert torch.equal(both.features[:, :1], x.features)
+    with pytest.raises(WeftError, match="same batch and stride"):
+        cat(x, y)
+
+
+def test_the_engine_needs_nothing_but_torch_and_numpy():
+    code = (
+        "import sys, weft.sparse; "
+        "print(sorted({'numba', 'scipy', 'pandas', 'lightning', 'h5py', 'MinkowskiEngine'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
