@@ -95,7 +95,12 @@ class Comparison:
         text = {
             "beats": f"{stage} beats the baseline in {self.label} {extent} ({basis}).",
             "loses": f"{stage} loses to the baseline in {self.label} {extent} ({basis}).",
-            "even": f"{stage} and the baseline cannot be told apart in {self.label}: the difference is "
+            "even": (
+                f"The seeds of {stage} do not agree on how it compares with the baseline in {self.label}"
+                if any(d.low > 0 or d.high < 0 for d in differences.values())
+                else f"{stage} and the baseline cannot be told apart in {self.label}"
+            )
+            + ": the difference is "
             + "; ".join(str(d) for d in differences.values())
             + f" (95 % interval{'s' if len(differences) > 1 else ''} over {events}).",
         }[self.verdict]

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 
 from weft.config import BASELINE, Dataset, Experiment, Layout, Run, plan
 from weft.errors import WeftError
 from weft.io.store import EventStore
 from weft.metrics.scores import Scores, read_scores
-from weft.report.comparison import Summary, compare, metric_label
+from weft.report.comparison import Comparison, Summary, compare, metric_label
 from weft.report.figure import Figure
 from weft.report.page import Cover, StageReport, render_report
 from weft.report.show import PREDICTION, TRUTH, can_show, store_payload
@@ -100,6 +101,8 @@ def gather_stage(runs: Sequence[Run], task: Judge) -> StageReport:
     first = runs[0]
     stage = first.stage
     models = [run for run in runs if not run.is_baseline]
+    logs = {run.variant: _read(run.log, pd.read_csv) for run in models}
+    provenance = {run.variant: _read(run.provenance, _json) for run in runs}
     scores = {run.variant: read_scores(Path(run.score("events")).parent) for run in runs}
     split, *others = stage.evaluation.splits
     tables = {variant: table.events for variant, table in scores.items()}
@@ -116,8 +119,8 @@ def gather_stage(runs: Sequence[Run], task: Judge) -> StageReport:
         figures=figures,
         displays=displays,
         displayed=displayed,
-        logs={run.variant: _read(run.log, pd.read_csv) for run in models},
-        provenance={run.variant: _read(run.provenance, _json) for run in runs},
+        logs=logs,
+        provenance=provenance,
         rerun=[(f"Train {run.variant}", _train(run)) for run in models[:1]],
         notes=sample_notes(first),
     )
@@ -136,7 +139,9 @@ def sample_notes(run: Run) -> list[str]:
     return notes
 
 
-def compare_split(tables: Mapping[str, pd.DataFrame], split: str, summary: Summary, metrics: Sequence[str]) -> list:
+def compare_split(
+    tables: Mapping[str, pd.DataFrame], split: str, summary: Summary, metrics: Sequence[str]
+) -> list[Comparison]:
     """Every model of a stage against its baseline on one split; ``tables``: event scores by variant."""
     chosen = {variant: table[table["split"] == split] for variant, table in tables.items()}
     empty = [variant for variant, table in chosen.items() if not len(table)]
@@ -156,21 +161,26 @@ def rank_events(events: pd.DataFrame, summary: Summary, metric: str) -> pd.Serie
 def extreme_events(run: Run, events: pd.DataFrame, task: Judge, split: str) -> tuple[list[dict[str, Any]], str]:
     """Payloads of the worst and best events of a split and how they were chosen; none if they are no voxels."""
     metric = task.headline[0]
-    ranked = rank_events(events[events["split"] == split].reset_index(drop=True), task.summary, metric)
     table = events[events["split"] == split].reset_index(drop=True)
+    ranked = rank_events(table, task.summary, metric)
     number = min(EXTREMES, len(ranked) // 2)
     chosen = [(f"worst {k + 1}", ranked.index[k]) for k in range(number)]
     chosen += [(f"best {k + 1}", ranked.index[-1 - k]) for k in range(number)]
     files = run.evaluation_inputs()[split]
     payloads = []
     for label, row in chosen:
-        truth, prediction = files[table["shard"][row]]
+        shard, uid = table["shard"][row], table["uid"][row]
+        if shard not in files:
+            raise WeftError(f"{run.score('events')}: shard {shard} is not one of split '{split}': evaluate again")
+        truth, prediction = files[shard]
         with EventStore.open({TRUTH: Path(truth), PREDICTION: Path(prediction)}) as store:
             if not can_show(store):
                 return [], ""
-            index = int((store.events["uid"] == table["uid"][row]).argmax())
+            index = np.flatnonzero(store.events["uid"] == uid)
+            if not len(index):
+                raise WeftError(f"{truth}: no event of id {uid}, which {run.variant} was scored on: evaluate again")
             note = f"{metric_label(metric)} {format_number(ranked[row])}"
-            payloads.append(store_payload(store, index, note, label))
+            payloads.append(store_payload(store, int(index[0]), note, label))
     how = (
         f"The events of the split '{split}' with the lowest and the highest {metric_label(metric)} of {run.variant}, "
         f"out of {len(ranked)}."

@@ -34,6 +34,8 @@ def test_the_sentence_says_what_was_found():
     )
     assert loses.endswith("An indication: a claim takes 3 seeds and 200 events.")
     assert "cannot be told apart" in comparison((0.1, -0.1, 0.3)).sentence("uresnet")
+    mixed = comparison((0.1, 0.05, 0.15), (0.1, -0.1, 0.3)).sentence("uresnet")
+    assert mixed.startswith("The seeds of uresnet do not agree")
     assert "no baseline" in comparison().sentence("uresnet")
 
 

@@ -12,8 +12,8 @@ from weft.errors import WeftError
 from weft.io.products import CHARGE, META, SEMANTICS, VOXELS, EventId, semantic_scores
 from weft.io.store import EventStore
 from weft.io.writer import StoreWriter
-from weft.metrics.scores import Scores, write_scores
-from weft.report.experiment import code_notes, rank_events, report_experiment, sample_notes
+from weft.metrics.scores import Scores, read_scores, write_scores
+from weft.report.experiment import code_notes, extreme_events, rank_events, report_experiment, sample_notes
 from weft.report.figure import Figure
 from weft.report.index import read_summary
 from weft.report.show import show_event
@@ -168,6 +168,18 @@ def test_a_missing_file_is_named(study, tmp_path):
     finally:
         away.rename(log)
     assert not (tmp_path / "r.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"uid": 7}, "no event of id 7, which seed0 was scored on"), ({"shard": "0009"}, "shard 0009 is not one of")],
+)
+def test_scores_of_other_events_are_refused(study, change, message):
+    experiment, dataset, layout = study
+    run = plan(experiment, dataset, layout)[0]
+    events = read_scores(Path(run.score("events")).parent).events.assign(**change)
+    with pytest.raises(WeftError, match=message):
+        extreme_events(run, events, Accuracy(), "test")
 
 
 def test_one_event_as_a_page(study, tmp_path):
