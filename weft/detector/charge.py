@@ -22,8 +22,8 @@ def modified_box(dedx: np.ndarray, alpha: float, beta: float, field: float) -> n
         field: kV/cm.
 
     Returns:
-        same shape. The formula turns over at low dE/dx (1.5 MeV/cm at 0.5 kV/cm) and becomes negative: below its maximum
-        it is held at the maximum.
+        same shape. The formula turns over at low dE/dx (1.5 MeV/cm at 0.5 kV/cm) and becomes negative: below its
+        maximum it is held at the maximum.
     """
     xi = beta * np.asarray(dedx, np.float64) / (DENSITY * field)
     xi = np.maximum(xi, _turning_point(alpha))

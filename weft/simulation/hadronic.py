@@ -176,12 +176,14 @@ def pion_interacts(rng, event, index, kinetic, x, y, z, t, ux, uy, uz):
     kept = (0.3 + 0.6 * rng.random()) * kinetic
     forward = 1.0 - (1.0 - rng.random() ** 2) * (0.3 if kinetic > 400.0 else 1.2)
     vx, vy, vz = turn(ux, uy, uz, min(max(forward, -1.0), 1.0), 2.0 * math.pi * rng.random())
+    left = kinetic - kept
     if choice > 0.85:
         event.ledger[RELEASED] += PION_MASS - PION0_MASS
+        left += PION_MASS - PION0_MASS
         push(event, index, PDG_PI0, process, x, y, z, t, vx, vy, vz, kept)
     else:
         push(event, index, PDG_PI if plus else -PDG_PI, process, x, y, z, t, vx, vy, vz, kept)
-    star(rng, event, index, process, kinetic - kept, x, y, z, t, ux, uy, uz, 0.8)
+    star(rng, event, index, process, left, x, y, z, t, ux, uy, uz, 0.8)
 
 
 @kernel

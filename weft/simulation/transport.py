@@ -22,6 +22,9 @@ from weft.simulation.stack import (
     World,
 )
 
+#: Room for an event of some GeV; a fuller one is begun again with more.
+_FIRST_TRACKS, _FIRST_DEPOSITS = 1 << 13, 1 << 16
+
 
 class Transported(NamedTuple):
     """tracks (TRACK), primaries first; deposits (DEPOSIT) in the box; ledger float64 (5,), see `stack.ACCOUNTS`."""
@@ -54,7 +57,7 @@ def transport(primaries: np.ndarray, world: World, key: tuple[int, int], stream:
 
     The random numbers are a function of `key` (seed, event) and `stream` alone.
     """
-    n_tracks, n_deposits = 1 << 14, 1 << 17
+    n_tracks, n_deposits = _FIRST_TRACKS, _FIRST_DEPOSITS
     while True:
         event = Event(
             np.zeros(max(n_tracks, 2 * len(primaries)), TRACK),

@@ -27,11 +27,13 @@ def test_more_ionisation_recombines_more(model):
 
 
 def test_the_modified_box_is_held_below_its_maximum():
-    # 1 − 0.93/u = ln u at u = 1.4004, so ξ = 0.4704, which is 1.549 MeV/cm at 0.5 kV/cm
-    escape = modified_box(np.array([0.0, 1.0, 1.549, 1.7]), 0.93, 0.212, 0.5)
-    assert escape[0] == escape[1] == pytest.approx(np.log(1.4004) / 0.4704, rel=1e-4)
-    assert escape[2] == pytest.approx(escape[0], rel=1e-6)
-    assert escape[3] < escape[0]
+    xi = np.linspace(0.1, 2, 200001)
+    curve = np.log(0.93 + xi) / xi
+    peak = xi[curve.argmax()] * 1.396 * 0.5 / 0.212  # MeV/cm
+    assert peak == pytest.approx(1.537, abs=0.001)
+    escape = modified_box(np.array([0.0, 1.0, peak, 1.1 * peak]), 0.93, 0.212, 0.5)
+    assert escape[:3] == pytest.approx(curve.max(), abs=1e-9)
+    assert escape[3] < curve.max()
 
 
 def test_lifetime_and_diffusion():
