@@ -65,7 +65,7 @@ def confusion_figure(scores: Mapping[str, Scores]) -> Figure:
             share = np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
             axis.imshow(share, vmin=0, vmax=1, cmap=_BLUES)
             for i, j in np.ndindex(counts.shape):
-                color = "#ffffff" if share[i, j] > 0.5 else "#1b2331"
+                color = "#ffffff" if share[i, j] > 0.6 else "#1b2331"
                 percent = f"{100 * share[i, j]:.1f}" if total[i] else "–"
                 axis.text(j, i - 0.12, percent, ha="center", va="center", color=color, fontsize=8.5)
                 axis.text(j, i + 0.24, _short(counts[i, j]), ha="center", va="center", color=color, fontsize=6.5)
@@ -83,7 +83,8 @@ def confusion_figure(scores: Mapping[str, Scores]) -> Figure:
     return Figure(
         "confusion",
         "Confusion",
-        "Per cent of the voxels of a true class (rows) by predicted class, number of voxels below.",
+        "Per cent of the voxels of a true class (rows) by predicted class, number of voxels below; "
+        "the counts of all seeds are added.",
         svg=svg,
     )
 
