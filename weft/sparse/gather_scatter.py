@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from weft.sparse.gemm import product
+from weft.sparse.gemm import multiply
 from weft.sparse.kernel_map import KernelMap, Pairs
 
 
@@ -40,9 +40,10 @@ class _GatherScatter(torch.autograd.Function):
 
 def _multiply_reduce(features: Tensor, weight: Tensor, pairs: Pairs) -> Tensor:
     products = _workspace(len(pairs), weight.shape[2], features)
-    for k, block in pairs.blocks():
-        rows = features if k == pairs.centre else features.index_select(0, pairs.in_rows[block])
-        products[block] = product(rows, weight[k])
+    blocks = zip(pairs.in_blocks, weight.unbind(), products.split(pairs.counts), strict=True)
+    for k, (rows, matrix, out) in enumerate(blocks):
+        if len(rows):
+            multiply(features if k == pairs.centre else features.index_select(0, rows), matrix, out)
     return _reduce(products, pairs)
 
 
@@ -51,17 +52,18 @@ def _gradients(
 ) -> tuple[Tensor | None, Tensor | None]:
     """Gradients in features and weight; each block of ``grad`` is gathered once for both."""
     products = _workspace(len(pairs) if want_features else 0, features.shape[1], features)
-    weight_grad = torch.zeros_like(weight) if want_weight else None
-    # oneDNN wants both factors of the weight gradient along memory, so the inputs are gathered transposed.
-    columns = features.t().contiguous() if want_weight else features
-    for k, block in pairs.blocks():
-        centre = k == pairs.centre
-        rows = grad if centre else grad.index_select(0, pairs.out_rows[block])
-        if want_features:
-            products[block] = product(rows, weight[k].t())
-        if weight_grad is not None:
-            left = columns if centre else columns.index_select(1, pairs.in_rows[block])
-            weight_grad[k] = product(left, rows)
+    outs = products.split(pairs.counts) if want_features else ()
+    weight_grad = weight.new_zeros(weight.shape) if want_weight else None
+    matrices = weight.unbind()
+    for k, (in_rows, out_rows) in enumerate(zip(pairs.in_blocks, pairs.out_blocks, strict=True)):
+        if len(in_rows):
+            centre = k == pairs.centre
+            right = grad if centre else grad.index_select(0, out_rows)
+            if want_features:
+                multiply(right, matrices[k].t(), outs[k])
+            if weight_grad is not None:
+                left = features if centre else features.index_select(0, in_rows)
+                torch.mm(left.t(), right, out=weight_grad[k])
     return _reduce(products, pairs.swapped) if want_features else None, weight_grad
 
 

@@ -8,7 +8,7 @@ convolution it undoes with the two roles swapped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -48,13 +48,15 @@ class Pairs:
     def __len__(self) -> int:
         return self.in_rows.shape[0]
 
-    def blocks(self) -> Iterator[tuple[int, slice]]:
-        """The offsets that have pairs, each with the slice of its pairs."""
-        start = 0
-        for k, count in enumerate(self.counts):
-            if count:
-                yield k, slice(start, start + count)
-            start += count
+    @cached_property
+    def in_blocks(self) -> tuple[Tensor, ...]:
+        """Input rows, offset by offset."""
+        return self.in_rows.split(self.counts)
+
+    @cached_property
+    def out_blocks(self) -> tuple[Tensor, ...]:
+        """Output rows, offset by offset."""
+        return self.out_rows.split(self.counts)
 
     @cached_property
     def by_output(self) -> tuple[Tensor, Tensor]:
