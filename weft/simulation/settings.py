@@ -161,10 +161,23 @@ class SimulationSettings(_Section):
 
     @classmethod
     def parse(cls, values: dict) -> SimulationSettings:
-        """Settings from plain values (YAML); SimulationError, in one line, names the first key that is wrong."""
+        """Settings from plain values (YAML), nested, over the defaults; lists are replaced whole.
+
+        Raises:
+            SimulationError: in one line, the first key that is wrong and why.
+        """
         try:
-            return cls.model_validate(values)
+            return cls.model_validate(_over(cls().model_dump(), values))
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(str(part) for part in first["loc"]) or "settings"
             raise SimulationError(f"simulation settings: {key}: {first['msg']}") from None
+
+
+def _over(defaults: dict, values: dict) -> dict:
+    """`defaults` with `values` put over them, key by key."""
+    merged = defaults | values
+    for key, value in values.items():
+        if isinstance(value, dict) and isinstance(defaults.get(key), dict):
+            merged[key] = _over(defaults[key], value)
+    return merged

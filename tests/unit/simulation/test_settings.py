@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from weft.errors import WeftError
@@ -33,14 +35,29 @@ def test_one_line_says_what_is_wrong(values, expected):
     assert isinstance(caught.value, WeftError)
 
 
-def test_every_key_is_described():
-    def fields(model, path=""):
-        for name, field in model.model_fields.items():
-            inner = getattr(field.annotation, "model_fields", None)
-            if inner:
-                yield from fields(field.annotation, f"{path}{name}.")
-            else:
-                yield f"{path}{name}", field
+def keys(model, path=""):
+    """Dotted name, field and default value of every setting."""
+    for name, field in type(model).model_fields.items():
+        value = getattr(model, name)
+        if hasattr(value, "model_fields_set"):
+            yield from keys(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", field, value
 
-    undescribed = [name for name, field in fields(SimulationSettings) if not field.description and not field.metadata]
-    assert undescribed == []
+
+def test_values_go_over_the_defaults_key_by_key():
+    settings = SimulationSettings.parse({"rain": {"vertices": (1, 9)}, "box": {"voxels": 768}})
+    assert settings.rain.vertices == (1, 9)
+    assert settings.rain.blocks == SimulationSettings().rain.blocks
+    assert settings.box.voxel_size == 0.3
+    only = [{"species": ["proton"]}]
+    assert len(SimulationSettings.parse({"rain": {"blocks": only}}).rain.blocks) == 1
+
+
+def test_every_key_is_described_in_code_and_documentation():
+    page = (Path(__file__).parents[3] / "docs/simulation.md").read_text()
+    for name, field, value in keys(SimulationSettings()):
+        described = field.description or any(getattr(m, "description", None) for m in field.metadata)
+        assert described, name
+        shown = "see the file" if name.endswith(".blocks") else value
+        assert f"| `{name}` | {shown} |" in page
