@@ -20,16 +20,5 @@ with job_log(snakemake.log[0]):
         machine = {"threads": snakemake.threads, "gpu": resources.gpu}
         settings = options | {"training": training, "resources": machine}
         seed = settings.pop("seed")
-        stage, work = Stage.model_validate(settings), Path(params.work)
-        fit(
-            task,
-            stage,
-            seed,
-            params.train,
-            params.val,
-            output,
-            work,
-            options,
-            params.weights,
-            threads=snakemake.threads,
-        )
+        stage, work, threads = Stage.model_validate(settings), Path(params.work), snakemake.threads
+        fit(task, stage, seed, params.train, params.val, output, work, options, params.weights, threads=threads)

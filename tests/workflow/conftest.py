@@ -1,9 +1,11 @@
 """Running Snakemake as a user does: a new process in the project's folder."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,34 @@ def run_snakemake(*arguments: str, check: bool = True, timeout: float = 300) -> 
 @pytest.fixture(scope="session")
 def snakemake() -> Snakemake:
     return run_snakemake
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a dry run."""
+
+    rule: str
+    wildcards: dict[str, str]
+    input: frozenset[str]
+    output: frozenset[str]
+
+
+def planned_jobs(*settings: str) -> list[Job]:
+    """What ``snakemake -n`` would do."""
+    jobs = []
+    for rule, body in re.findall(
+        r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", run_snakemake("-n", *settings).stdout, re.M
+    ):
+        fields = dict(line.strip().partition(": ")[::2] for line in body.splitlines())
+        lists = {key: [item for item in fields.get(key, "").split(", ") if item] for key in fields}
+        wildcards = dict(item.split("=") for item in lists.get("wildcards", ()))
+        jobs.append(Job(rule, wildcards, frozenset(lists.get("input", ())), frozenset(lists.get("output", ()))))
+    return jobs
+
+
+@pytest.fixture(scope="session")
+def plan_of() -> Callable[..., list[Job]]:
+    return planned_jobs
 
 
 @pytest.fixture(scope="session")
