@@ -20,7 +20,7 @@ from weft.io.root_tree import RootFile, Tree
 Encode = Callable[[str, str, Sequence[str]], np.ndarray]
 
 #: Bytes of uncompressed tree content that are worked on at a time.
-BLOCK_BYTES = 32 << 20
+BLOCK_BYTES = 16 << 20
 
 #: The trees that become the products of the standard event, best first.
 PREFERRED: Mapping[str, tuple[str, ...]] = {

@@ -64,8 +64,10 @@ class Column:
             end = next((e for e in ends if e >= stop), stop)
             with reading(self.where):
                 fresh = self.branch.array(self._interpretation, entry_start=self._stop, entry_stop=end, library="ak")
-            kept = [] if self._array is None else [self._array[start - self._start :]]
-            self._array = ak.concatenate([*kept, fresh]) if kept and len(kept[0]) else fresh
+            if self._array is not None and start < self._stop:
+                # Packed: a slice of an awkward array still holds all of its content.
+                fresh = ak.concatenate([ak.to_packed(self._array[start - self._start :]), fresh])
+            self._array = fresh
             self._start, self._stop = start, end
         return self._array[start - self._start : stop - self._start]
 
@@ -154,8 +156,10 @@ class RootFile:
         stated, found = _stated_size(path), path.stat().st_size
         if stated > found:
             raise WeftError(f"{path}: truncated: {found:,} of {stated:,} bytes are there; copy the file again")
+        # Plain reads and no cache: mapped pages and cached arrays would count as memory that grows with the file.
+        options = {"handler": uproot.MultithreadedFileSource, "num_workers": 1, "array_cache": None}
         with reading(str(path)):
-            self.file = uproot.open(path, handler=uproot.MemmapSource)
+            self.file = uproot.open(path, **options)
         self.trees: dict[str, Tree] = {}
         self.others: dict[str, str] = {}
         with reading(str(path)):
