@@ -52,7 +52,7 @@ from weft.simulation.stack import (
     turn,
 )
 
-#: A track that is left with less than this (MeV) ends: half a millimetre of proton.
+#: A track that is left with less than this (MeV) ends: it would go on for less than 0.2 mm.
 TRACK_END = 1.0
 #: Share of stopping mu− that the argon nucleus captures, and their lifetime there; specs/anchors.md §5.3.
 CAPTURED, CAPTURED_LIFETIME, MUON_LIFETIME, PION_LIFETIME = 0.75, 560.0, 2197.0, 26.0

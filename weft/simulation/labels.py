@@ -137,7 +137,7 @@ def _fragments(owner: np.ndarray, voxel: np.ndarray, split: np.ndarray, count: n
             continue
         x, y, z = voxel[i] % nx, voxel[i] // nx % ny, voxel[i] // (nx * ny)
         begin = i
-        # Neighbours that come before: three in the row before on the same plane …, searched among sorted voxels.
+        # The 13 neighbours with a smaller id, three or fewer in a row along x, found among the sorted voxels.
         for dz in range(-1, 1):
             for dy in range(-1, 2):
                 if dz == 0 and dy == 1:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
+from weft.errors import WeftError
 from weft.io.atomic import atomic_path
 from weft.io.provenance import collect
 from weft.io.root_write import RootWriter, meta_columns
-from weft.simulation.errors import SimulationError
 from weft.simulation.event import SimulatedEvent, simulate_event
 from weft.simulation.settings import SimulationSettings
 from weft.simulation.stack import PROCESSES
@@ -25,6 +25,10 @@ from weft.simulation.stack import PROCESSES
 #: Events per basket of the file and per task of a worker: memory stays at that of a few hundred events.
 _CHUNK = 50
 RUN = 1
+
+
+class SimulationError(WeftError):
+    """Numbers of events, seeds or processes that make no sense."""
 
 
 def simulate_file(

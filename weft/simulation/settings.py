@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from weft.config.loading import merge, validate
 from weft.detector.charge import Recombination
 from weft.detector.meta import VoxelMeta
-from weft.simulation.errors import SimulationError
 
 Species = Literal["mu-", "mu+", "e-", "e+", "gamma", "pi+", "pi-", "pi0", "proton", "neutron"]
 
@@ -160,24 +161,10 @@ class SimulationSettings(_Section):
         return self
 
     @classmethod
-    def parse(cls, values: dict) -> SimulationSettings:
+    def parse(cls, values: Mapping[str, Any]) -> SimulationSettings:
         """Settings from plain values (YAML), nested, over the defaults; lists are replaced whole.
 
         Raises:
-            SimulationError: in one line, the first key that is wrong and why.
+            ConfigError: in one line, the first key that is wrong, why, and the closest known one.
         """
-        try:
-            return cls.model_validate(_over(cls().model_dump(), values))
-        except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"]) or "settings"
-            raise SimulationError(f"simulation settings: {key}: {first['msg']}") from None
-
-
-def _over(defaults: dict, values: dict) -> dict:
-    """`defaults` with `values` put over them, key by key."""
-    merged = defaults | values
-    for key, value in values.items():
-        if isinstance(value, dict) and isinstance(defaults.get(key), dict):
-            merged[key] = _over(defaults[key], value)
-    return merged
+        return validate(cls, merge(cls().model_dump(), values), "simulation settings")

@@ -7,9 +7,8 @@ import uproot
 from weft.io.convert import convert_file
 from weft.io.store import EventStore
 from weft.simulation import produce
-from weft.simulation.errors import SimulationError
 from weft.simulation.event import simulate_event
-from weft.simulation.produce import simulate_file
+from weft.simulation.produce import SimulationError, simulate_file
 
 TREES = (
     "sparse3d_pcluster_tree",
