@@ -129,7 +129,11 @@ def _describe_store(path: Path, event: int | None) -> dict[str, Any]:
             if not 0 <= event < len(store):
                 raise WeftError(f"{path}: no event {event}; it has {len(store)}, counted from 0")
             number = {name: int(store.events[name][event]) for name in ("run", "subrun", "event", "uid")}
-            found["event"] = {"number": event, **number, "products": {n: _event(store, n, event) for n in store}}
+            found["event"] = {
+                "number": event,
+                **number,
+                "products": {n: _event(store, n, event) for n in store.products},
+            }
         return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -78,7 +78,7 @@ class StoreFile:
         if self._pid != os.getpid():
             _ = self.handle
         if name not in self._datasets:
-            self._datasets[name] = _Dataset(self.handle["products"][name])
+            self._datasets[name] = _Dataset(self.handle["products"][name], f"{self.path}: {name}")
         return self._datasets[name]
 
     def close(self) -> None:
@@ -91,8 +91,9 @@ class StoreFile:
 class _Dataset:
     """Contiguous runs of rows through HDF5's own calls: h5py slicing costs more than a small event."""
 
-    def __init__(self, dataset: h5py.Dataset) -> None:
+    def __init__(self, dataset: h5py.Dataset, where: str) -> None:
         self.id = dataset.id
+        self.where = where
         self.dtype = dataset.dtype
         self.width = dataset.shape[1:]
         self._type = h5t.py_create(dataset.dtype)
@@ -104,7 +105,10 @@ class _Dataset:
         if stop > start:
             space = self.id.get_space()
             space.select_hyperslab((start, *self._tail), shape)
-            self.id.read(h5s.create_simple(shape), space, out, self._type)
+            try:
+                self.id.read(h5s.create_simple(shape), space, out, self._type)
+            except OSError as error:
+                raise WeftError(f"{self.where}: rows {start} to {stop} cannot be read (damaged file?)") from error
         return out
 
 
@@ -282,9 +286,6 @@ class EventStore:
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and (name in self.products or self._qualified(name) is not None)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.products)
 
     def _qualified(self, name: str) -> tuple[str, str] | None:
         alias, slash, product = name.partition("/")

@@ -76,7 +76,7 @@ def test_pilarnet_without_its_clusters(tmp_path):
     write_pilarnet(tmp_path / "p.h5")
     convert_file(tmp_path / "p.h5", tmp_path / "a.h5", products={"clusters": None}, start=1)
     with EventStore.open(tmp_path / "a.h5") as store:
-        assert set(store) == {"meta", "voxels", "charge", "semantics", "particles"}
+        assert set(store.products) == {"meta", "voxels", "charge", "semantics", "particles"}
         assert store.events["event"].tolist() == [1]
 
 

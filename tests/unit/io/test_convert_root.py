@@ -110,7 +110,7 @@ def test_products_choose_and_leave_out(tmp_path, events):
     write_root(path, events)
     convert_file(path, tmp_path / "a.h5", products={"clusters": None, "particles": None})
     with EventStore.open(tmp_path / "a.h5") as store:
-        assert set(store) == {"meta", "voxels", "charge", "semantics"}
+        assert set(store.products) == {"meta", "voxels", "charge", "semantics"}
     convert_file(path, tmp_path / "b.h5", products={"charge": "sparse3d_pcluster_semantics", "semantics": None})
     with EventStore.open(tmp_path / "b.h5") as store:
         assert same(store["charge"][0], events[0]["semantics"].astype(np.float32))

@@ -150,7 +150,7 @@ def test_truth_and_predictions_open_as_one(tmp_path, events):
         assert "truth/semantics" in store
         assert "voxels" in store
         assert "semantics" not in store
-        assert set(store) >= {"truth/semantics", "uresnet/semantics", "charge"}
+        assert set(store.products) >= {"truth/semantics", "uresnet/semantics", "charge"}
         assert same(store["uresnet/semantics"][1], labels[1]["semantics"])
         assert same(store["truth/semantics"][1], events[1]["semantics"])
         with pytest.raises(WeftError, match=r"truth/semantics.*uresnet/semantics"):
@@ -314,3 +314,14 @@ def test_schemas_of_the_standard_event_name_their_units():
     for schema in SCHEMAS:
         for column in schema.columns:
             assert column.unit or schema.dtype.kind == "i" or schema.dtype.names, (schema.name, column.name)
+
+
+def test_rows_that_are_damaged_on_disk_are_named(tmp_path):
+    write_store(tmp_path / "a.h5", [event(1, 6000), event(2, 6000)])
+    with h5py.File(tmp_path / "a.h5") as file:
+        chunk = file["products/charge/values"].id.get_chunk_info(1)
+    data = bytearray((tmp_path / "a.h5").read_bytes())
+    data[chunk.byte_offset : chunk.byte_offset + chunk.size] = b"\xff" * chunk.size
+    (tmp_path / "a.h5").write_bytes(data)
+    with EventStore.open(tmp_path / "a.h5") as store, pytest.raises(WeftError, match=r"charge/values: rows 0 to 6000"):
+        store["charge"][0]
