@@ -68,7 +68,7 @@ class RootSource:
         if not used:
             raise WeftError(f"{path}: no tree of a supported type ({', '.join(_SUPPORTED)}); it has {', '.join(trees)}")
         self.entries = _equal_entries(path, used)
-        self._numbers_of = used[0]
+        self._used = used
         self._block = max(1, int(BLOCK_BYTES / max(1.0, sum(t.bytes_per_entry for t in used))))
 
         codes = json.loads(self.file.text("weft_codes") or "{}")
@@ -113,8 +113,22 @@ class RootSource:
         return notes
 
     def numbers(self) -> np.ndarray:
-        """int64 (entries, 3): run, subrun, event."""
-        return self._numbers_of.numbers()
+        """int64 (entries, 3): run, subrun, event.
+
+        Raises:
+            WeftError: entry k of one tree is another event than that of the next.
+        """
+        numbers = self._used[0].numbers()
+        for tree in self._used[1:]:
+            other = tree.numbers()
+            wrong = np.flatnonzero((other != numbers).any(axis=1))
+            if len(wrong):
+                k = int(wrong[0])
+                raise WeftError(
+                    f"{tree.where}: entry {k} is event {'/'.join(map(str, other[k]))}, in {self._used[0].name}_tree "
+                    f"{'/'.join(map(str, numbers[k]))}: the trees do not belong together"
+                )
+        return numbers
 
     def events(self, start: int, stop: int, encode: Encode) -> Iterator[dict[str, Any]]:
         """Products of the entries start to stop, in order."""

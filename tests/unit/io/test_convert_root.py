@@ -1,3 +1,4 @@
+import awkward as ak
 import numpy as np
 import pytest
 import uproot
@@ -226,6 +227,14 @@ def test_unequal_entry_counts(tmp_path, events):
     refused(path, "unequal entry counts: .*particle_pcluster 5")
 
 
+def test_trees_of_other_events(tmp_path, events):
+    path = tmp_path / "events.root"
+    numbers = {"_run": np.ones(8, "u8"), "_subrun": np.full(8, 2, "u8"), "_event": np.arange(8, dtype="u8") % 7}
+    rows = ak.zip({"_x": ak.unflatten(np.ones(8), np.ones(8, int))})
+    write_root(path, events, change={"neutrino_mpv_tree": {**numbers, "_part_v": rows}})
+    refused(path, "neutrino_mpv_tree: entry 7 is event 1/2/0, in sparse3d_pcluster_tree 1/2/7")
+
+
 def test_trees_of_an_unsupported_class(tmp_path):
     path = tmp_path / "flashes.root"
     with uproot.recreate(path) as file:
@@ -251,8 +260,6 @@ def test_sizes_of_clusters_are_checked_against_the_particles(tmp_path, events):
 
 
 def test_neutrinos_become_a_table(tmp_path, events):
-    import awkward as ak
-
     counts = [1, 0, 2, 1, 0, 0, 1, 1]
     neutrinos = ak.zip(
         {
