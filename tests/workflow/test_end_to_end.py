@@ -112,7 +112,7 @@ def test_an_interrupted_training_goes_on(snakemake, root, tiny, changed):
             time.sleep(0.2)
         os.killpg(process.pid, signal.SIGINT)  # what a terminal does on Ctrl-C
         assert process.wait(120) != 0
-    stopped = re.search(r"stopped after step (\d+) of 80; run again to go on", log.read_text())
+    stopped = re.search(r"stopped after step (\d+) of 80, everything saved; run again", log.read_text())
     assert stopped, log.read_text()
     assert not os.path.exists(target)
 
