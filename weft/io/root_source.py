@@ -314,7 +314,7 @@ class ParticleTree:
         self.name = name
         self.columns = {}
         for member in tree.members_of("part_v"):
-            column = member.replace(".", "_").removesuffix("_v")
+            column = member.replace(".", "_")
             if column in (PARTICLES.dtype.names or ()):
                 self.columns[column] = tree.column(f"part_v.{member}")
         if "id" not in self.columns:
