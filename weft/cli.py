@@ -44,7 +44,7 @@ def simulate(
     """
     from weft.config import Layout, SimulatedDataset
     from weft.config.loading import ConfigError
-    from weft.simulation import simulate_file
+    from weft.simulation.produce import simulate_file
     from weft.simulation.settings import SimulationSettings
 
     chosen = _dataset(dataset, scale, tuple(overrides or ()))
