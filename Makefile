@@ -50,7 +50,7 @@ test-browser: $(DEV)  ## reports in a real browser (needs chromium)
 test-all: test test-slow test-peer test-browser  ## all of these
 
 minkowski: $(DEV)  ## build MinkowskiEngine into .venv (a compiler, OpenBLAS headers, about 5 minutes)
-	envs/minkowski.sh $(BIN)/python
+	PYTHON=$(BIN)/python envs/minkowski.sh
 
 clean:  ## remove caches and built documentation; results and the environment stay
 	rm -rf docs/_build build .pytest_cache .mypy_cache .ruff_cache .hypothesis

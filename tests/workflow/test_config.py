@@ -3,6 +3,8 @@
 import pytest
 import yaml
 
+TRAINING = {"iterations": 1, "batch_size": 1}
+
 
 def complaint(snakemake, *arguments: str) -> str:
     """The one line that Snakemake leaves with, after its own remarks."""
@@ -43,6 +45,12 @@ def test_unknown_experiment(snakemake):
         (lambda e: e["stages"]["uresnet"]["model"].update(fliters=8), "(did you mean 'filters'?)"),
         (lambda e: e["stages"]["uresnet"].update(task="segmentaton"), "no task 'segmentaton' (did you mean"),
         (lambda e: e["stages"]["uresnet"].update(needs={"unet": {}}), "stages.uresnet.needs.unet: no such stage"),
+        (
+            lambda e: e["scales"]["demo"]["stages"].update(
+                second={"task": "segmentation", "needs": {"uresnet": {"seed": 7}}, "training": TRAINING}
+            ),
+            "stages.second.needs.uresnet.seed: 7 is not one of the seeds",
+        ),
         (lambda e: e["stages"]["uresnet"].update(evaluation={"splits": ["tset"]}), "has no split 'tset'"),
         (lambda e: e.update(dataset="lartcp"), "unknown dataset 'lartcp' (did you mean 'lartpc'?)"),
     ],
@@ -53,6 +61,25 @@ def test_experiment(snakemake, root, tmp_path, change, expected):
     path = tmp_path / "changed.yaml"
     path.write_text(yaml.safe_dump(experiment))
     assert expected in complaint(snakemake, "--config", f"experiments=[{path}]")
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ({"manifest": "absent.csv"}, "absent.csv: no such file; `weft inspect --manifest` makes it"),
+        ({"manifest": "README.md"}, "README.md: expected the columns file,start,stop"),
+        ({"files": ["absent/*.root"]}, "no file matches 'absent/*.root'"),
+    ],
+)
+def test_dataset_of_files(snakemake, root, tmp_path, source, expected):
+    splits = {"train": {"fraction": 0.8}, "val": {"fraction": 0.1}, "test": {"fraction": 0.1}}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"name": "mine", "source": "files", "splits": splits} | source))
+    experiment = yaml.safe_load((root / "config/experiments/segmentation.yaml").read_text())
+    experiment["dataset"] = str(tmp_path / "mine.yaml")
+    (tmp_path / "experiment.yaml").write_text(yaml.safe_dump(experiment))
+    line = complaint(snakemake, "--config", f"experiments=[{tmp_path}/experiment.yaml]")
+    assert line.startswith("config: dataset 'mine'")
+    assert expected in line
 
 
 def test_two_experiments_of_one_name(snakemake, root, tmp_path):

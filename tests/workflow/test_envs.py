@@ -1,6 +1,7 @@
 """Environments: the files of `--use-conda`, pyproject.toml and what the code imports say the same."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -137,3 +138,21 @@ def test_weft_imports_what_it_declares_and_declares_what_it_imports():
     everything = {name.lower() for kind in KINDS for name in declared(kind)}
     indirect = {name for name, module in INDIRECT.items() if any(module in line for line in statements)}
     assert names | indirect == everything
+
+
+def post_deploy(**variables: str) -> subprocess.CompletedProcess[str]:
+    command = ["bash", "envs/train.post-deploy.sh"]
+    settings = {key: value for key, value in os.environ.items() if key != "WEFT_MINKOWSKI"} | variables
+    return subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, timeout=60)
+
+
+def test_the_train_environment_is_plain_by_default():
+    done = post_deploy(PYTHON="/nonexistent/python")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_train_environment_gets_minkowski_when_asked():
+    """A Python without torch is refused by the build's own first check, so the build was reached."""
+    done = post_deploy(WEFT_MINKOWSKI="1", PYTHON="false")
+    assert done.returncode == 1
+    assert "install torch first" in done.stderr

@@ -55,3 +55,19 @@ def test_independent_stages_do_not_wait_for_each_other(edges):
 
 def test_scores_wait_for_no_model_but_their_own(edges):
     assert edges["evaluate_stage alone"] == {"convert_events", "deploy_stage alone"}
+
+
+def test_files_of_ones_own_are_converted_one_by_one(plan_of, tmp_path):
+    """A dataset of files: nothing is simulated, and a file that two splits share is read for each."""
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.root").touch()
+    splits = {"train": {"fraction": 0.8}, "val": {"fraction": 0.1}, "test": {"fraction": 0.1}}
+    dataset = {"name": "mine", "source": "files", "files": [f"{tmp_path}/*.root"], "splits": splits}
+    stage = {"task": "segmentation", "training": {"iterations": 1, "batch_size": 1}}
+    experiment = {"name": "own", "dataset": f"{tmp_path}/mine.yaml", "stages": {"uresnet": stage}}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(dataset))
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(experiment))
+    jobs = plan_of("--config", f"results={tmp_path}/results", f"experiments=[{tmp_path}/own.yaml]")
+    made = {(job.wildcards["split"], *job.input) for job in jobs if job.rule == "convert_events"}
+    assert made == {(split, f"{tmp_path}/{name}.root") for split in splits for name in ("a", "b")}
+    assert "simulate_events" not in {job.rule for job in jobs}

@@ -148,17 +148,7 @@ class FileDataset(_Dataset):
         """One shard per file, or per range of the manifest."""
         patterns = self.splits[split].files or self.files
         if self.manifest is not None and not self.splits[split].files:
-            with open(self.manifest, newline="") as stream:
-                rows = list(csv.DictReader(stream))
-            return [
-                Shard(
-                    f"{Path(row['file']).stem}-{int(row['start']):08d}",
-                    row["file"],
-                    int(row["start"]),
-                    int(row["stop"]),
-                )
-                for row in rows
-            ]
+            return _ranges(self.name, Path(self.manifest))
         files: list[str] = []
         for pattern in patterns:
             found = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]
@@ -171,6 +161,22 @@ class FileDataset(_Dataset):
             Shard(f"{Path(file).stem}-{i:04d}" if repeated else Path(file).stem, file, None, None)
             for i, file in enumerate(files)
         ]
+
+
+def _ranges(dataset: str, manifest: Path) -> list[Shard]:
+    """The rows of a manifest."""
+    try:
+        with open(manifest, newline="") as stream:
+            rows = [(row["file"], int(row["start"]), int(row["stop"])) for row in csv.DictReader(stream)]
+    except FileNotFoundError:
+        raise ConfigError(
+            f"dataset '{dataset}': {manifest}: no such file; `weft inspect --manifest` makes it"
+        ) from None
+    except (KeyError, TypeError, ValueError):
+        raise ConfigError(
+            f"dataset '{dataset}': {manifest}: expected the columns file,start,stop of `weft inspect --manifest`"
+        ) from None
+    return [Shard(f"{Path(file).stem}-{start:08d}", file, start, stop) for file, start, stop in rows]
 
 
 Dataset = SimulatedDataset | FileDataset

@@ -144,6 +144,9 @@ class Experiment(_Strict):
             for needed in stage.upstream:
                 if needed not in self.stages:
                     raise ValueError(f"stages.{name}.needs.{needed}: no such stage{closest(needed, list(self.stages))}")
+                seed = stage.needs[needed].seed
+                if seed is not None and seed not in self.seeds:
+                    raise ValueError(f"stages.{name}.needs.{needed}.seed: {seed} is not one of the seeds {self.seeds}")
         try:
             list(self.order())
         except CycleError as error:
