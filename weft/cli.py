@@ -80,8 +80,12 @@ def convert(
     """
     from weft.io.convert import convert_file
 
-    convert_file(source, target, kind=kind, start=start, stop=stop)
-    print(target)
+    done = convert_file(source, target, kind=kind, start=start, stop=stop)
+    print(f"{target}: {done.events} events of kind {done.kind}")
+    for name, reason in done.skipped.items():
+        print(f"left out {name}: {reason}")
+    for name, note in done.notes.items():
+        print(f"{name}: {note}")
 
 
 @app.command()
