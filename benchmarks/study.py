@@ -1,0 +1,99 @@
+"""The table of an experiment that has been run: every seed and the baseline, on every split, as Markdown.
+
+    python benchmarks/study.py segmentation --scale study --write
+
+Run the experiment first (`snakemake --cores 2 --config scale=study -- segmentation`). With --write the table goes to
+benchmarks/results/<experiment>.md. Differences are paired bootstraps over events; "beats" needs every seed's 95 %
+interval to exclude zero.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from weft import tasks
+from weft.config import Experiment, Layout, Run, load_dataset, load_experiment, plan
+from weft.metrics.scores import read_scores
+from weft.report.comparison import Comparison, compare
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("experiment")
+    parser.add_argument("--scale", default="study")
+    parser.add_argument("--results", default="results")
+    parser.add_argument("--write", action="store_true")
+    arguments = parser.parse_args()
+    experiment = tasks.resolve(load_experiment(arguments.experiment, arguments.scale))
+    dataset = load_dataset(experiment.dataset, arguments.scale)
+    text = "\n".join(lines(experiment, plan(experiment, dataset, Layout(arguments.results))))
+    print(text)
+    if arguments.write:
+        path = Path(__file__).parent / "results" / f"{experiment.id}.md"
+        path.write_text(text + "\n")
+        print(f"\nwritten to {path}")
+
+
+def lines(experiment: Experiment, runs: list[Run]) -> Iterator[str]:
+    """The Markdown of all stages."""
+    yield f"# {experiment.title}: {experiment.id}\n"
+    yield f"Made by `python benchmarks/study.py {experiment.name} --scale {experiment.scale} --write`.\n"
+    for stage_name, stage in experiment.stages.items():
+        task = tasks.of(stage)
+        mine = {run.variant: run for run in runs if run.stage_name == stage_name}
+        records = {variant: json.loads(Path(run.provenance).read_text()) for variant, run in mine.items()}
+        tables = {variant: read_scores(Path(run.score("events")).parent).events for variant, run in mine.items()}
+        yield f"## {stage_name}\n"
+        yield from provenance(records)
+        yield (
+            "\n| split | metric | "
+            + " | ".join(v for v in mine if v != "baseline")
+            + " | mean ± s.d. |"
+            + (" baseline | difference of each seed [95 %] | verdict |" if "baseline" in mine else "")
+        )
+        yield "|---|---" + "|---" * (len(mine) + (3 if "baseline" in mine else 1)) + "|"
+        for split in stage.evaluation.splits:
+            of_split = {variant: table[table["split"] == split] for variant, table in tables.items()}
+            baseline = of_split.pop("baseline", None)
+            for comparison in compare(task.summary, metrics(task, of_split), split, of_split, baseline):
+                yield row(comparison)
+        yield f"\n{len(next(iter(of_split.values())))} events a split.\n"
+
+
+def metrics(task: Any, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """The task's headline metrics, then all others that every seed has."""
+    summaries = [task.summary(table) for table in tables.values()]
+    others = [name for name in summaries[0] if name not in task.headline and name.startswith(("iou_", "recall_"))]
+    return [*task.headline, *others]
+
+
+def row(comparison: Comparison) -> str:
+    """One line of the table."""
+    cells = [comparison.split, comparison.label, *(f"{value:.4f}" for value in comparison.model.values())]
+    spread = "" if comparison.spread is None else f" ± {comparison.spread:.4f}"
+    cells.append(f"{comparison.mean:.4f}{spread}")
+    if comparison.baseline is not None:
+        differences = (comparison.differences or {}).values()
+        cells += [f"{comparison.baseline:.4f}", "; ".join(map(str, differences)), comparison.verdict]
+    return "| " + " | ".join(cells) + " |"
+
+
+def provenance(records: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """What made each variant, and how long it took."""
+    yield "| variant | code | made | device | minutes | peak memory [GB] |\n|---|---|---|---|---|---|"
+    for variant, record in records.items():
+        dirty = ", with local changes" if record["dirty"] else ""
+        yield (
+            f"| {variant} | {record['commit'][:10]}{dirty} | {record['created'][:16]} | {record['device']} "
+            f"| {record['wall_time_s'] / 60:.1f} | {record['peak_memory_mb'] / 1000:.1f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()
