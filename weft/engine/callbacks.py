@@ -21,6 +21,8 @@ from weft.errors import WeftError
 from weft.io.atomic import atomic_path
 
 LAST, BEST, LOG = "last.ckpt", "best.ckpt", "log.csv"
+_PATIENCE = 5.0
+"""s; signals this close are one request: a terminal, Slurm and Snakemake each pass it on"""
 
 
 class Logbook(Callback):
@@ -146,12 +148,13 @@ class Checkpoints(Callback):
     """``last.ckpt`` to resume from and ``best.ckpt``, the weights that deploy will use, after every validation.
 
     On SIGINT and SIGTERM the step in progress is finished, with the validation if one is due, ``last.ckpt`` is written
-    and :class:`Interrupted` raised. A second signal does not wait for the step.
+    and :class:`Interrupted` raised. A second signal some seconds later does not wait for the step.
     """
 
     def __init__(self, folder: Path, training: Training) -> None:
         self.folder, self.monitor, self.patience = folder, training.monitor, training.patience
         self.validate_every = training.validate_every
+        self._asked = 0.0
         self.sign = 1.0 if training.mode == "max" else -1.0
         self.best: float | None = None
         self.best_step = 0
@@ -171,9 +174,10 @@ class Checkpoints(Callback):
             self._previous[number] = signal.signal(number, self._stop)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        if self.interrupted:  # asked twice: do not wait for the step
+        if self.interrupted and time.monotonic() - self._asked > _PATIENCE:  # asked again: do not wait for the step
             raise KeyboardInterrupt
-        self.interrupted = signal.Signals(number).name
+        if not self.interrupted:
+            self.interrupted, self._asked = signal.Signals(number).name, time.monotonic()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -138,7 +138,7 @@ def _trainer(stage: Stage, steps: int, folder: Path, callbacks: list[Any]) -> Tr
         max_epochs=-1,
         precision=settings.precision,
         gradient_clip_val=settings.clip_norm,
-        val_check_interval=settings.validate_every,
+        val_check_interval=min(settings.validate_every, steps),
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         callbacks=callbacks,

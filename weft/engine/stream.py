@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -84,4 +87,18 @@ def loader(batches: Dataset[Batch], count: Count, workers: int, pin_memory: bool
 def _start_worker(worker: int) -> None:
     # Ctrl-C reaches the whole process group; loader processes live until the step is finished and saved.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform.startswith("linux"):
+        _obey_only(os.getppid())
     torch.set_num_threads(1)
+
+
+def _obey_only(parent: int) -> None:
+    """End on SIGTERM only if ``parent`` sent it: at its time limit Slurm sends one to every process of a job."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def wait() -> None:
+        while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+            pass
+        os._exit(0)
+
+    threading.Thread(target=wait, daemon=True).start()

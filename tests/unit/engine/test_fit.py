@@ -1,6 +1,8 @@
 import json
+import multiprocessing
 import os
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,30 @@ def test_interrupted_and_resumed_is_bit_identical(run: Fit, toy: Any, step: int,
     columns = ["step", "split", "loss", "lr", "accuracy"]
     ours, theirs = pd.read_csv(parts / "log.csv")[columns], pd.read_csv(whole / "log.csv")[columns]
     pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+
+
+class ManySignals(Interrupting):
+    """As at Slurm's time limit: every process of the job is told to end, and the training is told twice."""
+
+    def loss(self, *arguments: Any) -> Any:
+        if self.steps + 1 == self.step:
+            for child in multiprocessing.active_children():
+                subprocess.run(["kill", f"-{int(self.number)}", str(child.pid)], check=True)
+            os.kill(os.getpid(), self.number)
+        return super().loss(*arguments)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_every_process_and_passed_on_twice_is_one(run: Fit, toy: Any, number: int) -> None:
+    whole = run("whole", workers=1)
+    with pytest.raises(Interrupted, match="stopped after step 3 of 12"):
+        run("parts", task=ManySignals(toy, 3, number), workers=1)
+    assert identical(state(whole), state(run("parts", workers=1)))
+
+
+def test_a_training_shorter_than_the_interval_is_validated_at_its_end(run: Fit) -> None:
+    log = pd.read_csv(run("a", iterations=5, validate_every=1000) / "log.csv")
+    assert log[log["split"] == "val"]["step"].tolist() == [5]
 
 
 def test_work_of_another_config_is_not_resumed(run: Fit, tmp_path: Path) -> None:
