@@ -1,10 +1,9 @@
-"""Spinning or sleeping OpenMP threads: training steps of U-ResNet on idle cores, and with other work beside them.
+"""Training steps of U-ResNet with one thread and with several, on idle cores and with other work beside them.
 
-    python benchmarks/threads.py [--steps 10]
+    python benchmarks/threads.py [--steps 8] [--write]
 
-Prints the median seconds of a step for each wait policy, alone and with one busy process per core, and the ratios.
-The policy is read when the OpenMP library is loaded, so each measurement is a process of its own; the two policies
-take turns.
+Prints the median seconds of a step. OpenMP threads wait for each other by spinning; where something else wants the core
+that one of them should run on, all of them wait. Each measurement is a process of its own, and they take turns.
 """
 
 from __future__ import annotations
@@ -16,20 +15,19 @@ import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
-POLICIES = ("ACTIVE", "PASSIVE")
 
-
-def steps(count: int) -> list[float]:
-    """Seconds of each training step on eight events of straight lines, about 10,000 voxels."""
+def steps(count: int, threads: int) -> list[float]:
+    """Seconds of each training step on eight events of straight lines, about 15,000 voxels."""
     import torch
 
     from weft import tasks
     from weft.engine.task import Sample
 
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(threads)
     rng = np.random.default_rng(0)
     task = tasks.build("segmentation", {"model": {"filters": 16}})
     samples = []
@@ -58,34 +56,39 @@ def _busy() -> None:
         pass
 
 
-def measure(policy: str, count: int) -> float:
-    command = [sys.executable, __file__, "--child", "--steps", str(count)]
-    done = subprocess.run(
-        command, env=os.environ | {"OMP_WAIT_POLICY": policy}, check=True, capture_output=True, text=True
-    )
-    return float(done.stdout)
+def measure(threads: int, count: int) -> float:
+    command = [sys.executable, __file__, "--child", str(threads), "--steps", str(count)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=10)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--write", action="store_true", help="keep the table in benchmarks/results/threads.md")
+    parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        print(statistics.median(steps(arguments.steps)))
+        print(statistics.median(steps(arguments.steps, arguments.child)))
         return
-    print("| other work | spinning [s/step] | sleeping [s/step] | spinning / sleeping |\n|---|---|---|---|")
-    for load in (0, os.cpu_count() or 1):
+    cores = os.cpu_count() or 1
+    counts = sorted({1, 2, cores})
+    head = " | ".join(f"{threads} thread{'s' if threads > 1 else ''} [s/step]" for threads in counts)
+    rows = [f"| other work | {head} |", "|---" * (len(counts) + 1) + "|"]
+    for load in (0, cores):
         others = [multiprocessing.Process(target=_busy, daemon=True) for _ in range(load)]
         for process in others:
             process.start()
-        runs = [[measure(policy, arguments.steps) for policy in POLICIES] for _ in range(arguments.rounds)]
+        runs = [[measure(threads, arguments.steps) for threads in counts] for _ in range(arguments.rounds)]
         for process in others:
             process.terminate()
-        spinning, sleeping = (statistics.median(column) for column in zip(*runs, strict=True))
-        ratio = statistics.median(a / b for a, b in runs)
-        print(f"| {load} busy processes | {spinning:.2f} | {sleeping:.2f} | {ratio:.2f} |")
+        medians = " | ".join(f"{statistics.median(column):.2f}" for column in zip(*runs, strict=True))
+        rows.append(f"| {load} busy processes on {cores} cores | {medians} |")
+    table = "\n".join(rows)
+    print(table)
+    if arguments.write:
+        text = f"# One thread or several\n\nMade by `python benchmarks/threads.py --write`.\n\n{table}\n"
+        (Path(__file__).parent / "results" / "threads.md").write_text(text)
 
 
 if __name__ == "__main__":

@@ -346,9 +346,6 @@ def _run(
 
 def main() -> None:
     """Run a verb; what the user can mend is said in one line."""
-    from weft.engine.logs import share_cores
-
-    share_cores()
     sys.exit(_main(app))
 
 

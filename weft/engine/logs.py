@@ -19,15 +19,6 @@ class Interrupted(WeftError):
     """The job was asked to stop and has saved its state."""
 
 
-def share_cores() -> None:
-    """Let waiting OpenMP threads sleep. To be called before torch is imported.
-
-    By default they spin, and where other work wants the same cores (two jobs at once, a laptop in use) a training step
-    then takes ten times as long; on idle cores it makes no difference (benchmarks/threads.py).
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-
 @contextmanager
 def job_log(path: str | Path | None) -> Iterator[None]:
     """Send everything that is printed, by libraries in C too, to a log file; errors become one line and an exit code.
@@ -35,7 +26,6 @@ def job_log(path: str | Path | None) -> Iterator[None]:
     Snakemake does not redirect the output of ``script:`` rules. Exit codes: 1 for a :class:`WeftError`,
     75 for an interrupted job that can go on, 1 with a traceback for anything unforeseen.
     """
-    share_cores()
     if path is not None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         sys.stdout.flush()
