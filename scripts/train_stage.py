@@ -13,7 +13,7 @@ with job_log(snakemake.log[0]):
     options, output = params.options, Path(snakemake.output.model).parent
     task = tasks.build(options["task"], options)
     if params.baseline:
-        fit_baseline(task, params.train, output, options, options["seed"])
+        fit_baseline(task, params.train, output, options, options["seed"], params.providers, snakemake.threads)
     else:
         # What the result does not depend on comes as resources: another value there retrains nothing.
         training = options["training"] | {"workers": resources.loader_workers}

@@ -110,7 +110,8 @@ def train(
     shards = {split: list(run.inputs(split).values()) for split in ("train", "val")}
     output = Path(run.model).parent
     if run.is_baseline:
-        fit_baseline(task, shards["train"], output, run.training_options(), run.seed)
+        threads = run.stage.resources.threads
+        fit_baseline(task, shards["train"], output, run.training_options(), run.seed, run.providers(), threads)
     else:
         fit(
             task,

@@ -92,7 +92,7 @@ class Run:
         """All that the trained model depends on besides its input files, as plain data."""
         stage = self.stage
         if self.is_baseline:
-            return {"task": stage.task, "seed": self.seed, "data": stage.data, "baseline": stage.baseline}
+            return stage.model_dump(mode="json", include={"task", "needs", "data", "baseline"}) | {"seed": self.seed}
         options = stage.model_dump(mode="json", exclude={"resources", "evaluation", "baseline"})
         del options["training"]["workers"]
         return options | {"seed": self.seed}

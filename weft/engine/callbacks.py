@@ -36,6 +36,7 @@ class Logbook(Callback):
         self.folder, self.training = folder, training
         self.epochs_per_step = training.batch_size / events
         self.rows: list[dict[str, Any]] = []
+        self.validated = 0
         self._bar: Any = None
         self._writer: Any = None
         self._waited = self._spent = 0.0
@@ -104,6 +105,7 @@ class Logbook(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Trainee)
+        self.validated = trainer.global_step
         self._row(trainer.global_step, "val", pl_module.last_metrics)
         self._ready = time.perf_counter()
 

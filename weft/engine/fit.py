@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from lightning import Trainer
+from threadpoolctl import threadpool_limits
 
 from weft.config.experiment import Stage
 from weft.engine.callbacks import BEST, LAST, LOG, Checkpoints, Logbook, write_rows
@@ -82,29 +83,40 @@ def fit(
         pin = torch.cuda.is_available()
         events = settings.validation_events
         validation_batches = EventBatches(task, held_out, stage.evaluation.batch_size, labels=True, events=events)
+        batches = TrainingBatches(task, corpus, seed, settings.batch_size)
+        validate = loader(validation_batches, Count(0, len(validation_batches)), 0, pin)
         with _quiet_lightning():
             trainer.fit(
                 trainee,
-                loader(
-                    TrainingBatches(task, corpus, seed, settings.batch_size),
-                    Count(start, steps),
-                    settings.workers,
-                    pin,
-                ),
-                loader(validation_batches, Count(0, len(validation_batches)), 0, pin),
+                loader(batches, Count(start, steps), settings.workers, pin),
+                validate,
                 ckpt_path=last,
                 weights_only=True,
             )
+            if logbook.validated < trainer.global_step:
+                trainer.validate(trainee, validate, verbose=False)
     best = torch.load(folder / BEST, map_location="cpu", weights_only=True)
     _finish(task, options, seed, inputs, output, folder, best)
 
 
-def fit_baseline(task: Task[Any], train: Shards, output: Path, options: Mapping[str, Any], seed: int) -> None:
-    """Fit the task's baseline on the training events; leaves the same three files as :func:`fit`."""
-    corpus = Corpus(train)
+def fit_baseline(
+    task: Task[Any],
+    train: Shards,
+    output: Path,
+    options: Mapping[str, Any],
+    seed: int,
+    providers: Mapping[str, str] | None = None,
+    threads: int | None = None,
+) -> None:
+    """Fit the task's baseline on the training events; leaves the same three files as :func:`fit`.
+
+    providers: ``{product: alias}``, where the stage's needs say to look for a product.
+    """
+    corpus = Corpus(train, providers)
     _require_events(corpus, "train")
     baseline = task.baseline()
-    baseline.fit(corpus, seed)
+    with threadpool_limits(threads):
+        baseline.fit(corpus, seed)
     _write_json(
         output / "model.json",
         collect(config=options, seeds={"run": seed}, inputs=corpus.content_hashes(), task=task.name),

@@ -25,6 +25,7 @@ rule train_stage:
     params:
         options=lambda w: run_of(w).training_options(),
         baseline=lambda w: run_of(w).is_baseline,
+        providers=lambda w: run_of(w).providers(),
         train=lambda w: list(run_of(w).inputs("train").values()),
         val=lambda w: list(run_of(w).inputs("val").values()),
         weights=lambda w: run_of(w).weights(),

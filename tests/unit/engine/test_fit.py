@@ -111,9 +111,12 @@ def test_a_signal_to_every_process_and_passed_on_twice_is_one(run: Fit, toy: Any
     assert identical(state(whole), state(run("parts", workers=1)))
 
 
-def test_a_training_shorter_than_the_interval_is_validated_at_its_end(run: Fit) -> None:
-    log = pd.read_csv(run("a", iterations=5, validate_every=1000) / "log.csv")
-    assert log[log["split"] == "val"]["step"].tolist() == [5]
+@pytest.mark.parametrize(("interval", "validated"), [(1000, [5]), (3, [3, 5]), (5, [5])])
+def test_the_last_step_is_validated_whatever_the_interval(run: Fit, interval: int, validated: list[int]) -> None:
+    output = run("a", iterations=5, validate_every=interval)
+    log = pd.read_csv(output / "log.csv")
+    assert log[log["split"] == "val"]["step"].tolist() == validated
+    assert json.loads((output / "model.json").read_text())["best_step"] in validated
 
 
 def test_work_of_another_config_is_not_resumed(run: Fit, tmp_path: Path) -> None:
