@@ -1,4 +1,4 @@
-"""The torch engine against MinkowskiEngine 0.5.4 (`make minkowski`): same weights, same results."""
+"""The other engines against MinkowskiEngine 0.5.4 (`make minkowski`): same weights, same results."""
 
 import warnings
 from itertools import pairwise
@@ -65,7 +65,7 @@ def test_engines_agree_on_outputs_and_gradients(seed, points, dims, kernel, stri
         layer = {"strided": StridedConv, "transposed": TransposedConv}[kind](n_in, n_out, kernel, stride, dims)
     layer.to(dtype)
     results = []
-    for engine in ("torch", "minkowski"):
+    for engine in ("torch", "numba", "minkowski"):
         torch.manual_seed(seed)
         x = SparseTensor.from_points(coords, torch.zeros(len(coords), 1), engine=engine)
         if kind == "transposed":
@@ -75,9 +75,10 @@ def test_engines_agree_on_outputs_and_gradients(seed, points, dims, kernel, stri
         out = layer(x.with_features(features)).features
         results.append([out, *torch.autograd.grad((out * torch.randn_like(out)).sum(), (features, layer.weight))])
     if not any(r.any() for r in results[0]):  # an even kernel may touch nothing: exact zeros on both sides
-        assert not any(r.any() for r in results[1])
+        assert not any(r.any() for result in results for r in result)
         return
-    assert_close(*results)
+    assert_close(results[0], results[2])
+    assert_close(results[1], results[2])
 
 
 @pytest.mark.parametrize(("reduction", "theirs"), [("max", "MinkowskiMaxPooling"), ("mean", "MinkowskiAvgPooling")])
@@ -144,7 +145,8 @@ class PeerUResNet(nn.Module):
         return self.head(x)
 
 
-def test_the_whole_network_gives_the_same_with_carried_over_weights():
+@pytest.mark.parametrize("engine", ["torch", "numba"])
+def test_the_whole_network_gives_the_same_with_carried_over_weights(engine):
     torch.manual_seed(0)
     coords = cloud(2, 600, 3, span=10)
     features = torch.randn(len(coords), 1, dtype=torch.float64)
@@ -161,7 +163,7 @@ def test_the_whole_network_gives_the_same_with_carried_over_weights():
                 mine.copy_(theirs.reshape(mine.shape))
         for mine, theirs in zip(head.parameters(), peer.head.parameters(), strict=True):
             mine.copy_(theirs)
-    out = head(trunk(SparseTensor.from_points(coords, features)).final).at_points()
+    out = head(trunk(SparseTensor.from_points(coords, features, engine=engine)).final).at_points()
     x = ME.SparseTensor(features, coords)
     expected = peer(x).F
     probe = torch.randn_like(out)

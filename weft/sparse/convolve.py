@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from weft.errors import WeftError
+from weft.sparse.compiled import compiled_convolution
 from weft.sparse.gather_scatter import gather_scatter_convolution
 from weft.sparse.kernel_map import KernelMap
 from weft.sparse.minkowski import minkowski_convolution
@@ -21,6 +22,7 @@ Engine = Callable[[Tensor, Tensor, KernelMap], Tensor]
 
 ENGINES: dict[str, Engine] = {
     "torch": gather_scatter_convolution,
+    "numba": compiled_convolution,
     "minkowski": minkowski_convolution,
 }
 

@@ -89,6 +89,20 @@ def test_pairs_by_output_list_every_pair_once():
             assert set(pairs.out_rows[order[boundaries[row] : boundaries[row + 1]]].tolist()) <= {row}
 
 
+def test_pairs_ascend_on_both_sides_within_every_offset():
+    voxels, _ = VoxelSet.from_points(cloud(1, 80))
+    coarse, parents = voxels.coarsened((2, 2, 2))
+    ones = (1, 1, 1)
+    for pairs in (
+        KernelMap(voxels, voxels, (3, 3, 3), ones).pairs,
+        KernelMap(voxels, voxels, (2, 2, 2), ones).pairs,
+        KernelMap(voxels, coarse, (2, 2, 2), ones, parents).pairs,
+        KernelMap(voxels, coarse, (3, 3, 3), ones, parents).pairs,
+    ):
+        for rows in (*pairs.in_blocks, *pairs.out_blocks):
+            assert (rows.diff() > 0).all()
+
+
 def test_partition_pairs_equal_searched_ones():
     voxels, _ = VoxelSet.from_points(cloud(2, 80))
     coarse, parents = voxels.coarsened((2, 2, 2))
