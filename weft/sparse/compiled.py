@@ -8,7 +8,7 @@ gradient, and no sum is ever split, so the bits depend neither on threads nor on
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib import import_module
@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from weft.errors import WeftError
+from weft.sparse.coordinates import Matches, VoxelSet
 from weft.sparse.kernel_map import KernelMap, Pairs
 
 _ZEROS = {torch.float32: np.float32(0), torch.float64: np.float64(0)}
@@ -35,6 +36,24 @@ def compiled_convolution(features: Tensor, weight: Tensor, kernel_map: KernelMap
             "choose the torch engine"
         )
     return _Convolution.apply(features, weight, kernel_map.pairs)
+
+
+def match_compiled(voxels: VoxelSet, cells: Tensor, offsets: Sequence[tuple[int, ...]]) -> Matches:
+    """:meth:`weft.sparse.coordinates.VoxelSet.match`, compiled."""
+    packing = voxels.packing
+    size = len(offsets) * len(cells)
+    rows, positions = np.empty(size, np.int32), np.empty(size, np.int32)
+    counts = load_loops().match_sorted(
+        voxels.keys.numpy(),
+        cells.numpy(),
+        np.array(packing.low, np.int64),
+        np.array(packing.extents, np.int64),
+        np.array([(0, *offset) for offset in offsets], np.int64),
+        rows,
+        positions,
+    )
+    found = int(counts.sum())
+    return Matches(torch.from_numpy(rows[:found]), torch.from_numpy(positions[:found]), tuple(counts.tolist()))
 
 
 @cache
@@ -63,7 +82,7 @@ class _Convolution(torch.autograd.Function):
         grad = grad.contiguous()
         wants = ctx.needs_input_grad
         return (
-            _products(grad, weight.transpose(1, 2).contiguous(), ctx.pairs.swapped) if wants[0] else None,
+            _products(grad, _transposed(weight), ctx.pairs.swapped) if wants[0] else None,
             _weight_gradient(features, grad, ctx.pairs) if wants[1] else None,
             None,
         )
@@ -73,9 +92,9 @@ def _products(x: Tensor, weight: Tensor, pairs: Pairs) -> Tensor:
     """Sums [n_out, Cout] of ``x[i] @ weight[k]`` over the pairs (i, o) of every offset k."""
     n_in, n_out = weight.shape[1:]
     w = _whole_vectors(weight)
-    out = x.new_zeros(pairs.n_out, w.shape[2])
+    out = x.new_empty(pairs.n_out, w.shape[2])
     loop, bounds = load_loops().convolve_tiles, _bounds(pairs)
-    _share(loop, _addresses(x, w, out, pairs), n_in, w.shape[2], bounds, len(bounds) - 1)
+    _share(loop, (*_addresses(x, w, out, pairs), n_in, w.shape[2], pairs.n_out, bounds), len(bounds) - 1)
     return out if w is weight else out[:, :n_out].contiguous()
 
 
@@ -83,10 +102,17 @@ def _weight_gradient(features: Tensor, grad: Tensor, pairs: Pairs) -> Tensor:
     """Sums [K, Cin, Cout] of ``features[i]^T grad[o]`` over the pairs (i, o) of every offset."""
     n_in, n_out = features.shape[1], grad.shape[1]
     g = _whole_vectors(grad)
-    out = features.new_zeros(len(pairs.counts), n_in, g.shape[1])
+    out = features.new_empty(len(pairs.counts), n_in, g.shape[1])
     loop, bounds = load_loops().weight_gradient, _bounds(pairs)
-    _share(loop, _addresses(features, g, out, pairs), n_in, g.shape[1], bounds, len(pairs.counts))
+    _share(loop, (*_addresses(features, g, out, pairs), n_in, g.shape[1], pairs.n_out, bounds), len(pairs.counts))
     return out if g is grad else out[..., :n_out].contiguous()
+
+
+def _transposed(weight: Tensor) -> Tensor:
+    """[K, Cout, Cin] of [K, Cin, Cout]."""
+    out = weight.new_empty(weight.shape[0], weight.shape[2], weight.shape[1])
+    _share(load_loops().transpose, (weight.numpy(), out.numpy()), len(weight))
+    return out
 
 
 def _addresses(x: Tensor, right: Tensor, out: Tensor, pairs: Pairs) -> tuple:
@@ -115,17 +141,15 @@ def _pool(threads: int, process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="weft-sparse")
 
 
-def _share(loop: Callable, data: tuple, n_in: int, n_out: int, bounds: np.ndarray, parts: int) -> None:
-    """Run ``loop`` on ``parts`` independent parts with as many threads as torch has."""
+def _share(loop: Callable, data: tuple, parts: int) -> None:
+    """Run ``loop(*data, first, last)`` over ``parts`` independent parts with as many threads as torch has."""
     threads = min(torch.get_num_threads(), parts)
     if threads <= 1:
-        loop(*data, n_in, n_out, bounds, 0, parts)
+        loop(*data, 0, parts)
         return
     cuts = [parts * i // (4 * threads) for i in range(4 * threads + 1)]
     runs = [
-        _pool(threads, os.getpid()).submit(loop, *data, n_in, n_out, bounds, first, last)
-        for first, last in pairwise(cuts)
-        if first < last
+        _pool(threads, os.getpid()).submit(loop, *data, first, last) for first, last in pairwise(cuts) if first < last
     ]
     for run in runs:
         run.result()

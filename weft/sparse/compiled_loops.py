@@ -16,9 +16,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from weft.sparse.microkernel import MOST_VECTORS, VECTOR_BYTES, WIDE, gathered_outer, gathered_product
+from weft.sparse.microkernel import MOST_VECTORS, VECTOR_BYTES, WIDE, clear, gathered_outer, gathered_product
 
-TILE = 1024
+TILE = 256
 PAIRS = 64  # gradient rows of this many pairs stay in the first-level cache
 # Rows of a block: rows x vectors sums, the panel's vectors and one broadcast fit the registers.
 TALL1, TALL2 = 12, 12 if WIDE else 6
@@ -52,10 +52,49 @@ def width(vectors):
 
 
 @compiled
-def convolve_tiles(zero, size, x, w, out, in_rows, out_rows, n_in, n_out, bounds, first, last):
-    """Products of the tiles ``first`` to ``last``; ``n_out`` columns fill whole vectors; ``out`` starts at zero."""
+def match_sorted(keys, cells, low, extents, offsets, rows, positions):
+    """Rows in ``keys`` of sorted ``cells`` [M, D] displaced by each of ``offsets`` [K, D]; counts [K] are returned.
+
+    Both sides ascend, so one walk along the keys answers all the queries of an offset.
+    """
+    counts = np.zeros(len(offsets), np.int64)
+    n = 0
+    for k in range(len(offsets)):
+        j, before = 0, n
+        for i in range(len(cells)):
+            query, inside = np.int64(0), True
+            for c in range(cells.shape[1]):
+                step = cells[i, c] - low[c] + offsets[k, c]
+                inside &= (step >= 0) & (step < extents[c])
+                query = query * extents[c] + step
+            if inside:
+                while j < len(keys) and keys[j] < query:
+                    j += 1
+                if j < len(keys) and keys[j] == query:
+                    rows[n], positions[n] = j, i
+                    n += 1
+        counts[k] = n - before
+    return counts
+
+
+@compiled
+def transpose(w, out, first, last):
+    """``out[k] = w[k]^T`` for the offsets ``first`` to ``last``, in squares that stay in the first-level cache."""
+    _, n_in, n_out = w.shape
+    for k in range(first, last):
+        for top in range(0, n_in, 16):
+            for left in range(0, n_out, 16):
+                for j in range(left, min(left + 16, n_out)):
+                    for i in range(top, min(top + 16, n_in)):
+                        out[k, j, i] = w[k, i, j]
+
+
+@compiled
+def convolve_tiles(zero, size, x, w, out, in_rows, out_rows, n_in, n_out, total, bounds, first, last):
+    """Products of the tiles ``first`` to ``last`` of ``total`` output rows; ``n_out`` columns fill whole vectors."""
     xs, ws = n_in * size, n_out * size
     for tile in range(first, last):
+        clear(out + tile * TILE * ws, min(TILE, total - tile * TILE) * ws)
         for k in range(bounds.shape[1]):
             start, count = bounds[tile, k], bounds[tile + 1, k] - bounds[tile, k]
             if count == 0:
@@ -136,11 +175,13 @@ def _product1(zero, x, xs, ins, w, ws, depth, out, os, outs, count):
 
 
 @compiled
-def weight_gradient(zero, size, x, g, out, in_rows, out_rows, n_in, n_out, bounds, first, last):
-    """Gradients of the offsets ``first`` to ``last``; ``n_out`` columns fill whole vectors; ``out`` starts at zero."""
+def weight_gradient(zero, size, x, g, out, in_rows, out_rows, n_in, n_out, total, bounds, first, last):
+    """Gradients of the offsets ``first`` to ``last``; ``n_out`` columns fill whole vectors."""
     xs, gs = n_in * size, n_out * size
     for tile in range(bounds.shape[0] - 1):
         for k in range(first, last):
+            if tile == 0:
+                clear(out + k * n_in * gs, n_in * gs)
             start, end = bounds[tile, k], bounds[tile + 1, k]
             while start < end:
                 count = min(end - start, PAIRS)

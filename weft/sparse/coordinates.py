@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -74,6 +75,17 @@ class Packing:
             columns.append((keys % extent + low).int())
             keys = torch.div(keys, extent, rounding_mode="floor")
         return torch.stack(columns[::-1], dim=1)
+
+
+class Matches(NamedTuple):
+    """Cells found in a voxel set, offset after offset, in ascending order within each."""
+
+    rows: Tensor
+    """int32 [P]: row in the voxel set"""
+    positions: Tensor
+    """int32 [P]: number of the cell that was asked for"""
+    counts: tuple[int, ...]
+    """found cells per offset"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,3 +154,8 @@ class VoxelSet:
                 mask = mask & inside[column, step]
             found[k] &= mask
         return rows, found
+
+    def match(self, cells: Tensor, offsets: Sequence[tuple[int, ...]]) -> Matches:
+        """Those of ``cells`` int32 [M, 1+D], sorted, that displaced by each of ``offsets`` are in this set."""
+        rows, found = self.find(cells, offsets)
+        return Matches(rows[found].int(), found.nonzero()[:, 1].int(), tuple(found.sum(1).tolist()))

@@ -8,7 +8,7 @@ convolution it undoes with the two roles swapped.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -18,7 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from weft.sparse.coordinates import VoxelSet
+from weft.sparse.coordinates import Matches, VoxelSet
+
+Match = Callable[[VoxelSet, Tensor, Sequence[tuple[int, ...]]], Matches]
 
 
 def kernel_offsets(kernel_size: Sequence[int], dilation: Sequence[int]) -> list[tuple[int, ...]]:
@@ -35,7 +37,8 @@ class Pairs:
     """The (input row, output row) pairs of a kernel map, block after block by kernel offset.
 
     ``in_rows``, ``out_rows`` int32 [P]; ``counts`` pairs per offset; ``centre`` the offset whose pairs are the
-    identity (every row with itself), if there is one. Within an offset no row occurs twice on either side.
+    identity (every row with itself), if there is one. Within an offset the rows of either side ascend, so none occurs
+    twice.
     """
 
     in_rows: Tensor
@@ -87,7 +90,7 @@ class KernelMap:
     ``fine`` and ``coarse`` are the voxel sets of the smaller and the larger stride (the same object for a
     submanifold convolution). ``transposed`` maps go from coarse to fine. ``parents`` int64 [len(fine)] is the
     coarse row that holds each fine voxel. ``shared`` belongs to the whole batch: an engine may keep its own
-    structures there.
+    structures there. ``match`` finds displaced cells, as :meth:`VoxelSet.match` does.
     """
 
     def __init__(
@@ -98,11 +101,13 @@ class KernelMap:
         dilation: tuple[int, ...],
         parents: Tensor | None = None,
         shared: dict[str, Any] | None = None,
+        match: Match = VoxelSet.match,
     ) -> None:
         self.shared: dict[str, Any] = {} if shared is None else shared
         self.fine, self.coarse = fine, coarse
         self.kernel_size, self.dilation = kernel_size, dilation
         self.parents = parents
+        self.match = match
         self.transposed = False
 
     @property
@@ -131,17 +136,23 @@ class KernelMap:
     def pairs(self) -> Pairs:
         offsets = kernel_offsets(self.kernel_size, self.dilation)
         if self.fine is self.coarse and all(size % 2 for size in self.kernel_size):
-            return _submanifold_pairs(self.fine, offsets)
+            return _submanifold_pairs(self.fine, offsets, self.match)
         cells_of_stride = self.kernel_size == self.factor and all(size % 2 == 0 for size in self.kernel_size)
         if self.parents is not None and cells_of_stride and set(self.dilation) == {1}:
             return _partition_pairs(self.fine, self.coarse, self.parents, self.factor)
-        return _searched_pairs(self.fine, self.coarse, self.factor, offsets)
+        return _searched_pairs(self.fine, self.coarse, self.factor, offsets, self.match)
 
 
 class _TransposedKernelMap(KernelMap):
     def __init__(self, forward: KernelMap) -> None:
         super().__init__(
-            forward.fine, forward.coarse, forward.kernel_size, forward.dilation, forward.parents, forward.shared
+            forward.fine,
+            forward.coarse,
+            forward.kernel_size,
+            forward.dilation,
+            forward.parents,
+            forward.shared,
+            forward.match,
         )
         self.transposed = True
         self._forward = forward
@@ -151,16 +162,13 @@ class _TransposedKernelMap(KernelMap):
         return self._forward.pairs.swapped
 
 
-def _submanifold_pairs(voxels: VoxelSet, offsets: list[tuple[int, ...]]) -> Pairs:
+def _submanifold_pairs(voxels: VoxelSet, offsets: list[tuple[int, ...]], match: Match) -> Pairs:
     """Search half of a centred kernel; offset K-1-k is -offset[k], so its pairs are those of k exchanged."""
     half, n = len(offsets) // 2, len(voxels)
     identity = torch.arange(n, dtype=torch.int32, device=voxels.keys.device)
     if half == 0:
         return Pairs(identity, identity, (n,), n, n, centre=0)
-    rows, found = voxels.find(voxels.cells, offsets[:half])
-    counts = found.sum(1).tolist()
-    out_rows = found.nonzero()[:, 1].int()
-    in_rows = rows[found].int()
+    in_rows, out_rows, counts = match(voxels, voxels.cells, offsets[:half])
     outs, ins = out_rows.split(counts), in_rows.split(counts)
     return Pairs(
         torch.cat([in_rows, identity, *outs[::-1]]),
@@ -182,9 +190,9 @@ def _partition_pairs(fine: VoxelSet, coarse: VoxelSet, parents: Tensor, factor: 
     return Pairs(order.int(), parents[order].int(), tuple(counts), len(fine), len(coarse))
 
 
-def _searched_pairs(fine: VoxelSet, coarse: VoxelSet, factor: tuple[int, ...], offsets: list[tuple[int, ...]]) -> Pairs:
+def _searched_pairs(
+    fine: VoxelSet, coarse: VoxelSet, factor: tuple[int, ...], offsets: list[tuple[int, ...]], match: Match
+) -> Pairs:
     """Any kernel: look every displaced output voxel up among the inputs."""
     anchors = coarse.cells * coarse.cells.new_tensor((1, *factor))
-    rows, found = fine.find(anchors, offsets)
-    counts = found.sum(1).tolist()
-    return Pairs(rows[found].int(), found.nonzero()[:, 1].int(), tuple(counts), len(fine), len(coarse))
+    return Pairs(*match(fine, anchors, offsets), len(fine), len(coarse))

@@ -147,3 +147,16 @@ def gathered_outer(typing, rows, vectors, zero, x, x_stride, x_rows, g, g_stride
 
     integers = [types.int64] * 9
     return types.void(rows, vectors, zero, *integers), generate
+
+
+@intrinsic
+def clear(typing, address, count):
+    """Set ``count`` bytes to zero."""
+
+    def generate(context, builder, signature, arguments):
+        kinds = [_BYTE.as_pointer(), _BYTE, _INT, ir.IntType(1)]
+        memset = builder.module.declare_intrinsic("llvm.memset.p0.i64", fnty=ir.FunctionType(ir.VoidType(), kinds))
+        builder.call(memset, [builder.inttoptr(arguments[0], kinds[0]), _BYTE(0), arguments[1], kinds[3](0)])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from weft.errors import WeftError
+from weft.sparse.compiled import match_compiled
 from weft.sparse.coordinates import VoxelSet
 from weft.sparse.kernel_map import KernelMap
 
@@ -80,6 +81,7 @@ class CoordinateMaps:
                 dilation,
                 self._parents.get((fine, coarse)),
                 self._shared,
+                match_compiled if self.engine == "numba" else VoxelSet.match,
             )
         return self._kernel_maps[key]
 
