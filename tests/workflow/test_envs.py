@@ -19,7 +19,14 @@ EXTRAS = PROJECT["optional-dependencies"]
 KINDS = ("data", "train", "evaluate", "report")
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
 # Imported directly, and always there with the package that is declared.
-COMPANIONS = {"joblib": "scikit-learn", "markupsafe": "jinja2", "cycler": "matplotlib", "click": "typer"}
+COMPANIONS = {
+    "joblib": "scikit-learn",
+    "threadpoolctl": "scikit-learn",
+    "llvmlite": "numba",
+    "markupsafe": "jinja2",
+    "cycler": "matplotlib",
+    "click": "typer",
+}
 
 INDIRECT = {"tensorboard": "torch.utils.tensorboard"}
 OPTIONAL = {"MinkowskiEngine", "MinkowskiEngineBackend", "triton"}
