@@ -268,7 +268,15 @@ class Filtered:
 # ---------------------------------------------------------------------------------------- liquid-argon events
 
 #: Semantic classes of a voxel; −1 is "no valid label".
-CLASSES: Mapping[int, str] = {0: "shower", 1: "track", 2: "michel", 3: "delta", 4: "low_energy", 5: "ghost"}
+SHOWER, TRACK, MICHEL, DELTA, LOW_ENERGY, GHOST = range(6)
+CLASSES: Mapping[int, str] = {
+    SHOWER: "shower",
+    TRACK: "track",
+    MICHEL: "michel",
+    DELTA: "delta",
+    LOW_ENERGY: "low_energy",
+    GHOST: "ghost",
+}
 
 
 def _structured(*columns: tuple[str, str, str, str]) -> tuple[np.dtype, tuple[Column, ...]]:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial import cKDTree
 
-TRACK, LOW_ENERGY = 1, 4
+from weft.io.products import LOW_ENERGY, TRACK
+
 _ELECTROMAGNETIC = (11, -11, 22)
 _NUCLEUS = 1_000_000_000
 

@@ -16,23 +16,18 @@ import matplotlib as mpl
 from cycler import cycler
 from matplotlib.figure import Figure as Canvas
 
-CLASS_NAMES: dict[int, str] = {
-    0: "shower",
-    1: "track",
-    2: "Michel",
-    3: "delta",
-    4: "low-energy",
-    5: "ghost",
-    -1: "none",
-}
+from weft.io.products import CLASSES, DELTA, GHOST, LOW_ENERGY, MICHEL, SHOWER, TRACK
+
+_SPELLED = {"michel": "Michel", "low_energy": "low-energy"}
+CLASS_NAMES: dict[int, str] = {k: _SPELLED.get(name, name) for k, name in CLASSES.items()} | {-1: "none"}
 
 CLASS_COLORS: dict[int, str] = {
-    0: "#e69f00",
-    1: "#0072b2",
-    2: "#cc79a7",
-    3: "#009e73",
-    4: "#7cc6f2",
-    5: "#666666",
+    SHOWER: "#e69f00",
+    TRACK: "#0072b2",
+    MICHEL: "#cc79a7",
+    DELTA: "#009e73",
+    LOW_ENERGY: "#7cc6f2",
+    GHOST: "#666666",
     -1: "#c0bca8",
 }
 

@@ -21,12 +21,12 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from weft.engine.task import Baseline, Event, Products
 from weft.errors import WeftError
 from weft.io.atomic import atomic_path
+from weft.io.products import GHOST
 from weft.tasks.segmentation.neighbourhood import FEATURES, voxel_features
 from weft.tasks.segmentation.options import BaselineOptions
 
 _MAGIC = "weft segmentation baseline"
 _VERSION = 1
-_GHOST = 5
 
 
 class SegmentationBaseline(Baseline):
@@ -35,7 +35,7 @@ class SegmentationBaseline(Baseline):
     def __init__(self, options: BaselineOptions) -> None:
         self.options = options
         self._classifier: HistGradientBoostingClassifier | None = None
-        self._n_classes = _GHOST
+        self._n_classes = GHOST
         self.fitted_on: dict[str, int] = {}
         """events and voxels that the fit saw, and the seed"""
 
@@ -59,7 +59,7 @@ class SegmentationBaseline(Baseline):
         if self.options.class_weight == "balanced":
             total = np.bincount(index, weights)
             weights = weights * (total.sum() / (len(present) * total))[index]
-        self._n_classes = _GHOST + int(present[-1] == _GHOST)
+        self._n_classes = GHOST + int(present[-1] == GHOST)
         self._classifier = HistGradientBoostingClassifier(
             max_iter=self.options.iterations,
             learning_rate=self.options.learning_rate,

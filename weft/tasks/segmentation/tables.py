@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 
 from weft.errors import WeftError
+from weft.io.products import LOW_ENERGY
 from weft.metrics.bootstrap import Interval, bootstrap, paired_bootstrap
 from weft.metrics.scores import Scores
 from weft.metrics.segmentation import CLASS_METRICS, SCALAR_METRICS, Metric, iou, mean_iou, without_class
 from weft.report.figure import Figure
 from weft.report.palette import CLASS_NAMES
-from weft.tasks.segmentation.score import LOW_ENERGY, confusion_of
+from weft.tasks.segmentation.score import confusion_of
 
 BASELINE = "baseline"
 NOMINAL = "test"
