@@ -7,13 +7,14 @@ scored.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from weft.engine.task import Store
 from weft.errors import WeftError
-from weft.io.products import CLASSES, Nested, Ragged
+from weft.io.products import CLASSES, LOW_ENERGY, Nested, Ragged
 from weft.metrics.calibration import confidence_bins
 from weft.metrics.scores import Scores
 from weft.metrics.segmentation import accuracy, confusion_counts, iou, macro_f1, mean_iou, recall, without_class
@@ -24,9 +25,6 @@ CONFIDENCE_BINS = 20
 CHARGE_EDGES = np.geomspace(0.05, 20.0, 17)
 #: A predicted probability of zero would cost infinitely; it is counted as this.
 SMALLEST_PROBABILITY = 1e-7
-
-#: The class that published figures leave out or not.
-LOW_ENERGY = 4
 
 _BLOCK = 128  # events held at once
 
@@ -70,16 +68,6 @@ CURVE_COLUMNS: Mapping[str, str] = {
     "n_correct": "labelled voxels that were called right",
     "sum_confidence": "sum of the predicted class' scores; 0 where there are no scores",
 }
-
-
-class Store(Protocol):
-    """What is read of a store opened with {"truth": path, "prediction": path}."""
-
-    @property
-    def events(self) -> np.ndarray: ...
-    def __len__(self) -> int: ...
-    def __contains__(self, product: object) -> bool: ...
-    def read(self, product: str, start: int, stop: int) -> Any: ...
 
 
 def count_columns(n_classes: int) -> list[str]:
@@ -248,15 +236,20 @@ def _score_events(block: _Block, split: str, shard: str, n_classes: int) -> pd.D
     if block.scores is not None:
         true_score = block.scores[np.flatnonzero(labelled), block.truth[labelled].astype(np.int64)]
         nll = -np.log(np.maximum(true_score, SMALLEST_PROBABILITY))
-        sum_nll = np.bincount(event[labelled], nll, minlength=n_events)
+        sum_nll = _sums(event[labelled], nll, n_events)
     frame = pd.DataFrame({name: block.events[name] for name in ("run", "subrun", "event", "uid")})
     frame["split"] = pd.array([split] * n_events, dtype="str")
     frame["shard"] = pd.array([shard] * n_events, dtype="str")
     frame["n_voxels"] = np.diff(block.offsets)
-    frame["visible_energy"] = np.bincount(event, block.charge, minlength=n_events)
+    frame["visible_energy"] = _sums(event, block.charge, n_events)
     frame["sum_nll"] = sum_nll
     table = pd.DataFrame(counts.reshape(n_events, n_classes**2), columns=count_columns(n_classes))
     return pd.concat([frame, table], axis=1)
+
+
+def _sums(event: np.ndarray, values: np.ndarray, n_events: int) -> np.ndarray:
+    """Sum of the values of each event, float64 [n_events]; `np.bincount` alone counts in integers without any value."""
+    return np.bincount(event, values, minlength=n_events).astype(np.float64)
 
 
 def _score_objects(block: _Block, split: str, n_classes: int) -> pd.DataFrame:

@@ -228,6 +228,18 @@ def test_no_events(store):
     assert confusion_of(scores.events).shape == (0, 5, 5)
 
 
+def test_shards_without_events_or_voxels_join_the_others(store, tmp_path):
+    empty = [event([], []), event([], [])]
+    for made in (PREDICTED, PREDICTED[:1]):
+        shards = [score_shard(store(list(e), list(p), made), "test", "a")
+                  for e, p in ((EVENTS, PREDICTIONS), ([], []), (empty, [prediction([])] * 2))]  # fmt: skip
+        write_scores(tmp_path / "scores", shards)
+        read = read_scores(tmp_path / "scores")
+        assert read.events["uid"].tolist() == [100, 101, 102, 100, 101]
+        assert read.events["visible_energy"].tolist() == pytest.approx([2.5, 0, 50.01, 0, 0])
+        assert summary(read.events) == pytest.approx(summary(shards[0].events), nan_ok=True)
+
+
 def test_tables_of_something_else_are_refused():
     with pytest.raises(WeftError, match="not the scores of a segmentation"):
         confusion_of(pd.DataFrame({"uid": [1]}))
