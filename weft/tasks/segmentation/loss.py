@@ -20,9 +20,9 @@ Term = tuple[Tensor, Tensor]
 class SegmentationLoss:
     """Sums and weights of the loss terms of one batch.
 
-    The engine divides sums by weights, both summed over ranks and accumulation steps. Weights that depend on how many
-    voxels there are of a kind need those numbers of the whole batch first: `counts` gives this rank's, their sum over
-    ranks goes into the call.
+    The engine divides sums by weights, both summed over ranks. Weights that depend on how many voxels there are of a
+    kind need those numbers of the whole batch first: `counts` gives this rank's, their sum over ranks goes into the
+    call.
 
     n_classes: classes of the semantic head.
     ghosts: there is a ghost head, and the label `n_classes` means ghost; only true non-ghosts enter the semantic term.
