@@ -111,7 +111,7 @@ def _weight_gradient(features: Tensor, grad: Tensor, pairs: Pairs) -> Tensor:
 def _transposed(weight: Tensor) -> Tensor:
     """[K, Cout, Cin] of [K, Cin, Cout]."""
     out = weight.new_empty(weight.shape[0], weight.shape[2], weight.shape[1])
-    _share(load_loops().transpose, (weight.numpy(), out.numpy()), len(weight))
+    _share(load_loops().transpose, (_ZEROS[weight.dtype], weight.numpy(), out.numpy()), len(weight))
     return out
 
 

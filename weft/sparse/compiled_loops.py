@@ -16,7 +16,15 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from weft.sparse.microkernel import MOST_VECTORS, VECTOR_BYTES, WIDE, clear, gathered_outer, gathered_product
+from weft.sparse.microkernel import (
+    MOST_VECTORS,
+    VECTOR_BYTES,
+    WIDE,
+    clear,
+    gathered_outer,
+    gathered_product,
+    transposed_square,
+)
 
 TILE = 256
 PAIRS = 64  # gradient rows of this many pairs stay in the first-level cache
@@ -78,15 +86,21 @@ def match_sorted(keys, cells, low, extents, offsets, rows, positions):
 
 
 @compiled
-def transpose(w, out, first, last):
-    """``out[k] = w[k]^T`` for the offsets ``first`` to ``last``, in squares that stay in the first-level cache."""
+def transpose(zero, w, out, first, last):
+    """``out[k] = w[k]^T`` of contiguous arrays for the offsets ``first`` to ``last``."""
     _, n_in, n_out = w.shape
+    size = w.itemsize
+    lanes = VECTOR_BYTES // size
+    whole_in, whole_out = n_in - n_in % lanes, n_out - n_out % lanes
     for k in range(first, last):
-        for top in range(0, n_in, 16):
-            for left in range(0, n_out, 16):
-                for j in range(left, min(left + 16, n_out)):
-                    for i in range(top, min(top + 16, n_in)):
-                        out[k, j, i] = w[k, i, j]
+        source, target = w[k].ctypes.data, out[k].ctypes.data
+        for left in range(0, whole_out, lanes):
+            for top in range(0, whole_in, lanes):
+                corner, mirrored = top * n_out + left, left * n_in + top
+                transposed_square(zero, source + corner * size, n_out * size, target + mirrored * size, n_in * size)
+        for i in range(n_in):
+            for j in range(whole_out if i < whole_in else 0, n_out):
+                out[k, j, i] = w[k, i, j]
 
 
 @compiled

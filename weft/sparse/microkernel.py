@@ -1,6 +1,6 @@
 """Register-blocked inner loops of the compiled engine, written in LLVM's vector types through numba.
 
-Both loops keep a block of ``rows x vectors`` sums in vector registers, which no loop vectoriser finds by itself:
+The two loops of a convolution keep a block of ``rows x vectors`` sums in vector registers, which no loop vectoriser finds by itself:
 
 * :func:`gathered_product` sums over input channels: every one of ``rows`` gathered input rows is multiplied by a
   panel of the weight matrix and added to its output row (forward, and the input gradient with the matrix transposed);
@@ -160,3 +160,30 @@ def clear(typing, address, count):
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64), generate
+
+
+@intrinsic
+def transposed_square(typing, zero, source, source_stride, out, out_stride):
+    """Transpose a square of one vector of columns and as many rows."""
+
+    def generate(context, builder, signature, arguments):
+        _, source, source_stride, out, out_stride = arguments
+        block = _Block(builder, zero)
+        numbers = range(block.lanes)
+        rows = [block.load(builder.add(source, builder.mul(_INT(r), source_stride))) for r in numbers]
+        step = 1
+        while step < block.lanes:  # exchange the off-diagonal quarters of all squares of 2 step x 2 step
+            kind = ir.VectorType(ir.IntType(32), block.lanes)
+            upper = [i + block.lanes - step if i & step else i for i in numbers]
+            lower = [i + block.lanes if i & step else i + step for i in numbers]
+            for r in numbers:
+                if not r & step:
+                    a, b = rows[r], rows[r + step]
+                    rows[r] = builder.shuffle_vector(a, b, ir.Constant(kind, upper))
+                    rows[r + step] = builder.shuffle_vector(a, b, ir.Constant(kind, lower))
+            step *= 2
+        for r in numbers:
+            block.store(rows[r], builder.add(out, builder.mul(_INT(r), out_stride)))
+        return context.get_dummy_value()
+
+    return types.void(zero, *[types.int64] * 4), generate

@@ -28,7 +28,9 @@ class Style:
 
     def __call__(self, channels: int) -> nn.Module:
         """Normalisation, then activation."""
-        return nn.Sequential(VoxelBatchNorm(channels, self.eps, self.momentum), PerVoxel(nn.LeakyReLU(self.slope)))
+        # In place: nobody else reads the normalised features. torch cannot undo a slope that is not positive.
+        activation = nn.LeakyReLU(self.slope, inplace=self.slope > 0)
+        return nn.Sequential(VoxelBatchNorm(channels, self.eps, self.momentum), PerVoxel(activation))
 
 
 class ResidualBlock(nn.Module):

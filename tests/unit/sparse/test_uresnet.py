@@ -9,7 +9,7 @@ from clouds import cloud
 from torch import nn
 
 from weft.errors import WeftError
-from weft.sparse import PerVoxel, SegmentationHead, SparseTensor, UResNet, cat
+from weft.sparse import PerVoxel, SegmentationHead, SparseTensor, Style, UResNet, cat
 
 
 def parameters(*modules: nn.Module) -> int:
@@ -54,6 +54,20 @@ def test_empty_batches_and_events(events):
     assert out.shape == (len(coords), 5)
     out.sum().backward()
     assert all(p.grad.isfinite().all() for p in trunk.parameters())
+
+
+@pytest.mark.parametrize("slope", [-0.1, 0.0, 0.33])
+def test_styles_normalise_then_activate_whatever_the_slope(slope):
+    coords = cloud(5, 60)
+    features = torch.randn(len(coords), 3, dtype=torch.float64, requires_grad=True)
+    style = Style(slope)(3).double()
+    out = style(SparseTensor.from_points(coords, features)).at_points()
+    norm = nn.functional.batch_norm(features, None, None, training=True, eps=1e-4)
+    expected = torch.where(norm > 0, norm, slope * norm)
+    torch.testing.assert_close(out, expected)
+    probe = torch.randn_like(out)
+    ours, theirs = (torch.autograd.grad((y * probe).sum(), features)[0] for y in (out, expected))
+    torch.testing.assert_close(ours, theirs)
 
 
 def test_it_overfits_one_small_batch():
