@@ -193,8 +193,8 @@ class Task(ABC, Generic[Options]):
         """Pooled metrics of a table of event scores."""
 
     @abstractmethod
-    def figures(self, scores: Mapping[str, Scores]) -> list[Figure]:
-        """Figures and tables of the report, from the scores of each variant."""
+    def figures(self, scores: Mapping[str, Scores], split: str) -> list[Figure]:
+        """Figures and tables of the report, from the scores of each variant; ``split``: the one to judge by."""
 
     @abstractmethod
     def baseline(self) -> Baseline:

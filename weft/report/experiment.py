@@ -30,7 +30,7 @@ class Judge(Protocol):
     @property
     def headline(self) -> tuple[str, ...]: ...
     def summary(self, events: pd.DataFrame) -> dict[str, float]: ...
-    def figures(self, scores: Mapping[str, Scores]) -> list[Figure]: ...
+    def figures(self, scores: Mapping[str, Scores], split: str) -> list[Figure]: ...
 
 
 def report_experiment(
@@ -106,7 +106,7 @@ def gather_stage(runs: Sequence[Run], task: Judge) -> StageReport:
     scores = {run.variant: read_scores(Path(run.score("events")).parent) for run in runs}
     split, *others = stage.evaluation.splits
     tables = {variant: table.events for variant, table in scores.items()}
-    figures = task.figures(scores)
+    figures = task.figures(scores, split)
     # A task that shows the other splits itself does so in more detail.
     shifted = [] if any(figure.key == "shifts" for figure in figures) else others
     displays, displayed = extreme_events(models[0], tables[models[0].variant], task, split)

@@ -113,7 +113,7 @@ class Toy(Task[ToyOptions]):
     def summary(self, events: pd.DataFrame) -> dict[str, float]:
         return {"accuracy": float(events["right"].sum() / events["total"].sum())}
 
-    def figures(self, scores: Mapping[str, Scores]) -> list[Figure]:
+    def figures(self, scores: Mapping[str, Scores], split: str) -> list[Figure]:
         return []
 
     def baseline(self) -> ToyBaseline:

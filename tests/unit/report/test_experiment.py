@@ -30,9 +30,9 @@ class Accuracy:
     def summary(self, events):
         return invented.summary(events)
 
-    def figures(self, scores):
+    def figures(self, scores, split):
         table = pd.DataFrame({"variant": list(scores), "rows": [len(s.events) for s in scores.values()]})
-        return [Figure("rows", "Rows", "", table=table)]
+        return [Figure("rows", "Rows", f"Judged by {split}.", table=table)]
 
 
 def in_order(voxels, *columns):
@@ -137,9 +137,21 @@ def test_a_report_from_files(study, written):
     assert "Shifted tests" in text
     assert "noisy" in text
     assert "Learning curves of seed0, seed1" in text
+    assert "Judged by test." in text
     payloads = payloads_of(text)
     assert [p["label"] for p in payloads] == ["worst 1", "worst 2", "worst 3", "best 1", "best 2", "best 3"]
     assert f"--results {layout.root}" in text
+
+
+def test_one_split_is_judged_by_on_the_whole_page(study, tmp_path):
+    experiment, dataset, layout = study
+    stages = experiment.model_dump(mode="json")["stages"]
+    stages["net"]["evaluation"]["splits"] = list(reversed(TEST_SPLITS))
+    turned = Experiment.model_validate(experiment.model_dump(mode="json") | {"stages": stages})
+    report_experiment(turned, dataset, {"net": Accuracy()}, layout, tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text()
+    assert "Judged by noisy." in text
+    assert "The events of the split &#39;noisy&#39;" in text
 
 
 def test_the_events_shown_are_the_worst_and_the_best(study, written):

@@ -22,7 +22,7 @@ from weft.metrics.segmentation import accuracy
 from weft.report.figure import Figure
 from weft.report.palette import BASELINE_COLOR, CLASS_COLORS, CLASS_NAMES, INK, RULE, SERIES_COLORS, style, to_svg
 from weft.tasks.segmentation.score import CHARGE_EDGES, CONFIDENCE_BINS, confusion_of
-from weft.tasks.segmentation.tables import BASELINE, class_table, nominal_split, overall_table, shift_table, trained
+from weft.tasks.segmentation.tables import BASELINE, class_table, overall_table, shift_table, trained
 
 MODEL = "model"
 #: Edges of the bins of energy left by a particle, MeV.
@@ -32,18 +32,17 @@ _REPLICAS = 400
 _BLUES = LinearSegmentedColormap.from_list("share", ["#ffffff", SERIES_COLORS[0]])
 
 
-def figures(scores: Mapping[str, Scores]) -> list[Figure]:
+def figures(scores: Mapping[str, Scores], split: str) -> list[Figure]:
     """Figures and tables of the report, from the scores of each variant.
 
-    scores: by variant, such as seed0, seed1 and baseline; at least one that is not the baseline. The headline split is
-    `test`, or else the first; further splits are shifted test sets. Raises WeftError where variants were scored on
-    different events.
+    scores: by variant, such as seed0, seed1 and baseline; at least one that is not the baseline.
+    split: the one that models are judged by; further ones are shifted test sets. Raises WeftError where there are no
+    scores of it, and where variants were scored on different events.
     """
     if not trained(scores):
         raise WeftError("no trained variant among the scores: train, deploy and evaluate at least one seed")
-    split = nominal_split(scores)
     judged = {name: _select(part, split) for name, part in _pooled(scores).items()}
-    made = [overall_table(scores), class_table(scores), confusion_figure(judged)]
+    made = [overall_table(scores, split), class_table(scores, split), confusion_figure(judged)]
     if any(len(part.objects) for part in judged.values()):
         made.append(energy_figure(judged))
     made.append(charge_figure(judged))
@@ -51,7 +50,7 @@ def figures(scores: Mapping[str, Scores]) -> list[Figure]:
         made.append(reliability_figure(judged))
     made.append(event_figure(judged))
     if next(iter(scores.values())).events["split"].nunique() > 1:
-        made.append(shift_table(scores))
+        made.append(shift_table(scores, split))
     return made
 
 

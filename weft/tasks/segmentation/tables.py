@@ -18,7 +18,6 @@ from weft.report.palette import CLASS_NAMES
 from weft.tasks.segmentation.score import confusion_of
 
 BASELINE = "baseline"
-NOMINAL = "test"
 
 _METRIC_NAMES = {
     "accuracy": "accuracy",
@@ -39,19 +38,15 @@ def trained(scores: Mapping[str, Scores]) -> list[str]:
     return [variant for variant in scores if variant != BASELINE]
 
 
-def nominal_split(scores: Mapping[str, Scores]) -> str:
-    """The split that models are judged by: `test` where there is one, else the first."""
-    splits = next(iter(scores.values())).events["split"].unique().tolist()
-    return NOMINAL if NOMINAL in splits else splits[0]
-
-
 def event_counts(scores: Mapping[str, Scores], split: str) -> dict[str, np.ndarray]:
     """Confusion counts [E, C, C] of each variant on one split, the same event in the same row of all.
 
-    Raises WeftError where variants were scored on different events.
+    Raises WeftError where there are no events, and where variants were scored on different ones.
     """
     tables = {v: s.events[s.events["split"] == split].sort_values("uid") for v, s in scores.items()}
     first, *others = tables
+    if not len(tables[first]):
+        raise WeftError(f"{first} has no scored events of the split '{split}': run `weft evaluate` again")
     for other in others:
         if not np.array_equal(tables[first]["uid"], tables[other]["uid"]):
             raise WeftError(
@@ -61,9 +56,8 @@ def event_counts(scores: Mapping[str, Scores], split: str) -> dict[str, np.ndarr
     return {variant: confusion_of(table) for variant, table in tables.items()}
 
 
-def class_table(scores: Mapping[str, Scores]) -> Figure:
+def class_table(scores: Mapping[str, Scores], split: str) -> Figure:
     """Recall, precision, F1 and IoU of each class beside the baseline, with the paired difference of the IoU."""
-    split = nominal_split(scores)
     counts = event_counts(scores, split)
     models = trained(scores)
     pooled = {variant: c.sum(axis=0) for variant, c in counts.items()}
@@ -91,9 +85,8 @@ def class_table(scores: Mapping[str, Scores]) -> Figure:
     )
 
 
-def overall_table(scores: Mapping[str, Scores]) -> Figure:
+def overall_table(scores: Mapping[str, Scores], split: str) -> Figure:
     """Metrics over all classes, with low-energy deposits kept and removed, since published figures differ in that."""
-    split = nominal_split(scores)
     counts = event_counts(scores, split)
     models = trained(scores)
     rows = []
@@ -124,9 +117,8 @@ def overall_table(scores: Mapping[str, Scores]) -> Figure:
     )
 
 
-def shift_table(scores: Mapping[str, Scores]) -> Figure:
+def shift_table(scores: Mapping[str, Scores], nominal: str) -> Figure:
     """The same models on every split that was scored, without training them again."""
-    nominal = nominal_split(scores)
     models = trained(scores)
     splits = next(iter(scores.values())).events["split"].unique().tolist()
     reference = _pooled_mean_iou(event_counts(scores, nominal), models)

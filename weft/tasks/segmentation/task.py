@@ -153,10 +153,10 @@ class Segmentation(Task[Options]):
 
         return summary(events)
 
-    def figures(self, scores: Mapping[str, Scores]) -> list[Figure]:
+    def figures(self, scores: Mapping[str, Scores], split: str) -> list[Figure]:
         from weft.tasks.segmentation.figures import figures
 
-        return figures(scores)
+        return figures(scores, split)
 
     def baseline(self) -> SegmentationBaseline:
         from weft.tasks.segmentation.baseline import SegmentationBaseline
