@@ -22,6 +22,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from weft.detector.charge import birks, modified_box, spread
+from weft.io.provenance import collect
 from weft.report.palette import CLASS_COLORS
 from weft.simulation import matter
 from weft.simulation.event import SimulatedEvent, simulate_event
@@ -401,6 +402,10 @@ def samples(rows: list[Row]) -> None:
                 )
             )
         rows.append(Row(f"voxels per event, {voxels}³, median", "stated", float(np.median(size)), 0, np.inf, ""))
+        listed = sum(len(e.cluster_id) for e in events) / size.sum()
+        rows.append(
+            between(f"voxels of clusters per voxel of the image, {voxels}³", 1, 1.1, listed, "each has an owner")
+        )
         for k, name, low, high in (
             (0, "shower", 0.2, 0.75),
             (1, "track", 0.2, 0.75),
@@ -460,6 +465,16 @@ def figure(fig: plt.Figure, name: str) -> None:
     _figures[name] = fig
 
 
+def origin() -> str:
+    """Command, date, machine and commit, for the head of the table."""
+    made = collect()
+    dirty = ", with changes" if made.get("dirty") else ""
+    return (
+        f"`python benchmarks/simulation.py --write`, {made['created'][:10]}, {made['device']}, "
+        f"commit `{made.get('commit', 'unknown')[:10]}`{dirty}."
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help="write benchmarks/results and docs/figures")
@@ -478,7 +493,7 @@ def main() -> None:
     if write:
         results = ROOT / "benchmarks/results"
         results.mkdir(exist_ok=True)
-        head = "# Simulation against its acceptance figures\n\nMade by `python benchmarks/simulation.py --write`.\n\n"
+        head = f"# Simulation against its acceptance figures\n\n{origin()}\n\n"
         (results / "simulation.md").write_text(head + text + "\n")
         with (results / "simulation.csv").open("w", newline="") as file:
             table = csv.writer(file)

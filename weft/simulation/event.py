@@ -27,7 +27,8 @@ class SimulatedEvent:
         voxel_value: float32 (v,), visible energy, MeV.
         semantics: float32 (v,), class of each voxel.
         cluster_id, cluster_value: uint64 and float32 (c,), voxels and true MeV, cluster by cluster.
-        cluster_size: int64 (p,), voxels of each particle's cluster.
+        cluster_size: int64 (p,), voxels of each particle's cluster (what counts: `weft.simulation.readout`).
+        faint_energy: float64 (p,), MeV of each particle in voxels that its cluster does not list.
         particles: one array (p,) per LArCV member, named without the `_part_v.` prefix.
         transported: tracks, deposits and ledger before the detector.
         labels: which particle each deposit belongs to.
@@ -40,6 +41,7 @@ class SimulatedEvent:
     cluster_id: np.ndarray
     cluster_value: np.ndarray
     cluster_size: np.ndarray
+    faint_energy: np.ndarray
     particles: dict[str, np.ndarray]
     transported: Transported
     labels: Particles
@@ -62,6 +64,7 @@ def simulate_event(settings: SimulationSettings, seed: int, index: int) -> Simul
         image.cluster_voxel.astype(np.uint64),
         image.cluster_energy.astype(np.float32),
         image.cluster_size,
+        image.faint_energy,
         particle_members(moved, particles, image.cluster_size, neutrino_like),
         moved,
         particles,

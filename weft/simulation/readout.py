@@ -23,9 +23,10 @@ class Image(NamedTuple):
     voxel: int64 (v,), ids of the visible voxels, increasing.
     energy: float32 (v,), visible energy, MeV.
     semantics: int8 (v,).
-    cluster_voxel, cluster_energy: int64 and float64 (c,), voxel ids and true MeV of every particle's share, visible
-        or not, particle by particle and sorted within.
+    cluster_voxel, cluster_energy: int64 and float64 (c,), voxel ids and true MeV of every particle's share that
+        counts, visible or not, particle by particle and sorted within.
     cluster_size: int64 (p,), entries per particle.
+    faint_energy: float64 (p,), MeV of each particle in voxels that are not listed.
     """
 
     voxel: np.ndarray
@@ -34,6 +35,7 @@ class Image(NamedTuple):
     cluster_voxel: np.ndarray
     cluster_energy: np.ndarray
     cluster_size: np.ndarray
+    faint_energy: np.ndarray
 
 
 def read_out(
@@ -46,8 +48,10 @@ def read_out(
 ) -> Image:
     """Drift the deposits to the anode and see them.
 
-    A deposit's energy goes with its electrons: the diffused cloud shares both among voxels, so cluster energies add up
-    to the deposits exactly, and a voxel that holds diffused charge knows whose it is.
+    A deposit's energy goes with its electrons: the diffused cloud shares both among voxels, so a voxel that holds
+    diffused charge knows whose it is. A particle's cluster lists the voxels where it left at least `labels.threshold`,
+    as Supera's do, and the visible ones where no particle did and it left most: every voxel of the image has an owner.
+    The faint rest, the tails of the diffused clouds, is `faint_energy`: with the clusters it adds up to the deposits.
     """
     position = np.stack([deposits[a] for a in "xyz"], axis=1)
     drift = (position[:, 0] - meta.lower[0]) / response.drift_velocity
@@ -69,14 +73,19 @@ def read_out(
     xyz = meta.xyz(ids)
     dead = _dead(response, meta.count[1], meta.count[2])[xyz[:, 1], xyz[:, 2]]
     visible = (seen >= response.threshold) & (seen > 0) & ~dead
-    semantics = _claim(particles.shape[owner], energy >= labels.threshold, energy, where, len(ids))
+    strong = energy >= labels.threshold
+    winner = _claim(particles.shape[owner], strong, energy, where)
+    listed = strong.copy()
+    listed[winner[visible]] = True
+    number = len(particles.track)
     return Image(
         ids[visible],
         calibrate(seen[visible], xyz[visible, 0], meta, response).astype(np.float32),
-        semantics[visible],
-        cluster_voxel,
-        energy,
-        np.bincount(owner, minlength=len(particles.track)),
+        particles.shape[owner[winner[visible]]].astype(np.int8),
+        cluster_voxel[listed],
+        energy[listed],
+        np.bincount(owner[listed], minlength=number),
+        np.bincount(owner[~listed], energy[~listed], number),
     )
 
 
@@ -105,13 +114,13 @@ def calibrate(electrons: np.ndarray, x: np.ndarray, meta: VoxelMeta, response: R
     return electrons * response.ionisation * 1e-6 / (escape * kept)
 
 
-def _claim(shape: np.ndarray, strong: np.ndarray, energy: np.ndarray, where: np.ndarray, number: int) -> np.ndarray:
-    """int8 (number,): class of each voxel: the first in PRIORITY among particles with enough energy in it,
-    else that of the particle with most."""
+def _claim(shape: np.ndarray, strong: np.ndarray, energy: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """int64 (voxels,): the entry whose class each voxel has: the first in PRIORITY among particles with enough energy
+    in it, else the one with most."""
     rank = np.argsort(PRIORITY)[shape]
     order = np.lexsort((-energy, np.where(strong, rank, LOW_ENERGY + 1), where))
     _, at = np.unique(where[order], return_index=True)
-    return shape[order[at]].astype(np.int8)
+    return order[at]
 
 
 @lru_cache(maxsize=4)
