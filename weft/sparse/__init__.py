@@ -1,7 +1,7 @@
-"""Sparse convolutional networks on voxels, with torch alone."""
+"""Sparse convolutional networks on voxels, with torch, and numba where it is to be fast on CPU."""
 
 from weft.sparse.convolve import ENGINES, convolve
-from weft.sparse.layers import PerVoxel, StridedConv, SubmanifoldConv, TransposedConv, cat
+from weft.sparse.layers import PerVoxel, Pointwise, StridedConv, SubmanifoldConv, TransposedConv, cat
 from weft.sparse.norm import VoxelBatchNorm
 from weft.sparse.pooling import GlobalPool, Pool, Unpool
 from weft.sparse.tensor import CoordinateMaps, SparseTensor
@@ -13,6 +13,7 @@ __all__ = [
     "FeatureMaps",
     "GlobalPool",
     "PerVoxel",
+    "Pointwise",
     "Pool",
     "ResidualBlock",
     "SegmentationHead",

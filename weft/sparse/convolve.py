@@ -1,8 +1,9 @@
 """Convolution of voxel features by a kernel map, with exchangeable engines.
 
 An engine is a function ``(features [N_in, Cin], weight [K, Cin, Cout], kernel_map) -> [N_out, Cout]`` that
-autograd can differentiate in its first two arguments. ``torch`` needs nothing but torch and runs on CPU and GPU;
-``minkowski`` calls MinkowskiEngine 0.5.4 where that is installed (``make minkowski``).
+autograd can differentiate in its first two arguments. ``numba`` is the fastest on CPU and needs numba; ``torch`` needs
+nothing but torch and runs on CPU and GPU; ``minkowski`` calls MinkowskiEngine 0.5.4 where that is installed (``make
+minkowski``).
 """
 
 from __future__ import annotations

@@ -81,7 +81,9 @@ def _workspace(rows: int, columns: int, like: Tensor) -> Tensor:
     buffers: dict[torch.dtype, Tensor] = _spaces.__dict__.setdefault("buffers", {})
     size = rows * columns
     if like.dtype not in buffers or buffers[like.dtype].numel() < size:
-        buffers[like.dtype] = like.new_empty(size)
+        # Made in a validation, it must serve the training step that follows.
+        with torch.inference_mode(False):
+            buffers[like.dtype] = torch.empty(size, dtype=like.dtype)
     return buffers[like.dtype][:size].view(rows, columns)
 
 

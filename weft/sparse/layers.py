@@ -103,6 +103,23 @@ class PerVoxel(nn.Module):
         return x.with_features(self.module(x.features))
 
 
+class Pointwise(PerVoxel):
+    """A linear map without bias of every voxel's features: a convolution by a kernel of one voxel."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(nn.Linear(in_channels, out_channels, bias=False))
+
+    def forward(self, x: SparseTensor) -> SparseTensor:
+        if x.maps.engine != "numba":  # elsewhere a matrix product of the library is the fastest
+            return super().forward(x)
+        ones = (1,) * x.dims
+        linear: nn.Linear = self.module  # type: ignore[assignment]
+        weight = linear.weight.t()[None]
+        return x.with_features(
+            convolve(x.features, weight, x.maps.kernel_map(x.stride, x.stride, ones, ones), x.maps.engine)
+        )
+
+
 def cat(*tensors: SparseTensor) -> SparseTensor:
     """Concatenate the channels of tensors on the same voxels, in the order given."""
     first = tensors[0]

@@ -1,6 +1,7 @@
 """Register-blocked inner loops of the compiled engine, written in LLVM's vector types through numba.
 
-The two loops of a convolution keep a block of ``rows x vectors`` sums in vector registers, which no loop vectoriser finds by itself:
+The two loops of a convolution keep a block of ``rows x vectors`` sums in vector registers, which no loop vectoriser
+finds by itself:
 
 * :func:`gathered_product` sums over input channels: every one of ``rows`` gathered input rows is multiplied by a
   panel of the weight matrix and added to its output row (forward, and the input gradient with the matrix transposed);

@@ -23,18 +23,24 @@ def per_axis(value: int | Sequence[int], dims: int) -> tuple[int, ...]:
     return values
 
 
+def engine_for(device: str) -> str:
+    """The engine that ``auto`` names on a kind of device: numba on the CPU, torch elsewhere."""
+    return "numba" if device == "cpu" else "torch"
+
+
 class CoordinateMaps:
     """Voxel sets by stride and kernel maps by geometry, built once and shared by all layers of a network.
 
     ``points`` int64 [M] is the row of every original point in the voxel set of stride 1. ``engine`` names the
-    convolution engine (see :mod:`weft.sparse.convolve`) of every layer that sees these maps.
+    convolution engine (see :mod:`weft.sparse.convolve`) of every layer that sees these maps; ``auto`` becomes
+    :func:`engine_for` their device.
     """
 
     def __init__(self, voxels: VoxelSet, batch_size: int, points: Tensor, engine: str) -> None:
         self.levels: dict[tuple[int, ...], VoxelSet] = {voxels.stride: voxels}
         self.batch_size = batch_size
         self.points = points
-        self.engine = engine
+        self.engine = engine_for(points.device.type) if engine == "auto" else engine
         self._kernel_maps: dict[tuple, KernelMap] = {}
         self._parents: dict[tuple, Tensor] = {}
         self._shared: dict[str, Any] = {}
@@ -107,7 +113,8 @@ class SparseTensor:
             coords: integers [M, 1+D], ``[batch, x, y, (z)]``; negative positions are fine.
             features: [M, C]. Points that share a voxel have their features **summed**.
             batch_size: number of events, needed when the last ones are empty (default: largest batch index + 1).
-            engine: the convolution engine, a key of :data:`weft.sparse.convolve.ENGINES`.
+            engine: the convolution engine, a key of :data:`weft.sparse.convolve.ENGINES`, or ``auto``: numba on the
+                CPU, torch on other devices, nothing else in place of either.
         """
         if coords.ndim != 2 or coords.shape[1] not in (3, 4) or coords.is_floating_point():
             raise WeftError(f"expected integer coordinates [N, 3 or 4] (batch, x, y, z), got {_describe(coords)}")

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from weft.sparse.layers import PerVoxel, StridedConv, SubmanifoldConv, TransposedConv, cat
+from weft.sparse.layers import PerVoxel, Pointwise, StridedConv, SubmanifoldConv, TransposedConv, cat
 from weft.sparse.norm import VoxelBatchNorm
 from weft.sparse.tensor import SparseTensor
 
@@ -41,9 +41,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, style: Callable[[int], nn.Module], dims: int) -> None:
         super().__init__()
-        self.shortcut = (
-            nn.Identity() if in_channels == out_channels else PerVoxel(nn.Linear(in_channels, out_channels, bias=False))
-        )
+        self.shortcut = nn.Identity() if in_channels == out_channels else Pointwise(in_channels, out_channels)
         self.residual = nn.Sequential(
             style(in_channels),
             SubmanifoldConv(in_channels, out_channels, 3, dims),

@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from clouds import cloud, draw
 
 from weft.errors import WeftError
-from weft.sparse import SparseTensor, StridedConv, SubmanifoldConv, TransposedConv, convolve
+from weft.sparse import Pointwise, SparseTensor, StridedConv, SubmanifoldConv, TransposedConv, convolve
 from weft.sparse.compiled import load_loops
+from weft.sparse.tensor import engine_for
 
 GRID = 24  # dense cells per axis; clouds span [-5, 5), the origin sits at ORIGIN, a multiple of every stride here
 ORIGIN = 12
@@ -279,6 +280,29 @@ def test_without_numba_its_engine_is_one_line(monkeypatch):
             SubmanifoldConv(2, 2, 3, 3)(x)
     finally:
         load_loops.cache_clear()
+
+
+def test_auto_is_numba_on_the_cpu_and_torch_elsewhere():
+    coords = cloud(14, 20)
+    assert SparseTensor.from_points(coords, torch.ones(len(coords), 2), engine="auto").maps.engine == "numba"
+    assert engine_for("cuda") == "torch"
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_pointwise_is_a_linear_map_of_every_voxel(engine, dims):
+    coords = cloud(19, 90, dims)
+    features = draw(20, len(coords), 3)
+    layer = Pointwise(3, 4).double()
+    out = layer(SparseTensor.from_points(coords, features, engine=engine)).at_points()
+    expected = features @ layer.module.weight.t()
+    torch.testing.assert_close(out, expected)
+    probe = torch.randn_like(out)
+    for ours, theirs in zip(
+        torch.autograd.grad((out * probe).sum(), (features, layer.module.weight)),
+        torch.autograd.grad((expected * probe).sum(), (features, layer.module.weight)),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs)
 
 
 def test_bfloat16_autocast_on_cpu():
