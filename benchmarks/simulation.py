@@ -402,9 +402,9 @@ def samples(rows: list[Row]) -> None:
                 )
             )
         rows.append(Row(f"voxels per event, {voxels}³, median", "stated", float(np.median(size)), 0, np.inf, ""))
-        listed = sum(len(e.cluster_id) for e in events) / size.sum()
+        ratio = sum(len(e.cluster_id) for e in events) / size.sum()
         rows.append(
-            between(f"voxels of clusters per voxel of the image, {voxels}³", 1, 1.1, listed, "each has an owner")
+            between(f"voxels of clusters per voxel of the image, {voxels}³", 1, 1.1, ratio, "each has an owner")
         )
         for k, name, low, high in (
             (0, "shower", 0.2, 0.75),
