@@ -22,7 +22,7 @@ app = typer.Typer(
 )
 
 Scale = Annotated[str | None, typer.Option(help="tiny, demo, study or reference; default: as in config/config.yaml")]
-Results = Annotated[str, typer.Option(help="folder of all results")]
+Results = Annotated[str | None, typer.Option(help="folder of all results; default: as in config/config.yaml")]
 StageName = Annotated[str | None, typer.Option("--stage", help="stage; may be left out if there is only one")]
 Variant = Annotated[str | None, typer.Option(help="seed<k> or baseline; default: the first seed")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="key.path=value, addressing the stage")]
@@ -34,7 +34,7 @@ def simulate(
     dataset: Annotated[str, typer.Argument(help="name of a file in config/datasets, or its path")],
     split: Annotated[str | None, typer.Option(help="only this split")] = None,
     scale: Scale = None,
-    results: Results = "results",
+    results: Results = None,
     processes: Annotated[int, typer.Option(help="worker processes; do not change the result")] = 1,
     overrides: Annotated[list[str] | None, typer.Argument(help="key.path=value")] = None,
 ) -> None:
@@ -42,7 +42,7 @@ def simulate(
 
     Example: `weft simulate lartpc --scale tiny --split test simulation.physics.lifetime_ms=3`
     """
-    from weft.config import Layout, SimulatedDataset
+    from weft.config import SimulatedDataset
     from weft.config.loading import ConfigError
     from weft.simulation.produce import simulate_file
     from weft.simulation.settings import SimulationSettings
@@ -61,7 +61,7 @@ def simulate(
             assert shard.start is not None
             assert shard.stop is not None
             assert resolved.seed is not None
-            path = Path(Layout(results).raw(chosen.id, name, shard.id))
+            path = Path(_layout(results).raw(chosen.id, name, shard.id))
             simulate_file(settings, resolved.seed, shard.start, shard.stop - shard.start, path, processes)
             print(path)
 
@@ -95,7 +95,7 @@ def train(
     stage: StageName = None,
     variant: Variant = None,
     scale: Scale = None,
-    results: Results = "results",
+    results: Results = None,
     resume: Annotated[bool, typer.Option(help="go on from the last checkpoint of the same config and inputs")] = True,
 ) -> None:
     """Train one stage with one seed, or fit its baseline. Exit code 75: stopped by a signal, saved; run again.
@@ -136,7 +136,7 @@ def deploy(
     stage: StageName = None,
     variant: Variant = None,
     scale: Scale = None,
-    results: Results = "results",
+    results: Results = None,
     split: Annotated[str | None, typer.Option(help="only this split; default: those of the stage's evaluation")] = None,
     events: Annotated[Path | None, typer.Option(help="an event store of your own instead of the dataset's")] = None,
     output: Annotated[Path | None, typer.Option(help="with --events: the store to write")] = None,
@@ -187,7 +187,7 @@ def evaluate(
     stage: StageName = None,
     variant: Variant = None,
     scale: Scale = None,
-    results: Results = "results",
+    results: Results = None,
 ) -> None:
     """Score the predictions of one variant; prints the pooled metrics of each split.
 
@@ -211,18 +211,17 @@ def evaluate(
 def report(
     experiment: ExperimentName,
     scale: Scale = None,
-    results: Results = "results",
+    results: Results = None,
 ) -> None:
     """Write the HTML report of an experiment whose stages have been evaluated.
 
     Example: `weft report segmentation --scale demo`
     """
     from weft import tasks
-    from weft.config import Layout
     from weft.report.experiment import report_experiment
 
     loaded, dataset = _experiment(experiment, scale, [])
-    layout = Layout(results)
+    layout = _layout(results)
     path = Path(layout.report(loaded.id))
     report_experiment(loaded, dataset, {name: tasks.of(stage) for name, stage in loaded.stages.items()}, layout, path)
     print(path)
@@ -301,48 +300,60 @@ def _version(
         raise typer.Exit
 
 
-def _scale(scale: str | None) -> str | None:
-    if scale is not None:
-        return scale
+def _setting(given: str | None, key: str) -> str | None:
+    """An option as given, else as the workflow's configuration has it."""
+    if given is not None:
+        return given
     from weft.config.loading import read_yaml
 
     path = Path("config/config.yaml")
-    return read_yaml(path).get("scale") if path.is_file() else None
+    return read_yaml(path).get(key) if path.is_file() else None
+
+
+def _layout(results: str | None) -> Any:
+    from weft.config import Layout
+
+    return Layout(_setting(results, "results") or "results")
 
 
 def _dataset(name: str, scale: str | None, overrides: tuple[str, ...]) -> Any:
     from weft.config import load_dataset
 
-    return load_dataset(name, _scale(scale), overrides)
+    return load_dataset(name, _setting(scale, "scale"), overrides)
 
 
 def _experiment(name: str, scale: str | None, overrides: list[str]) -> Any:
     from weft import tasks
     from weft.config import load_dataset, load_experiment
 
-    experiment = tasks.resolve(load_experiment(name, _scale(scale), overrides))
-    return experiment, load_dataset(experiment.dataset, _scale(scale))
+    experiment = tasks.resolve(load_experiment(name, _setting(scale, "scale"), overrides))
+    return experiment, load_dataset(experiment.dataset, _setting(scale, "scale"))
 
 
 def _run(
     name: str,
     scale: str | None,
-    results: str,
+    results: str | None,
     stage: str | None,
     variant: str | None,
     overrides: list[str] | None,
 ) -> Any:
-    from weft.config import Layout, load_experiment, run_of
-    from weft.config.loading import ConfigError
+    from dataclasses import replace
 
-    stages = list(load_experiment(name, _scale(scale)).stages)
+    from weft.config import load_experiment, run_of
+    from weft.config.loading import ConfigError
+    from weft.io.provenance import config_hash
+
+    stages = list(load_experiment(name, _setting(scale, "scale")).stages)
     if stage is None:
         if len(stages) > 1:
             raise ConfigError(f"experiment '{name}' has several stages, choose one with --stage: {', '.join(stages)}")
         stage = stages[0]
     assignments = [a if a.startswith(("stages.", "seeds=")) else f"stages.{stage}.{a}" for a in overrides or ()]
     experiment, dataset = _experiment(name, scale, assignments)
-    return run_of(experiment, dataset, Layout(results), stage, variant or f"seed{experiment.seeds[0]}")
+    run = run_of(experiment, dataset, _layout(results), stage, variant or f"seed{experiment.seeds[0]}")
+    # What the experiment's file describes keeps its place: the workflow could not tell the difference.
+    return replace(run, variant=f"{run.variant}+{config_hash(sorted(assignments))[:8]}") if assignments else run
 
 
 def main() -> None:

@@ -85,7 +85,7 @@ class Resources(_Strict):
     )
     mem_mb: int = Field(4000, ge=1000)
     runtime: int = Field(120, ge=1, description="minutes")
-    gpu: int = Field(0, ge=0, description="number of GPUs")
+    gpu: int = Field(0, ge=0, le=1, description="number of GPUs")
 
 
 class Stage(_Strict):

@@ -5,6 +5,7 @@ Arguments may be Snakemake wildcards (``"{split}"``), so one function serves bot
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 TABLES = ("events", "objects", "curves")
@@ -15,6 +16,9 @@ class Layout:
     """Paths below one results folder."""
 
     root: str = "results"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "root", os.path.normpath(os.path.expanduser(self.root)))
 
     def raw(self, dataset: str, split: str, shard: str) -> str:
         """Simulated events, ROOT."""

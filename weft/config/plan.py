@@ -16,7 +16,11 @@ SPLITS = ("train", "val")
 
 @dataclass(frozen=True)
 class Run:
-    """One stage trained with one seed, or its baseline."""
+    """One stage trained with one seed, or its baseline.
+
+    ``variant`` is ``seed<k>`` or ``baseline``; with options given by hand, ``+<hash>`` follows, so that such a run
+    does not take the place of what the experiment's file describes.
+    """
 
     experiment: Experiment
     dataset: Dataset
@@ -30,14 +34,14 @@ class Run:
 
     @property
     def is_baseline(self) -> bool:
-        return self.variant == BASELINE
+        return self.variant.partition("+")[0] == BASELINE
 
     @property
     def seed(self) -> int:
         """The seed of the variant; a baseline is fitted with the first."""
         if self.is_baseline:
             return self.experiment.seeds[0]
-        return int(self.variant.removeprefix("seed"))
+        return int(self.variant.partition("+")[0].removeprefix("seed"))
 
     def upstream(self, stage: str) -> Run:
         """The run of an earlier stage that this one builds on: same seed unless pinned."""
@@ -53,6 +57,9 @@ class Run:
 
     def inputs(self, split: str) -> dict[str, dict[str, str]]:
         """Files by shard and alias: ``{"0000": {"truth": ..., "uresnet": ...}}``."""
+        if split not in self.dataset.splits:
+            known = ", ".join(self.dataset.splits)
+            raise ConfigError(f"dataset '{self.dataset.name}' has no split '{split}'; it has: {known}")
         return {shard.id: self.shard_inputs(split, shard.id) for shard in self.dataset.shards(split)}
 
     def shard_inputs(self, split: str, shard: str) -> dict[str, str]:

@@ -184,7 +184,8 @@ class Checkpoints(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if self.interrupted and trainer.global_step % self.validate_every:
+        # A validation that is due, at the interval or at the end, comes first: a checkpoint before it would skip it.
+        if self.interrupted and trainer.global_step % self.validate_every and trainer.global_step < trainer.max_steps:
             self._save(trainer)
             self._leave(trainer)
 

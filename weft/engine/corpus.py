@@ -15,24 +15,27 @@ from weft.io.store import EventStore
 TRUTH = "truth"
 
 
+def qualified(product: str, providers: Mapping[str, str]) -> str:
+    """``<alias>/<product>``: a bare name is looked up where the stage's needs say, else in the truth."""
+    return product if "/" in product else f"{providers.get(product, TRUTH)}/{product}"
+
+
 class StoreEvent:
-    """One event of a joined store; a bare product name is looked up where the stage's needs say."""
+    """One event of a joined store; see :func:`qualified` for names."""
 
     def __init__(self, store: EventStore, index: int, providers: Mapping[str, str]) -> None:
         self._store, self._index, self._providers = store, index, providers
 
-    def _qualified(self, product: str) -> str:
-        return product if "/" in product else f"{self._providers.get(product, TRUTH)}/{product}"
-
     def __getitem__(self, product: str) -> Any:
-        return self._store[self._qualified(product)][self._index]
+        return self._store[qualified(product, self._providers)][self._index]
 
     def __contains__(self, product: object) -> bool:
-        return self._qualified(str(product)) in self._store
+        return qualified(str(product), self._providers) in self._store
 
 
 class Corpus:
-    """Events of shards given as ``{alias: file}``; the index is kept per shard, files are opened when needed.
+    """Events of shards given as ``{alias: file}``. The index of a shard is read once and kept, and at most ``max_open``
+    shards have their files open.
 
     Pickles as its file names, so each loader process has handles of its own.
     """
@@ -41,11 +44,12 @@ class Corpus:
         self,
         shards: Sequence[Mapping[str, str | Path]],
         providers: Mapping[str, str] | None = None,
-        max_open: int = 32,
+        max_open: int = 128,
     ) -> None:
         self.shards = [{alias: Path(path) for alias, path in shard.items()} for shard in shards]
         self._providers = dict(providers or {})
         self._max_open = max_open
+        self._stores: dict[int, EventStore] = {}
         self._open: OrderedDict[int, EventStore] = OrderedDict()
         counts = [len(self.store(i)) for i in range(len(self.shards))]
         self._first = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
@@ -58,7 +62,9 @@ class Corpus:
         if file in self._open:
             self._open.move_to_end(file)
             return self._open[file]
-        store = self._open[file] = EventStore.open(self.shards[file])
+        if file not in self._stores:
+            self._stores[file] = EventStore.open(self.shards[file])
+        store = self._open[file] = self._stores[file]
         while len(self._open) > self._max_open:
             self._open.popitem(last=False)[1].close()
         return store
@@ -78,11 +84,12 @@ class Corpus:
         return (self[i] for i in range(len(self)))
 
     def require(self, products: Sequence[str]) -> None:
-        """Raise unless every shard has these products."""
+        """Raise unless every shard has these products, named as in :class:`StoreEvent`."""
         for i, files in enumerate(self.shards):
             for product in products:
-                alias = self._providers.get(product, TRUTH)
-                if f"{alias}/{product}" not in self.store(i):
+                name = qualified(product, self._providers)
+                alias, _, product = name.partition("/")
+                if name not in self.store(i):
                     raise WeftError(
                         f"{files[alias]}: no product '{product}'; it has: {', '.join(self.store(i).products)}"
                     )
@@ -98,4 +105,4 @@ class Corpus:
             self._open.popitem()[1].close()
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_open": OrderedDict()}
+        return self.__dict__ | {"_stores": {}, "_open": OrderedDict()}

@@ -59,6 +59,7 @@ def _network(
 ) -> Iterator[Products]:
     import torch
 
+    from weft.engine.device import choose_device
     from weft.engine.model_file import load_weights, read_model
     from weft.engine.stream import EventBatches
 
@@ -67,11 +68,22 @@ def _network(
     content = read_model(model)
     if content.task != task.name:
         raise WeftError(f"{model}: a model of task '{content.task}', not '{task.name}'")
+    _require_same_options(task, content.options, model)
     network = task.network()
     load_weights(network, content.state, str(model))
-    device = torch.device("cuda" if gpu else "cpu")
+    device = choose_device(int(gpu))
     network.to(device).eval()
     batches = EventBatches(task, corpus, batch_size, labels=False)
     with torch.inference_mode():
         for k in range(len(batches)):
             yield from task.predict(network, batches[k].to(device))
+
+
+def _require_same_options(task: Task[Any], trained: Mapping[str, Any], model: Path) -> None:
+    """A network must be fed as in its training; options of the loss and the baseline do not matter here."""
+    asked = task.options.model_dump(mode="json")
+    for section in ("model", "data"):
+        for key, value in asked[section].items() if section in asked else ():
+            if trained.get(section, {}).get(key) != value:
+                was = trained.get(section, {}).get(key)
+                raise WeftError(f"{model}: trained with {section}.{key} = {was}, deploy asks for {value}")

@@ -18,7 +18,8 @@ from threadpoolctl import threadpool_limits
 
 from weft.config.experiment import Stage
 from weft.engine.callbacks import BEST, LAST, LOG, Checkpoints, Logbook, write_rows
-from weft.engine.corpus import Corpus
+from weft.engine.corpus import TRUTH, Corpus
+from weft.engine.device import choose_device
 from weft.engine.model_file import ModelFile, load_weights, read_model, save_model
 from weft.engine.randomness import initial_seed
 from weft.engine.stream import Count, EventBatches, TrainingBatches, loader
@@ -60,7 +61,7 @@ def fit(
     _require_events(corpus, "train")
     _require_events(held_out, "val")
     for part in (corpus, held_out):
-        part.require([*task.reads, *task.labels])
+        part.require([*task.reads, *(f"{TRUTH}/{label}" for label in task.labels)])
     inputs = corpus.content_hashes() | held_out.content_hashes()
     steps = _steps(stage, len(corpus))
     folder = work / config_hash({"options": options, "inputs": sorted(inputs.values())})[:16]
@@ -79,13 +80,14 @@ def fit(
         start = int(torch.load(last, map_location="cpu", weights_only=True)["global_step"])
         print(f"resuming at step {start} from {last}", flush=True)
     if start < steps:
-        trainer = _trainer(stage, steps, folder, [logbook, checkpoints])
-        pin = torch.cuda.is_available()
+        pin = stage.resources.gpu > 0
         events = settings.validation_events
         validation_batches = EventBatches(task, held_out, stage.evaluation.batch_size, labels=True, events=events)
         batches = TrainingBatches(task, corpus, seed, settings.batch_size)
         validate = loader(validation_batches, Count(0, len(validation_batches)), 0, pin)
+        trainee.validation_counts = _total_counts(task, validation_batches)
         with _quiet_lightning():
+            trainer = _trainer(stage, steps, folder, [logbook, checkpoints])
             trainer.fit(
                 trainee,
                 loader(batches, Count(start, steps), settings.workers, pin),
@@ -140,12 +142,12 @@ def _steps(stage: Stage, events: int) -> int:
 
 def _trainer(stage: Stage, steps: int, folder: Path, callbacks: list[Any]) -> Trainer:
     settings = stage.training
-    gpus = stage.resources.gpu
-    if gpus and torch.cuda.device_count() < gpus:
-        raise WeftError(f"resources.gpu: {gpus} asked for, {torch.cuda.device_count()} found")
+    device = choose_device(stage.resources.gpu)
+    if settings.precision == "16-mixed" and device.type == "cpu":
+        raise WeftError("training.precision: 16-mixed needs a GPU; on CPU there are 32-true and bf16-mixed")
     return Trainer(
-        accelerator="gpu" if gpus else "cpu",
-        devices=gpus or 1,
+        accelerator="gpu" if device.type == "cuda" else "cpu",
+        devices=1,
         max_steps=steps,
         max_epochs=-1,
         precision=settings.precision,
@@ -178,6 +180,17 @@ def _quiet_lightning() -> Iterator[None]:
             yield
         finally:
             logger.setLevel(level)
+
+
+def _total_counts(task: Task[Any], batches: EventBatches) -> torch.Tensor | None:
+    """The numbers that loss weights depend on over all of the validation, so that its batches do not matter."""
+    total = None
+    for k in range(len(batches)):
+        counts = task.counts(batches[k])
+        if counts is None:
+            return None
+        total = counts if total is None else total + counts
+    return total
 
 
 def _finish(

@@ -81,6 +81,8 @@ def loader(batches: Dataset[Batch], count: Count, workers: int, pin_memory: bool
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
         worker_init_fn=_start_worker if workers else None,
+        # Forked workers share what is loaded; started otherwise they would run the main script again.
+        multiprocessing_context="fork" if workers else None,
     )
 
 

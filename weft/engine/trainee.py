@@ -29,6 +29,7 @@ class Trainee(LightningModule):
         self.seed, self.steps, self.validation = seed, steps, validation
         self.last_terms: dict[str, Tensor] = {}
         self.last_metrics: dict[str, float] = {}
+        self.validation_counts: Tensor | None = None
         self._validated: dict[int, list[Products]] = {}
         self._validation_terms: dict[str, list[float]] = {}
 
@@ -44,6 +45,12 @@ class Trainee(LightningModule):
         terms = self.task.loss(self.network(batch), batch, counts)
         means = {name: self._mean(total, weight) for name, (total, weight) in terms.items()}
         loss = torch.stack(list(means.values())).sum()
+        if not torch.isfinite(loss):
+            named = ", ".join(f"{name} {float(mean.detach())}" for name, mean in means.items())
+            raise WeftError(
+                f"the loss is not finite at step {self.trainer.global_step + 1}: {named}; events (file, index) "
+                f"{batch.events}; a lower optimizer.lr or training.clip_norm may help"
+            )
         self.last_terms = {name: mean.detach() for name, mean in means.items()}
         return loss
 
@@ -93,7 +100,7 @@ class Trainee(LightningModule):
         self._validation_terms = defaultdict(lambda: [0.0, 0.0])
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        terms, predictions = self.task.validate(self.network, batch)
+        terms, predictions = self.task.validate(self.network, batch, self.validation_counts)
         self._add(terms)
         for (file, _), products in zip(batch.events, predictions, strict=True):
             self._validated[file].append(products)

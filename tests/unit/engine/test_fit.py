@@ -12,11 +12,15 @@ import pandas as pd
 import pytest
 import torch
 
+from weft.config.experiment import Optimizer, Resources, Schedule
+from weft.engine.corpus import Corpus
 from weft.engine.deploy import deploy
 from weft.engine.evaluate import evaluate
 from weft.engine.fit import fit, fit_baseline
 from weft.engine.logs import Interrupted
 from weft.engine.model_file import read_model
+from weft.engine.randomness import initial_seed
+from weft.engine.trainee import Trainee
 from weft.errors import WeftError
 from weft.io.store import EventStore
 from weft.metrics.scores import read_scores
@@ -188,3 +192,101 @@ def test_a_file_that_is_no_model(tmp_path: Path) -> None:
         read_model(tmp_path / "model.ckpt")
     with pytest.raises(WeftError, match="train the stage first"):
         read_model(tmp_path / "none.ckpt")
+
+
+def test_schedule_warms_up_and_comes_down(toy: Any, make_stage: Any, shards: Shards) -> None:
+    def rates(**schedule: Any) -> list[float]:
+        stage = make_stage().model_copy(update={"schedule": Schedule(**schedule)})
+        trainee = Trainee(toy, toy.network(), stage, 0, 10, Corpus(shards))
+        return [trainee._rate(step) for step in range(11)]
+
+    assert rates(name="constant", warmup=4)[:6] == [0.25, 0.5, 0.75, 1, 1, 1]
+    cosine = rates(name="cosine", warmup=0, floor=0.2)
+    assert cosine[0] == 1
+    assert cosine[5] == pytest.approx(0.6)
+    assert cosine[10] == pytest.approx(0.2)
+    assert rates(name="cosine", warmup=2)[2:] == sorted(rates(name="cosine", warmup=2)[2:], reverse=True)
+
+
+def test_clipping_bounds_the_first_step(run: Fit, toy: Any, make_stage: Any, shards: Shards, tmp_path: Path) -> None:
+    torch.manual_seed(initial_seed(0))
+    first = toy.network().state_dict()
+    moved = {}
+    for clip in (None, 1e-3):
+        out = tmp_path / str(clip)
+        stage = make_stage(iterations=1, validate_every=1, clip_norm=clip)
+        plain = {
+            "optimizer": Optimizer(name="SGD", lr=1.0, options={"momentum": 0.0}),
+            "schedule": Schedule(name="constant"),
+        }
+        fit(toy, stage.model_copy(update=plain), 0, shards, shards, out, out, {})
+        weights = [name for name, _ in toy.network().named_parameters()]
+        moved[clip] = float(sum(((state(out)[name] - first[name]) ** 2).sum() for name in weights)) ** 0.5
+    assert moved[None] > 2e-3
+    assert moved[1e-3] == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_validation_on_the_first_events_only(run: Fit, toy: Any) -> None:
+    counted = []
+
+    class Counting(Interrupting):
+        def score(self, store: Any, *names: Any) -> Any:
+            counted.append(len(store))
+            return self.toy.score(store, *names)
+
+    run("a", task=Counting(toy, -1, 0), validation_events=3, iterations=4)
+    assert counted == [3]
+
+
+def test_unknown_options_of_an_optimiser(toy: Any, make_stage: Any, shards: Shards, tmp_path: Path) -> None:
+    stage = make_stage().model_copy(update={"optimizer": Optimizer(name="SGD", options={"momentun": 0.9})})
+    with pytest.raises(WeftError, match=r"optimizer\.options: SGD: .*momentun"):
+        fit(toy, stage, 0, shards, shards, tmp_path, tmp_path, {})
+
+
+def test_a_loss_that_is_not_finite_is_named(run: Fit, toy: Any) -> None:
+    class Diverging(Interrupting):
+        def loss(self, *arguments: Any) -> Any:
+            (total, weight) = super().loss(*arguments)["semantic"]
+            return {"semantic": (total * (float("nan") if self.steps == 3 else 1), weight)}
+
+    with pytest.raises(WeftError, match=r"not finite at step 3: semantic nan; events \(file, index\) \[\("):
+        run("a", task=Diverging(toy, -1, 0))
+
+
+def test_devices_and_precisions_that_are_not_there(
+    run: Fit, toy: Any, make_stage: Any, shards: Shards, tmp_path: Path
+) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(WeftError, match="16-mixed needs a GPU"):
+        run("a", precision="16-mixed")
+    stage = make_stage().model_copy(update={"resources": Resources(gpu=1)})
+    with pytest.raises(WeftError, match=r"resources\.gpu: 1 asked for, 0 found"):
+        fit(toy, stage, 0, shards, shards, tmp_path, tmp_path, {})
+    model = run("b") / "model.ckpt"
+    with pytest.raises(WeftError, match=r"resources\.gpu: 1 asked for, 0 found"):
+        deploy(toy, model, shards[0], tmp_path / "p.h5", {}, gpu=True)
+    assert not (tmp_path / "p.h5").exists()
+    assert pd.read_csv(run("c", precision="bf16-mixed") / "log.csv").loss.notna().all()
+
+
+def test_killed_before_the_last_validation_is_not_taken_for_done(run: Fit, toy: Any) -> None:
+    class Killed(Exception):
+        pass
+
+    class DyingInTheLastValidation(Interrupting):
+        def validate(self, model: Any, batch: Any, counts: Any = None) -> Any:
+            raise Killed
+
+    whole = run("whole", iterations=5, validate_every=100)
+    with pytest.raises(Killed):
+        run("parts", task=DyingInTheLastValidation(toy, 5, signal.SIGTERM), iterations=5, validate_every=100)
+    assert identical(state(whole), state(run("parts", iterations=5, validate_every=100)))
+
+
+def test_labels_come_from_the_truth_whatever_the_needs(toy: Any, shards: Shards, tmp_path: Path) -> None:
+    event = Corpus(shards, {"semantics": "first", "charge": "truth"})[0]
+    assert len(event["truth/semantics"]) == 30
+    assert "semantics" not in event
+    assert "charge" in event

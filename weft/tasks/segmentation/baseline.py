@@ -48,7 +48,7 @@ class SegmentationBaseline(Baseline):
         sample = _Sample(self.options, seed)
         n_events = 0
         for event in events:
-            sample.add(voxel_features(event["voxels"], event["charge"]), event["semantics"][:, 0])
+            sample.add(voxel_features(event["voxels"], event["charge"]), event["truth/semantics"][:, 0])
             n_events += 1
         features, labels, weights = sample.rows()
         present, index = np.unique(labels, return_inverse=True)

@@ -21,7 +21,7 @@ def toy(seed, ghost=False):
     labels = np.repeat([1, 5 if ghost else 0, 4], [len(line), len(blob), len(dots)]).astype(np.int8)
     order = rng.permutation(len(voxels))
     charge = rng.gamma(4, 0.2, len(voxels)).astype(np.float32)[:, None]
-    return {"voxels": voxels[order], "charge": charge, "semantics": labels[order][:, None]}
+    return {"voxels": voxels[order], "charge": charge, "truth/semantics": labels[order][:, None]}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_learns_an_easy_task(fitted):
     for seed in range(100, 104):
         event = toy(seed)
         predicted = fitted.predict(event)
-        counts = confusion_counts(event["semantics"], predicted["semantics"], 5)
+        counts = confusion_counts(event["truth/semantics"], predicted["semantics"], 5)
         assert accuracy(counts) > 0.97
 
 
@@ -112,7 +112,7 @@ def test_unfitted_baselines_say_so(tmp_path):
     with pytest.raises(WeftError, match="nothing to save"):
         SegmentationBaseline(SMALL).save(tmp_path / "x")
     assert not list(tmp_path.iterdir())
-    one_class = {**toy(0), "semantics": np.ones_like(toy(0)["semantics"])}
+    one_class = {**toy(0), "truth/semantics": np.ones_like(toy(0)["truth/semantics"])}
     with pytest.raises(WeftError, match="1 events with 1 classes"):
         SegmentationBaseline(SMALL).fit([one_class], 0)
     with pytest.raises(WeftError, match="0 events with 0 classes"):
@@ -125,7 +125,7 @@ def test_ghosts_make_a_sixth_column():
     event = toy(20, ghost=True)
     predicted = baseline.predict(event)
     assert predicted["semantic_scores"].shape[1] == 6
-    assert accuracy(confusion_counts(event["semantics"], predicted["semantics"], 6)) > 0.95
+    assert accuracy(confusion_counts(event["truth/semantics"], predicted["semantics"], 6)) > 0.95
 
 
 def test_balancing_raises_the_recall_of_a_rare_class():
@@ -134,7 +134,7 @@ def test_balancing_raises_the_recall_of_a_rare_class():
     def noise(seed):  # one cloud whose labels are 10 % class 1, more likely where there is charge
         event = toy(seed)
         rare = rng.random(len(event["charge"])) < np.clip(event["charge"][:, 0] - 0.6, 0, 1) * 0.3
-        return {**event, "semantics": rare.astype(np.int8)[:, None]}
+        return {**event, "truth/semantics": rare.astype(np.int8)[:, None]}
 
     events = [noise(seed) for seed in range(6)]
     called = {}

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from weft import tasks
 from weft.config.loading import ConfigError
 from weft.engine.randomness import draw_generator
 from weft.engine.task import Sample
+from weft.errors import WeftError
 from weft.io.products import META, PARTICLES
 from weft.tasks.segmentation.network import Logits, classify
 from weft.tasks.segmentation.task import Segmentation
@@ -31,7 +33,11 @@ def event(seed: int, size: int = 300) -> dict[str, np.ndarray]:
         charge.append(np.full((len(steps), 1), 2.0 if line % 2 else 0.2, np.float32))
         semantics.append(np.full((len(steps), 1), line % 2, np.int8))
     voxels, first = np.unique(np.concatenate(coords), axis=0, return_index=True)
-    return {"voxels": voxels, "charge": np.concatenate(charge)[first], "semantics": np.concatenate(semantics)[first]}
+    return {
+        "voxels": voxels,
+        "charge": np.concatenate(charge)[first],
+        "truth/semantics": np.concatenate(semantics)[first],
+    }
 
 
 def samples(task: Segmentation, seeds: range) -> list[Sample]:
@@ -146,8 +152,9 @@ def test_voxels_near_label_points_weigh_more() -> None:
         meta[f"size_{axis}"], meta[f"n{axis}"] = 0.3, 100
     particles["shape"], particles["num_voxels"] = 0, 5
     voxels = np.array([[0, 0, 0], [3, 0, 0], [4, 0, 0], [90, 0, 0]], np.int32)
-    products = {"voxels": voxels, "charge": np.ones((4, 1), np.float32), "semantics": np.zeros((4, 1), np.int8)}
-    batch = built.collate([built.sample(products | {"particles": particles, "meta": meta}, (0, 0), labels=True)])
+    products = {"voxels": voxels, "charge": np.ones((4, 1), np.float32)}
+    truth = {"truth/semantics": np.zeros((4, 1), np.int8), "truth/particles": particles, "truth/meta": meta}
+    batch = built.collate([built.sample(products | truth, (0, 0), labels=True)])
     assert batch.targets["near"].tolist() == [True, True, False, False]
     assert built.labels == ("semantics", "particles", "meta")
     logits = Logits(torch.zeros(4, 5), None)
@@ -173,3 +180,25 @@ task.makes, task.baseline(), task.summary
 import weft.engine.evaluate, weft.tasks.segmentation.score, weft.tasks.segmentation.figures
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_validation_of_a_balanced_loss_does_not_depend_on_its_batches() -> None:
+    built = task(loss={"balance": True})
+    network, parts = built.network().eval(), samples(built, range(3))
+    batches = [built.collate([sample]) for sample in parts]
+    counts = sum(built.counts(batch) for batch in batches)
+
+    def pooled(batches: list[Any]) -> float:
+        terms = [built.validate(network, batch, counts)[0]["semantic"] for batch in batches]
+        return float(sum(total for total, _ in terms) / sum(weight for _, weight in terms))
+
+    assert pooled(batches) == pytest.approx(pooled([built.collate(parts)]), rel=1e-6)
+
+
+def test_deploy_refuses_other_options_than_those_of_the_training(tmp_path: Path) -> None:
+    from weft.engine.deploy import _require_same_options
+
+    trained = task().options.model_dump(mode="json")
+    _require_same_options(task(loss={"balance": True}), trained, tmp_path / "model.ckpt")
+    with pytest.raises(WeftError, match=r"model\.ckpt: trained with data\.charge = log, deploy asks for linear"):
+        _require_same_options(task(data={"charge": "linear"}), trained, tmp_path / "model.ckpt")
