@@ -82,6 +82,25 @@ def test_dataset_of_files(snakemake, root, tmp_path, source, expected):
     assert expected in line
 
 
+@pytest.mark.parametrize(
+    ("simulation", "expected"),
+    [
+        ({"response": {"lifetme": 3}}, "unknown key 'response.lifetme' (did you mean 'lifetime'?)"),
+        ({"rain": {"vertices": [2, 1]}}, "rain: vertices (2, 1): expected 0 <= fewest <= most"),
+        ({"box": {"voxels": 8}}, "box.voxels: input should be greater than or equal to 32, got 8"),
+    ],
+)
+def test_settings_of_the_simulation(snakemake, root, tmp_path, simulation, expected):
+    dataset = yaml.safe_load((root / "config/datasets/lartpc.yaml").read_text())
+    dataset["splits"]["test_birks"]["simulation"] = simulation
+    (tmp_path / "lartpc.yaml").write_text(yaml.safe_dump(dataset))
+    experiment = yaml.safe_load((root / "config/experiments/segmentation.yaml").read_text())
+    experiment["dataset"] = str(tmp_path / "lartpc.yaml")
+    (tmp_path / "experiment.yaml").write_text(yaml.safe_dump(experiment))
+    line = complaint(snakemake, "--config", f"experiments=[{tmp_path}/experiment.yaml]")
+    assert line.startswith(f"config: dataset 'lartpc', split 'test_birks': simulation: {expected}")
+
+
 def test_two_experiments_of_one_name(snakemake, root, tmp_path):
     experiment = yaml.safe_load((root / "config/experiments/segmentation.yaml").read_text())
     experiment["title"] = "another"

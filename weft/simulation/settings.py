@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from weft.config.dataset import SimulatedDataset
 from weft.config.loading import merge, validate
 from weft.detector.charge import Recombination
 from weft.detector.meta import VoxelMeta
@@ -161,10 +162,24 @@ class SimulationSettings(_Section):
         return self
 
     @classmethod
-    def parse(cls, values: Mapping[str, Any]) -> SimulationSettings:
+    def parse(cls, values: Mapping[str, Any], source: str = "simulation settings") -> SimulationSettings:
         """Settings from plain values (YAML), nested, over the defaults; lists are replaced whole.
+
+        Args:
+            values: what differs from the defaults.
+            source: where the values are from, for errors.
 
         Raises:
             ConfigError: in one line, the first key that is wrong, why, and the closest known one.
         """
-        return validate(cls, merge(cls().model_dump(), values), "simulation settings")
+        return validate(cls, merge(cls().model_dump(), values), source)
+
+
+def settings_of(dataset: SimulatedDataset, split: str) -> SimulationSettings:
+    """All settings of one split of a dataset, defaults included.
+
+    Raises:
+        ConfigError: in one line, the dataset, the split and the first key that is wrong.
+    """
+    source = f"dataset '{dataset.name}', split '{split}': simulation"
+    return SimulationSettings.parse(dataset.split(split).simulation, source)

@@ -9,6 +9,7 @@ import yaml
 from weft.config import Layout, load_dataset, load_experiment, plan
 from weft.config.layout import TABLES
 from weft.config.loading import ConfigError, closest
+from weft.simulation.settings import settings_of
 from weft.tasks import resolve
 
 
@@ -54,6 +55,13 @@ try:
         for dataset in datasets.values()
         for split in dataset.splits
     }
+    # With the defaults, so that a job knows when one of them has changed.
+    simulations = {
+        (dataset.id, split): settings_of(dataset, split).model_dump(mode="json")
+        for dataset in datasets.values()
+        if dataset.source == "simulation"
+        for split in dataset.splits
+    }
 except ConfigError as error:
     sys.exit(f"config: {error}")
 
@@ -88,8 +96,12 @@ def shard_of(wildcards):
     return shards[wildcards.dataset, wildcards.split][wildcards.shard]
 
 
-def simulated_split(wildcards):
-    return datasets[wildcards.dataset].split(wildcards.split)
+def seed_of(wildcards):
+    return datasets[wildcards.dataset].split(wildcards.split).seed
+
+
+def simulation_of(wildcards):
+    return simulations[wildcards.dataset, wildcards.split]
 
 
 def source_of(wildcards):

@@ -15,8 +15,8 @@ rule simulate_events:
         mem_mb=2000,
         runtime=60,
     params:
-        settings=lambda w: simulated_split(w).simulation,
-        seed=lambda w: simulated_split(w).seed,
+        settings=simulation_of,
+        seed=seed_of,
         first=lambda w: shard_of(w).start,
         number=lambda w: shard_of(w).stop - shard_of(w).start,
     script:

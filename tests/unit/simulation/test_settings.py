@@ -1,9 +1,14 @@
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from weft.config import load_dataset
 from weft.errors import WeftError
-from weft.simulation.settings import SimulationSettings
+from weft.simulation.settings import SimulationSettings, settings_of
 
 
 def test_defaults_and_one_line_overrides():
@@ -59,3 +64,30 @@ def test_every_key_is_described_in_code_and_documentation():
         assert described, name
         shown = "see the file" if name.endswith(".blocks") else value
         assert f"| `{name}` | {shown} |" in page
+
+
+def dataset(tmp_path, **keys):
+    document = {"name": "own", "source": "simulation", "splits": {"train": {"events": 2, "seed": 1}}} | keys
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(document))
+    return load_dataset(tmp_path / "own.yaml")
+
+
+def test_settings_of_a_split_are_complete_and_survive_their_way_to_a_job(tmp_path):
+    own = dataset(tmp_path, simulation={"rain": {"vertices": [0, 0]}, "response": {"noise": 500}})
+    settings = settings_of(own, "train")
+    assert settings == SimulationSettings.parse({"rain": {"vertices": (0, 0)}, "response": {"noise": 500}})
+    travelled = json.loads(json.dumps(settings.model_dump(mode="json")))
+    assert set(travelled) == set(SimulationSettings.model_fields)
+    assert SimulationSettings.model_validate(travelled) == settings
+
+
+def test_a_mistake_in_a_split_names_dataset_split_and_key(tmp_path):
+    own = dataset(tmp_path, simulation={"response": {"lifetme": 3}})
+    with pytest.raises(WeftError, match=r"^dataset 'own', split 'train': simulation: unknown key 'response.lifetme'.+"):
+        settings_of(own, "train")
+
+
+def test_reading_settings_loads_no_compiler():
+    """The workflow resolves them whenever Snakemake parses it."""
+    code = "import sys, weft.simulation.settings; sys.exit('numba' in sys.modules or 'torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
