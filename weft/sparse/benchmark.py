@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import datetime
+import multiprocessing
 import platform
 import resource
+import subprocess
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -27,15 +33,14 @@ from weft.sparse.uresnet import SegmentationHead, UResNet
 
 @dataclass(frozen=True)
 class StepTiming:
-    """One training step (kernel maps, forward, backward, Adam) of one engine; times in seconds."""
+    """One training step (kernel maps, forward, backward, Adam) of one engine; median times in seconds."""
 
     engine: str
     events: int
     voxels: int
-    best: float
-    median: float
-    cpu: float  # processor time of all threads, least of the repeats
-    peak: float  # MiB of resident memory above what was held before the step
+    wall: float
+    cpu: float  # processor time of all threads
+    peak: float  # MiB of resident memory above what is held before the step
 
 
 @dataclass(frozen=True)
@@ -67,31 +72,30 @@ class SparseBenchmark:
     rates: list[Rate]
     rate_events: int
 
-    def ratio(self, events: int, engine: str = "minkowski") -> float:
-        """Median step time of ``engine`` over that of ``torch``."""
-        by_engine = {step.engine: step.median for step in self.steps if step.events == events}
-        return by_engine[engine] / by_engine["torch"]
+    def ratio(self, events: int, engine: str, clock: Literal["wall", "cpu"]) -> float:
+        """Time of MinkowskiEngine's step over that of ``engine``: median wall-clock or processor time."""
+        times = {step.engine: getattr(step, clock) for step in self.steps if step.events == events}
+        return times["minkowski"] / times[engine]
 
     def table(self) -> str:
         """Markdown tables of steps and rates."""
-        lines = [
-            f"{self.machine}, {self.threads} threads, torch {torch.__version__}",
-            "",
-            "| events | mean voxels | engine | step, best s | step, median s | CPU s | peak MiB | time / torch |",
-            "|---|---|---|---|---|---|---|---|",
-        ]
+        compared = any(step.engine == "minkowski" for step in self.steps)
+        columns = ["events", "mean voxels", "engine", "processor time, s", "wall-clock time, s", "peak memory, MiB"]
+        if compared:
+            columns += ["minkowski / engine, processor time", "minkowski / engine, wall-clock"]
+        lines = [f"{self.machine}, threads: {self.threads}, torch {torch.__version__}", "", *_header(columns)]
         for s in self.steps:
-            ratio = f"{self.ratio(s.events, s.engine):.2f}"
-            lines.append(
-                f"| {s.events} | {s.voxels} | {s.engine} | {s.best:.3f} | {s.median:.3f} | {s.cpu:.3f} "
-                f"| {s.peak:.0f} | {ratio} |"
-            )
+            cells = [str(s.events), str(s.voxels), s.engine, f"{s.cpu:.3f}", f"{s.wall:.3f}", f"{s.peak:.0f}"]
+            if compared:
+                cells += [f"{self.ratio(s.events, s.engine, clock):.2f}" for clock in ("cpu", "wall")]
+            lines.append(f"| {' | '.join(cells)} |")
         lines += [
             "",
             f"Convolutions of one step with {self.rate_events} events, kernel maps ready:",
             "",
-            "| engine | direction | GFLOP | GFLOP/s | best matrix product at the same shapes, GFLOP/s | share |",
-            "|---|---|---|---|---|---|",
+            *_header(
+                ["engine", "direction", "GFLOP", "GFLOP/s", "best product at these shapes, GFLOP/s", "engine / product"]
+            ),
         ]
         for r in self.rates:
             lines.append(
@@ -101,9 +105,13 @@ class SparseBenchmark:
         return "\n".join(lines)
 
 
+def _header(columns: Sequence[str]) -> list[str]:
+    return [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+
+
 def benchmark_sparse(
-    batch_sizes: Sequence[int] = (1, 4, 8),
-    engines: Sequence[str] = ("torch", "minkowski"),
+    batch_sizes: Sequence[int] = (1, 4, 8, 16),
+    engines: Sequence[str] = ("numba", "torch", "minkowski"),
     repeats: int = 7,
     voxels: int = 3300,
     rate_events: int = 4,
@@ -111,7 +119,8 @@ def benchmark_sparse(
     """Time the engines side by side in this process, step by step in turn.
 
     Events are synthetic (:mod:`weft.sparse.synthetic`); the network is the seed configuration (32 filters, depth 5,
-    2 repetitions, 10,956,229 parameters). Rates are measured on a batch of ``rate_events``.
+    2 repetitions, 10,956,229 parameters). Rates are measured on a batch of ``rate_events``, peak memory in a process
+    of its own for every engine and batch size.
 
     Raises: WeftError where an engine is not installed.
     """
@@ -122,33 +131,59 @@ def benchmark_sparse(
     return SparseBenchmark(machine(), torch.get_num_threads(), steps, rates, rate_events)
 
 
+class _Trainee:
+    """The seed network and its optimiser."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        self.net = nn.ModuleList([UResNet(), SegmentationHead(32, 5)])
+        self.optimiser = torch.optim.Adam(self.net.parameters(), lr=1e-3, fused=True)
+
+    def step(self, engine: str, batch: tuple[Tensor, Tensor, Tensor]) -> None:
+        """Kernel maps, forward, backward, Adam."""
+        coords, features, labels = batch
+        trunk, head = self.net
+        logits = head(trunk(SparseTensor.from_points(coords, features, engine=engine)).final).at_points()
+        self.optimiser.zero_grad()
+        F.cross_entropy(logits, labels).backward()
+        self.optimiser.step()
+
+
 def time_steps(events: int, engines: Sequence[str], repeats: int, voxels: int) -> list[StepTiming]:
-    """Interleaved steps of all engines on the same batches."""
+    """Interleaved steps of all engines on the same batches; medians over ``repeats`` rounds."""
     # Every round sees another batch, as in training: caches by shape must not flatter an engine.
     batches = [_batch(seed, events, voxels) for seed in range(repeats + 1)]
-    torch.manual_seed(0)
-    net = nn.ModuleList([UResNet(), SegmentationHead(32, 5)])
-    optimiser = torch.optim.Adam(net.parameters(), lr=1e-3)
-
-    def step(engine: str, batch: int) -> None:
-        coords, features, labels = batches[batch]
-        logits = net[1](net[0](SparseTensor.from_points(coords, features, engine=engine)).final).at_points()
-        optimiser.zero_grad()
-        F.cross_entropy(logits, labels).backward()
-        optimiser.step()
-
+    trainee = _Trainee()
     wall: dict[str, list[float]] = {engine: [] for engine in engines}
     cpu: dict[str, list[float]] = {engine: [] for engine in engines}
-    for repeat in range(repeats + 1):
+    for repeat, batch in enumerate(batches):
         for engine in engines:
             start, busy = time.perf_counter(), time.process_time()
-            step(engine, repeat)
+            trainee.step(engine, batch)
             if repeat:  # the first round warms up
                 wall[engine].append(time.perf_counter() - start)
                 cpu[engine].append(time.process_time() - busy)
-    peak = {engine: peak_memory(partial(step, engine, 0)) for engine in engines}
     mean = round(sum(len(coords) for coords, _, _ in batches) / len(batches))
-    return [StepTiming(e, events, mean, min(wall[e]), median(wall[e]), min(cpu[e]), peak[e]) for e in engines]
+    return [
+        StepTiming(e, events, mean, median(wall[e]), median(cpu[e]), step_memory(e, events, voxels)) for e in engines
+    ]
+
+
+def step_memory(engine: str, events: int, voxels: int) -> float:
+    """Most memory that a training step holds above network, optimiser and loaded code, in MiB.
+
+    Measured in a fresh process, since an allocator that has grown in an earlier step hides what the next one needs.
+    """
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        return process.submit(_step_memory, engine, events, voxels, torch.get_num_threads()).result()
+
+
+def _step_memory(engine: str, events: int, voxels: int, threads: int) -> float:
+    torch.set_num_threads(threads)
+    trainee = _Trainee()
+    trainee.step(engine, _batch(0, 1, 50))  # loads and compiles code, and makes the optimiser's state
+    batch = _batch(1, events, voxels)
+    return peak_memory(partial(trainee.step, engine, batch))
 
 
 def measure_rates(events: int, engines: Sequence[str], repeats: int, voxels: int) -> list[Rate]:
@@ -258,6 +293,23 @@ def machine() -> str:
     return platform.processor() or platform.machine()
 
 
-def main(engines: Sequence[str] = ("torch", "minkowski")) -> None:
-    """Run the benchmark with its defaults and print the tables."""
-    print(benchmark_sparse(engines=engines).table())
+def main(engines: Sequence[str] = ("numba", "torch", "minkowski")) -> str:
+    """Run the benchmark with its defaults, print the tables, and return them."""
+    warnings.filterwarnings("ignore", message="The MinkowskiEngine was compiled with CPU_ONLY")
+    table = f"{datetime.date.today()}, commit {_commit()}, {benchmark_sparse(engines=engines).table()}"
+    print(table)
+    return table
+
+
+def _commit() -> str:
+    """Short name of the checkout's commit, and whether the engine differs from it."""
+    folder = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        return git("rev-parse", "--short", "HEAD") + (" (changed)" if git("status", "--porcelain", "--", ".") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown (no git checkout)"
