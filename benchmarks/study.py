@@ -61,7 +61,7 @@ def lines(experiment: Experiment, runs: list[Run]) -> Iterator[str]:
         for split in stage.evaluation.splits:
             of_split = {variant: table[table["split"] == split] for variant, table in tables.items()}
             baseline = of_split.pop("baseline", None)
-            for comparison in compare(task.summary, metrics(task, of_split), split, of_split, baseline):
+            for comparison in compare(task.metrics, metrics(task, of_split), split, of_split, baseline):
                 yield row(comparison)
         yield f"\n{len(next(iter(of_split.values())))} events a split.\n"
 

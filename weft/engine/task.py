@@ -17,7 +17,7 @@ import pandas as pd
 from pydantic import BaseModel
 
 from weft.io.products import Schema
-from weft.metrics.scores import Scores
+from weft.metrics.scores import Scores, pool
 from weft.report.figure import Figure
 
 if TYPE_CHECKING:
@@ -189,8 +189,16 @@ class Task(ABC, Generic[Options]):
         """Counts of the events of a store opened as ``truth`` and ``prediction``."""
 
     @abstractmethod
+    def metrics(self, counts: pd.DataFrame) -> pd.DataFrame:
+        """Metrics of each row of counts: those of one event, or of many added up (:func:`weft.metrics.scores.pool`).
+
+        One row for each row of ``counts``, one column a metric; NaN where a metric is not defined.
+        """
+
     def summary(self, events: pd.DataFrame) -> dict[str, float]:
         """Pooled metrics of a table of event scores."""
+        metrics = self.metrics(pool(events)).iloc[0]
+        return {str(name): float(value) for name, value in metrics.items()}
 
     @abstractmethod
     def figures(self, scores: Mapping[str, Scores], split: str) -> list[Figure]:

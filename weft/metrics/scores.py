@@ -25,6 +25,8 @@ import pyarrow.parquet as pq
 
 from weft.errors import WeftError
 
+_NAMES = ("run", "subrun", "event", "uid")
+
 
 class Scores(NamedTuple):
     events: pd.DataFrame
@@ -42,6 +44,16 @@ def concat(shards: Sequence[Scores]) -> Scores:
         table.attrs = dict(frames[0].attrs)
         tables.append(table)
     return Scores(*tables)
+
+
+def counts(events: pd.DataFrame) -> pd.DataFrame:
+    """What of an events table adds up over events: its numbers, but for those that name an event."""
+    return events.drop(columns=list(_NAMES), errors="ignore").select_dtypes("number")
+
+
+def pool(events: pd.DataFrame) -> pd.DataFrame:
+    """The counts of all events added up: one row."""
+    return counts(events).sum(skipna=False).to_frame().T
 
 
 def write_scores(folder: Path | str, shards: Iterable[Scores]) -> None:

@@ -11,14 +11,15 @@ import numpy as np
 import pandas as pd
 
 from weft.errors import WeftError
+from weft.metrics.bootstrap import Interval, paired_bootstrap
+from weft.metrics.scores import counts, pool
 from weft.report.tables import format_number
 
-REPLICAS = 2000
-LEVEL = 0.95
 # What a claim of this project needs: DESIGN §6.
 CLAIM_SEEDS, CLAIM_EVENTS = 3, 200
 
-Summary = Callable[[pd.DataFrame], Mapping[str, float]]
+Metrics = Callable[[pd.DataFrame], pd.DataFrame]
+"""as :meth:`weft.engine.task.Task.metrics`: from rows of counts to rows of metrics"""
 
 _WORDS = {"iou": "IoU", "f1": "F1", "nll": "NLL", "ari": "ARI", "ece": "ECE"}
 
@@ -36,9 +37,26 @@ class Difference:
     low: float
     high: float
 
+    @classmethod
+    def of(cls, interval: Interval, k: int | tuple[()] = ()) -> Difference:
+        """One statistic of a paired bootstrap: number ``k``, or its only one."""
+        return cls(float(interval.value[k]), float(interval.low[k]), float(interval.high[k]))
+
     def __str__(self) -> str:
         value, low, high = (f"{x:.4f}".replace("-", "\u2212") for x in (self.value, self.low, self.high))
         return f"{value} [{low}, {high}]"
+
+
+def verdict(differences: Sequence[Difference]) -> str:
+    """``beats`` or ``loses`` where every seed's interval excludes zero on the same side, else ``even``.
+
+    ``alone`` where there is nothing to compare with.
+    """
+    if not differences:
+        return "alone"
+    if all(difference.low > 0 for difference in differences):
+        return "beats"
+    return "loses" if all(difference.high < 0 for difference in differences) else "even"
 
 
 @dataclass(frozen=True)
@@ -67,15 +85,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """``beats`` or ``loses`` where every seed's interval excludes zero on the same side, else ``even``."""
-        intervals = list((self.differences or {}).values())
-        if not intervals:
-            return "alone"
-        if all(interval.low > 0 for interval in intervals):
-            return "beats"
-        if all(interval.high < 0 for interval in intervals):
-            return "loses"
-        return "even"
+        return verdict(list((self.differences or {}).values()))
 
     def sentence(self, stage: str) -> str:
         """What was found, in words, with the caveat that too few seeds or events ask for."""
@@ -110,58 +120,45 @@ class Comparison:
 
 
 def compare(
-    summary: Summary,
-    metrics: Sequence[str],
+    metrics: Metrics,
+    names: Sequence[str],
     split: str,
     models: Mapping[str, pd.DataFrame],
     baseline: pd.DataFrame | None,
-    replicas: int = REPLICAS,
+    replicas: int = 2000,
 ) -> list[Comparison]:
     """Compare every model with the baseline, metric by metric, by a bootstrap over events that both share.
 
-    The events drawn are those of :func:`weft.metrics.bootstrap.paired_bootstrap`, so that a task which calls that one
-    finds the same intervals; this one asks nothing of a task but its ``summary``.
-
-    ``summary`` maps a table of event scores to pooled metrics; ``models`` and ``baseline`` are such tables of one
-    split, with the column ``uid``. Raises `WeftError` where model and baseline were scored on different events.
+    ``metrics`` gives the metrics of rows of counts, of which those of ``names`` are compared; ``models`` and
+    ``baseline`` are tables of event scores of one split, with the column ``uid``. Raises `WeftError` where model and
+    baseline were scored on different events.
     """
-    values = {variant: summary(table) for variant, table in models.items()}
-    pooled: Mapping[str, float] = {}
-    differences: dict[str, dict[str, Difference]] = {metric: {} for metric in metrics}
+
+    def values(table: pd.DataFrame) -> np.ndarray:
+        return metrics(table)[list(names)].to_numpy(np.float64)
+
+    pooled = {variant: values(pool(table))[0] for variant, table in models.items()}
+    differences: dict[str, Interval] = {}
     if baseline is not None:
-        pooled = summary(baseline)
-        theirs = _resampled(summary, metrics, baseline, replicas)
+        reference = values(pool(baseline))[0]
+        theirs = counts(baseline.sort_values("uid"))
         for variant, table in models.items():
             _require_same_events(table, baseline, variant, split)
-            drawn = _resampled(summary, metrics, table, replicas) - theirs
-            tail = 50 * (1 - LEVEL)
-            low, high = np.nanpercentile(drawn, [tail, 100 - tail], axis=0)
-            for k, metric in enumerate(metrics):
-                value = float(values[variant][metric] - pooled[metric])
-                differences[metric][variant] = Difference(value, float(low[k]), float(high[k]))
-    n_events = len(next(iter(models.values())))
+            ours = counts(table.sort_values("uid"))[theirs.columns]
+            differences[variant] = paired_bootstrap(
+                ours, theirs, lambda sums: values(pd.DataFrame(sums, columns=theirs.columns)), replicas
+            )
     return [
         Comparison(
-            metric=metric,
+            metric=name,
             split=split,
-            n_events=n_events,
-            model={variant: float(value[metric]) for variant, value in values.items()},
-            baseline=None if baseline is None else float(pooled[metric]),
-            differences=differences[metric] or None,
+            n_events=len(next(iter(models.values()))),
+            model={variant: float(value[k]) for variant, value in pooled.items()},
+            baseline=None if baseline is None else float(reference[k]),
+            differences={variant: Difference.of(interval, k) for variant, interval in differences.items()} or None,
         )
-        for metric in metrics
+        for k, name in enumerate(names)
     ]
-
-
-def _resampled(summary: Summary, metrics: Sequence[str], table: pd.DataFrame, replicas: int) -> np.ndarray:
-    """Metrics [replicas, M] of events drawn with replacement, the same draws for every table of the same events."""
-    table = table.sort_values("uid", ignore_index=True)
-    rng = np.random.default_rng(0)
-    drawn = np.empty((replicas, len(metrics)))
-    for k in range(replicas):
-        values = summary(table.take(rng.integers(len(table), size=len(table))))
-        drawn[k] = [values[metric] for metric in metrics]
-    return drawn
 
 
 def _require_same_events(model: pd.DataFrame, baseline: pd.DataFrame, variant: str, split: str) -> None:

@@ -14,7 +14,7 @@ from weft.config import BASELINE, Dataset, Experiment, Layout, Run, plan
 from weft.errors import WeftError
 from weft.io.store import EventStore
 from weft.metrics.scores import Scores, read_scores
-from weft.report.comparison import Comparison, Summary, compare, metric_label
+from weft.report.comparison import Comparison, Metrics, compare, metric_label
 from weft.report.figure import Figure
 from weft.report.page import Cover, StageReport, render_report
 from weft.report.show import PREDICTION, TRUTH, can_show, store_payload
@@ -29,7 +29,7 @@ class Judge(Protocol):
 
     @property
     def headline(self) -> tuple[str, ...]: ...
-    def summary(self, events: pd.DataFrame) -> dict[str, float]: ...
+    def metrics(self, counts: pd.DataFrame) -> pd.DataFrame: ...
     def figures(self, scores: Mapping[str, Scores], split: str) -> list[Figure]: ...
 
 
@@ -114,8 +114,8 @@ def gather_stage(runs: Sequence[Run], task: Judge) -> StageReport:
         name=first.stage_name,
         task=stage.task,
         variants=[run.variant for run in runs],
-        comparisons=compare_split(tables, split, task.summary, task.headline),
-        shifts=[c for other in shifted for c in compare_split(tables, other, task.summary, task.headline[:1])],
+        comparisons=compare_split(tables, split, task.metrics, task.headline),
+        shifts=[c for other in shifted for c in compare_split(tables, other, task.metrics, task.headline[:1])],
         figures=figures,
         displays=displays,
         displayed=displayed,
@@ -140,7 +140,7 @@ def sample_notes(run: Run) -> list[str]:
 
 
 def compare_split(
-    tables: Mapping[str, pd.DataFrame], split: str, summary: Summary, metrics: Sequence[str]
+    tables: Mapping[str, pd.DataFrame], split: str, metrics: Metrics, names: Sequence[str]
 ) -> list[Comparison]:
     """Every model of a stage against its baseline on one split; ``tables``: event scores by variant."""
     chosen = {variant: table[table["split"] == split] for variant, table in tables.items()}
@@ -148,21 +148,19 @@ def compare_split(
     if empty:
         raise WeftError(f"{empty[0]} has no scored events of the split '{split}': run `weft evaluate` again")
     models = {variant: table for variant, table in chosen.items() if variant != BASELINE}
-    return compare(summary, metrics, split, models, chosen.get(BASELINE))
+    return compare(metrics, names, split, models, chosen.get(BASELINE))
 
 
-def rank_events(events: pd.DataFrame, summary: Summary, metric: str) -> pd.Series:
+def rank_events(events: pd.DataFrame, metrics: Metrics, metric: str) -> pd.Series:
     """The metric of each event by itself, ascending, by row of ``events``; events without one are left out."""
-    rows = range(len(events))
-    values = pd.Series([summary(events.iloc[k : k + 1])[metric] for k in rows], index=events.index, dtype=float)
-    return values.dropna().sort_values(kind="stable")
+    return metrics(events)[metric].dropna().sort_values(kind="stable")
 
 
 def extreme_events(run: Run, events: pd.DataFrame, task: Judge, split: str) -> tuple[list[dict[str, Any]], str]:
     """Payloads of the worst and best events of a split and how they were chosen; none if they are no voxels."""
     metric = task.headline[0]
     table = events[events["split"] == split].reset_index(drop=True)
-    ranked = rank_events(table, task.summary, metric)
+    ranked = rank_events(table, task.metrics, metric)
     number = min(EXTREMES, len(ranked) // 2)
     chosen = [(f"worst {k + 1}", ranked.index[k]) for k in range(number)]
     chosen += [(f"best {k + 1}", ranked.index[-1 - k]) for k in range(number)]

@@ -110,8 +110,8 @@ class Toy(Task[ToyOptions]):
         events["total"] = [len(truth[i]) for i in range(len(store))]
         return Scores(events, pd.DataFrame({"split": []}), pd.DataFrame({"split": []}))
 
-    def summary(self, events: pd.DataFrame) -> dict[str, float]:
-        return {"accuracy": float(events["right"].sum() / events["total"].sum())}
+    def metrics(self, counts: pd.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame({"accuracy": counts["right"] / counts["total"]})
 
     def figures(self, scores: Mapping[str, Scores], split: str) -> list[Figure]:
         return []

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from weft.errors import WeftError
-from weft.metrics.scores import Scores, concat, read_scores, write_scores
+from weft.metrics.scores import Scores, concat, counts, pool, read_scores, write_scores
 
 
 def shard(name, n):
@@ -48,3 +48,13 @@ def test_refusals_name_what_is_missing(tmp_path):
     odd = shard("b", 1)._replace(curves=pd.DataFrame({"m": [1.0]}))
     with pytest.raises(WeftError, match="curves tables of two shards"):
         write_scores(tmp_path, [shard("a", 1), odd])
+
+
+def test_counts_are_numbers_that_add_up():
+    events = pd.DataFrame(
+        {"run": [1, 1], "uid": np.array([7, 2**64 - 1], np.uint64), "split": "test", "n": [2, 3], "nll": [0.5, 1.0]}
+    )
+    assert list(counts(events)) == ["n", "nll"]
+    assert pool(events).to_dict("records") == [{"n": 5.0, "nll": 1.5}]
+    assert pool(events.iloc[:0]).to_dict("records") == [{"n": 0.0, "nll": 0.0}]
+    assert pool(events.assign(nll=[0.5, np.nan]))["nll"].isna().all()

@@ -118,14 +118,14 @@ def event_scores(seed: int, quality: float, events: int = 240) -> pd.DataFrame:
     return pd.DataFrame({"uid": np.arange(events, dtype=np.uint64), "n": n, "right": np.rint(n * rate)})
 
 
-def summary(table: pd.DataFrame) -> dict[str, float]:
-    accuracy = table["right"].sum() / table["n"].sum()
-    return {"accuracy": accuracy, "mean_iou": accuracy / (2 - accuracy)}
+def metrics(counts: pd.DataFrame) -> pd.DataFrame:
+    accuracy = counts["right"] / counts["n"]
+    return pd.DataFrame({"accuracy": accuracy, "mean_iou": accuracy / (2 - accuracy)})
 
 
 def comparisons(split: str = "test", quality: float = 0.975, seeds=(0, 1, 2)) -> list[Comparison]:
     models = {f"seed{k}": event_scores(k, quality) for k in seeds}
-    return compare(summary, ["mean_iou", "accuracy"], split, models, event_scores(9, 0.93), replicas=200)
+    return compare(metrics, ["mean_iou", "accuracy"], split, models, event_scores(9, 0.93), replicas=200)
 
 
 def provenance(seed: int | None, commit: str = "f74b47c0d1e2") -> dict:

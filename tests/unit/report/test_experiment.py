@@ -27,8 +27,8 @@ class Accuracy:
 
     headline = ("accuracy", "mean_iou")
 
-    def summary(self, events):
-        return invented.summary(events)
+    def metrics(self, counts):
+        return invented.metrics(counts)
 
     def figures(self, scores, split):
         table = pd.DataFrame({"variant": list(scores), "rows": [len(s.events) for s in scores.values()]})
@@ -226,7 +226,7 @@ def test_mixed_code_is_said():
 def test_events_without_the_metric_are_not_ranked():
     table = pd.DataFrame({"n": [4, 0, 2], "right": [1, 0, 2]}).astype(float)
     with np.errstate(invalid="ignore"):
-        ranked = rank_events(table, lambda t: {"accuracy": (t["right"] / t["n"]).iloc[0]}, "accuracy")
+        ranked = rank_events(table, lambda t: pd.DataFrame({"accuracy": t["right"] / t["n"]}), "accuracy")
     assert ranked.to_dict() == {0: 0.25, 2: 1.0}
 
 

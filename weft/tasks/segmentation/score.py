@@ -106,23 +106,25 @@ def score_shard(store: Store, split: str, shard: str, n_classes: int = 5) -> Sco
     return Scores(*tables)
 
 
-def summary(events: pd.DataFrame) -> dict[str, float]:
-    """Pooled metrics of an events table: accuracy, mean IoU, macro F1, mean -ln(score of the true class)
-    [nats], and
-    recall and IoU of each class; mean IoU once more without low-energy deposits. NaN where undefined."""
-    counts = confusion_of(events).sum(axis=0)
-    n_labelled = counts.sum()
-    nll = events["sum_nll"].sum(skipna=False) / n_labelled if n_labelled else np.nan
+def metrics(counts: pd.DataFrame) -> pd.DataFrame:
+    """Metrics of each row of an events table, or of rows of it added up.
+
+    Accuracy, mean IoU, macro F1, mean -ln(score of the true class) [nats], mean IoU without low-energy deposits, and
+    recall and IoU of each class. NaN where undefined.
+    """
+    confusion = confusion_of(counts)
+    labelled = confusion.sum(axis=(1, 2))
+    nll = np.full(len(counts), np.nan)
     values = {
-        "accuracy": accuracy(counts),
-        "mean_iou": mean_iou(counts),
-        "macro_f1": macro_f1(counts),
-        "nll": nll,
-        "mean_iou_without_low_energy": mean_iou(without_class(counts, LOW_ENERGY)),
+        "accuracy": accuracy(confusion),
+        "mean_iou": mean_iou(confusion),
+        "macro_f1": macro_f1(confusion),
+        "nll": np.divide(counts["sum_nll"].to_numpy(np.float64), labelled, out=nll, where=labelled > 0),
+        "mean_iou_without_low_energy": mean_iou(without_class(confusion, LOW_ENERGY)),
     }
-    for name, per_class in (("recall", recall(counts)), ("iou", iou(counts))):
-        values |= {f"{name}_{CLASSES[c]}": value for c, value in enumerate(per_class)}
-    return {name: float(value) for name, value in values.items()}
+    for name, per_class in (("recall", recall(confusion)), ("iou", iou(confusion))):
+        values |= {f"{name}_{CLASSES[c]}": column for c, column in enumerate(per_class.T)}
+    return pd.DataFrame(values, index=counts.index)
 
 
 class _Particles(NamedTuple):

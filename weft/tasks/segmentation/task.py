@@ -148,10 +148,10 @@ class Segmentation(Task[Options]):
 
         return score_shard(store, split, shard, self.options.classes + self.options.model.ghost)
 
-    def summary(self, events: pd.DataFrame) -> dict[str, float]:
-        from weft.tasks.segmentation.score import summary
+    def metrics(self, counts: pd.DataFrame) -> pd.DataFrame:
+        from weft.tasks.segmentation.score import metrics
 
-        return summary(events)
+        return metrics(counts)
 
     def figures(self, scores: Mapping[str, Scores], split: str) -> list[Figure]:
         from weft.tasks.segmentation.figures import figures

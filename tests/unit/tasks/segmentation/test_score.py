@@ -6,9 +6,14 @@ from weft.errors import WeftError
 from weft.io import products
 from weft.io.products import EventId, Ragged
 from weft.io.store import EventStore, StoreWriter
-from weft.metrics.scores import concat, read_scores, write_scores
+from weft.metrics.scores import concat, pool, read_scores, write_scores
 from weft.tasks.segmentation import score as module
-from weft.tasks.segmentation.score import CHARGE_EDGES, confusion_of, score_shard, summary
+from weft.tasks.segmentation.score import CHARGE_EDGES, confusion_of, metrics, score_shard
+
+
+def summary(events):
+    return metrics(pool(events)).iloc[0].to_dict()
+
 
 META = np.array([(0.0, 0.0, 0.0, 0.5, 0.5, 0.5, 64, 64, 64)], products.META.dtype)
 
@@ -222,10 +227,19 @@ def test_summary_pools_before_it_divides(store):
     assert values["nll"] == pytest.approx((4 * -np.log(0.8) + 3 * -np.log(0.05)) / 7, rel=1e-5)
 
 
+def test_metrics_of_many_rows_are_those_of_each(store):
+    events = score_shard(store(), "test", "a").events
+    every = metrics(events)
+    for k in range(len(events)):
+        assert every.iloc[k].to_dict() == pytest.approx(summary(events.iloc[k : k + 1]), nan_ok=True)
+    assert every["accuracy"].tolist() == pytest.approx([3 / 5, np.nan, 1 / 2], nan_ok=True)
+
+
 def test_no_events(store):
     scores = score_shard(store([], []), "test", "a")
     assert [len(table) for table in scores] == [0, 0, 0]
     assert confusion_of(scores.events).shape == (0, 5, 5)
+    assert np.isnan(list(summary(scores.events).values())).all()
 
 
 def test_shards_without_events_or_voxels_join_the_others(store, tmp_path):
