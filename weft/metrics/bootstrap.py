@@ -36,15 +36,6 @@ class Interval:
     level: float
     n_events: int
 
-    @property
-    def excludes_zero(self) -> NDArray[np.bool_]:
-        return (self.low > 0) | (self.high < 0)
-
-    @property
-    def positive(self) -> NDArray[np.bool_]:
-        """Whether the whole interval lies above zero: of a difference, whether the first beats the second."""
-        return self.low > 0
-
 
 def bootstrap(
     counts: ArrayLike, statistic: Statistic, n_replicas: int = 2000, level: float = 0.95, seed: int = 0

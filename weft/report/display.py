@@ -87,7 +87,7 @@ def event_display(
 ) -> Markup:
     """The HTML of one display of ``events`` (from :func:`event_payload`), the first of them shown.
 
-    The page carries :func:`viewer_script` once and the styles of ``report.css``.
+    The page carries the script ``viewer.js`` once, and the styles of ``report.css``.
     """
     if not events:
         raise ValueError("an event display needs at least one event")

@@ -14,6 +14,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 
+from weft.config import BASELINE
 from weft.errors import WeftError
 from weft.metrics.bootstrap import bootstrap
 from weft.metrics.calibration import expected_calibration_error
@@ -22,13 +23,14 @@ from weft.metrics.segmentation import accuracy
 from weft.report.figure import Figure
 from weft.report.palette import BASELINE_COLOR, CLASS_COLORS, CLASS_NAMES, INK, RULE, SERIES_COLORS, style, to_svg
 from weft.tasks.segmentation.score import CHARGE_EDGES, CONFIDENCE_BINS, confusion_of
-from weft.tasks.segmentation.tables import BASELINE, class_table, overall_table, shift_table, trained
+from weft.tasks.segmentation.tables import class_table, overall_table, shift_table, trained
 
 MODEL = "model"
 #: Edges of the bins of energy left by a particle, MeV.
 ENERGY_EDGES = np.geomspace(0.3, 3000.0, 13)
 
 _REPLICAS = 400
+_FEWEST = 20  # voxels of a bin that is drawn
 _BLUES = LinearSegmentedColormap.from_list("share", ["#ffffff", SERIES_COLORS[0]])
 
 
@@ -44,8 +46,10 @@ def figures(scores: Mapping[str, Scores], split: str) -> list[Figure]:
     judged = {name: _select(part, split) for name, part in _pooled(scores).items()}
     made = [overall_table(scores, split), class_table(scores, split), confusion_figure(judged)]
     if any(len(part.objects) for part in judged.values()):
-        made.append(energy_figure(judged))
-    made.append(charge_figure(judged))
+        counts = {name: _particle_counts(part) for name, part in judged.items()}
+        made.append(recall_figure("energy", "true particles", "energy left by the particle", ENERGY_EDGES, counts))
+    counts = {name: _voxel_counts(part) for name, part in judged.items()}
+    made.append(recall_figure("charge", "a true class", "energy of the voxel", CHARGE_EDGES, counts))
     if all((part.curves["curve"] == "reliability").any() for part in judged.values()):
         made.append(reliability_figure(judged))
     made.append(event_figure(judged))
@@ -88,29 +92,14 @@ def confusion_figure(scores: Mapping[str, Scores]) -> Figure:
     )
 
 
-def energy_figure(scores: Mapping[str, Scores]) -> Figure:
-    """Recall of the voxels of true particles against the energy they left."""
-    counts = {name: _particle_counts(part) for name, part in scores.items()}
-    svg = _recall_panels(counts, ENERGY_EDGES, "energy left [MeV]", "energy")
+def recall_figure(key: str, of: str, energy: str, edges: np.ndarray, counts: Mapping[str, np.ndarray]) -> Figure:
+    """Recall of each class against an energy; counts: labelled and right voxels by variant, [E, C, bins, 2]."""
     return Figure(
-        "energy",
-        "Recall against particle energy",
-        "Share of the voxels of true particles that got the right class, by the energy that the particle left in the "
-        "box; bins of fewer than 20 voxels are left out. Bands: 95 % intervals over events.",
-        svg=svg,
-    )
-
-
-def charge_figure(scores: Mapping[str, Scores]) -> Figure:
-    """Recall of voxels against their visible energy."""
-    counts = {name: _voxel_counts(part) for name, part in scores.items()}
-    svg = _recall_panels(counts, CHARGE_EDGES, "energy of the voxel [MeV]", "charge")
-    return Figure(
-        "charge",
-        "Recall against voxel energy",
-        "Share of the voxels of a true class that got the right class, by their visible energy; bins of fewer than 20 "
-        "voxels are left out. Bands: 95 % intervals over events.",
-        svg=svg,
+        key,
+        f"Recall against the {energy}",
+        f"Share of the voxels of {of} that got the right class, by the {energy}; bins of fewer than {_FEWEST} voxels "
+        "are left out. Bands: 95 % intervals over events.",
+        svg=_recall_panels(counts, edges, f"{energy} [MeV]", key),
     )
 
 
@@ -126,7 +115,7 @@ def reliability_figure(scores: Mapping[str, Scores]) -> Figure:
             n, right, confidence = (bins[c].to_numpy() for c in bins)
             error = expected_calibration_error(n, right, confidence)
             color = _color(name)
-            seen = n >= 20
+            seen = n >= _FEWEST
             upper.plot((confidence / n)[seen], (right / n)[seen], "o-", color=color, label=f"{name}: error {error:.4f}")
             share = np.zeros(CONFIDENCE_BINS)
             share[bins.index] = n / n.sum()
@@ -243,7 +232,7 @@ def _recall_panels(counts: Mapping[str, np.ndarray], edges: np.ndarray, x_label:
         for axis, k in zip(panels, present, strict=False):
             for name, c in reversed(list(counts.items())):
                 interval = bootstrap(c[:, k], _ratio, n_replicas=_REPLICAS)
-                seen = c[:, k, :, 0].sum(axis=0) >= 20
+                seen = c[:, k, :, 0].sum(axis=0) >= _FEWEST
                 color = BASELINE_COLOR if name == BASELINE else CLASS_COLORS[k]
                 dashes = "--" if name == BASELINE else "-"
                 axis.fill_between(centres[seen], interval.low[seen], interval.high[seen], color=color, alpha=0.2, lw=0)

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from weft.config import BASELINE
 from weft.errors import WeftError
 from weft.io.products import LOW_ENERGY
 from weft.metrics.bootstrap import Interval, bootstrap, paired_bootstrap
 from weft.metrics.scores import Scores
 from weft.metrics.segmentation import CLASS_METRICS, SCALAR_METRICS, Metric, iou, mean_iou, without_class
+from weft.report.comparison import Difference, verdict
 from weft.report.figure import Figure
 from weft.report.palette import CLASS_NAMES
 from weft.tasks.segmentation.score import confusion_of
-
-BASELINE = "baseline"
 
 _METRIC_NAMES = {
     "accuracy": "accuracy",
@@ -75,7 +75,7 @@ def class_table(scores: Mapping[str, Scores], split: str) -> Figure:
             if BASELINE in pooled:
                 row[f"{_METRIC_NAMES[name]}, baseline"] = _number(metric(pooled[BASELINE])[k])
         if difference:
-            row["IoU − baseline [95 %]"] = _worst([(d.value[k], d.low[k], d.high[k]) for d in difference])
+            row["IoU − baseline [95 %]"] = _worst([Difference.of(d, k) for d in difference])
         rows.append(row)
     return Figure(
         "classes",
@@ -100,9 +100,9 @@ def overall_table(scores: Mapping[str, Scores], split: str) -> Figure:
             row["95 % interval"] = _envelope([bootstrap(selected[v], metric) for v in models])
             if BASELINE in counts:
                 row["baseline"] = _number(metric(selected[BASELINE].sum(axis=0)))
-                difference = _differences(selected, models, metric)
-                row["model − baseline [95 %]"] = _worst([(d.value, d.low, d.high) for d in difference])
-                row["verdict"] = _verdict(difference)
+                difference = [Difference.of(d) for d in _differences(selected, models, metric)]
+                row["model − baseline [95 %]"] = _worst(difference)
+                row["verdict"] = verdict(difference)
             per_event = [np.nanmean(metric(selected[v])) if len(selected[v]) else np.nan for v in models]
             row["mean over events"] = _spread(per_event)
             rows.append(row)
@@ -135,8 +135,8 @@ def shift_table(scores: Mapping[str, Scores], nominal: str) -> Figure:
             row[f"IoU {CLASS_NAMES[k]}"] = _number(np.mean([iou(pooled[v])[k] for v in models]), 3)
         if BASELINE in pooled:
             row["mean IoU, baseline"] = _number(mean_iou(pooled[BASELINE]))
-            difference = _differences(counts, models, mean_iou)
-            row["model − baseline [95 %]"] = _worst([(d.value, d.low, d.high) for d in difference])
+            difference = [Difference.of(d) for d in _differences(counts, models, mean_iou)]
+            row["model − baseline [95 %]"] = _worst(difference)
         rows.append(row)
     return Figure(
         "shifts",
@@ -156,12 +156,6 @@ def _pooled_mean_iou(counts: Mapping[str, np.ndarray], models: list[str]) -> flo
     return float(np.mean([mean_iou(counts[v].sum(axis=0)) for v in models]))
 
 
-def _verdict(differences: list[Interval]) -> str:
-    if all(d.low > 0 for d in differences):
-        return "beats"
-    return "loses" if all(d.high < 0 for d in differences) else "even"
-
-
 def _number(value: Any, decimals: int = 4) -> str:
     return f"{value:.{decimals}f}".replace("-", "−") if np.isfinite(value) else _MISSING
 
@@ -176,10 +170,10 @@ def _spread(values: Sequence[Any]) -> str:
     return f"{text} ± {_number(np.std(values, ddof=1))}" if len(values) > 1 and np.isfinite(values).all() else text
 
 
-def _worst(differences: list[tuple[Any, Any, Any]]) -> str:
+def _worst(differences: list[Difference]) -> str:
     """The difference of the seed whose interval begins lowest: where that one is above zero, all are."""
-    value, low, high = min(differences, key=lambda d: d[1])
-    return f"{_signed(value)} [{_signed(low)}, {_signed(high)}]"
+    worst = min(differences, key=lambda d: d.low)
+    return f"{_signed(worst.value)} [{_signed(worst.low)}, {_signed(worst.high)}]"
 
 
 def _envelope(intervals: list[Interval]) -> str:
