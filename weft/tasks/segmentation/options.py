@@ -22,7 +22,9 @@ class ModelOptions(_Strict):
     norm_eps: float = Field(1e-4, gt=0, description="batch normalisation, epsilon")
     norm_momentum: float = Field(0.01, gt=0, le=1, description="batch normalisation, weight of the new batch")
     ghost: bool = Field(False, description="a second head that tells ghost points from real ones (spec §1.1)")
-    engine: str = Field("torch", description="sparse convolution engine")
+    engine: Literal["auto", "numba", "torch", "minkowski"] = Field(
+        "auto", description="sparse convolution engine; auto: numba on CPU, torch elsewhere (docs/sparse.md)"
+    )
 
 
 class LossOptions(_Strict):
