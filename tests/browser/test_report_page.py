@@ -1,13 +1,16 @@
 import base64
 import io
+from dataclasses import replace
 
 import invented
 import numpy as np
 import pytest
+from invented_scores import made_up
 from PIL import Image
 
 from weft.report.display import event_payload
 from weft.report.page import environment, render_report, write_page
+from weft.tasks.segmentation.figures import figures
 
 pytestmark = pytest.mark.browser
 
@@ -255,6 +258,23 @@ def test_print_is_white_and_without_controls(visit, report):
     assert not page.locator(f"{DISPLAY} .bar").is_visible()
     assert page.locator(STAGE).is_visible()
     assert len(page.pdf()) > 20_000
+
+
+def test_no_table_is_wider_than_a_printed_page(visit, tmp_path):
+    """A4 with the margins of the style sheet leaves 182 mm; three seeds, a baseline and shifted splits are the most."""
+    splits = ["test", "test_lifetime_high", "test_noise"]
+    scores = {f"seed{k}": made_up(0.95, splits, seed=k) for k in range(3)} | {"baseline": made_up(0.8, splits, seed=3)}
+    cover, (stage,) = invented.page()
+    path = tmp_path / "report.html"
+    render_report(path, cover, [replace(stage, figures=figures(scores, "test"))])
+    page = visit(path)
+    page.set_viewport_size({"width": int(182 / 25.4 * 96), "height": 1000})
+    page.emulate_media(media="print")
+    settle(page)
+    widths = "(tables) => tables.map((t) => [t.caption.textContent, t.offsetWidth])"
+    measured = page.locator("table").evaluate_all(widths)
+    assert len(measured) >= 5
+    assert [name for name, width in measured if width > int(182 / 25.4 * 96)] == []
 
 
 def test_events_that_were_never_seen_are_printed(visit, report):

@@ -128,7 +128,6 @@ Metric = Callable[[ArrayLike], Array]
 SCALAR_METRICS: Mapping[str, Metric] = MappingProxyType(
     {"accuracy": accuracy, "mean_iou": mean_iou, "macro_f1": macro_f1, "mean_recall": mean_recall}
 )
-CLASS_METRICS: Mapping[str, Metric] = MappingProxyType({"recall": recall, "precision": precision, "f1": f1, "iou": iou})
 
 
 def _right(counts: Array) -> Array:

@@ -12,9 +12,9 @@ from markupsafe import Markup, escape
 from weft.report.palette import CLASS_COLORS, CLASS_NAMES
 
 MISSING = "–"
-MANY_COLUMNS = 7
+MANY_COLUMNS = 6
 """wider tables are set tighter"""
-_NUMBER = re.compile(r"([+\-\u2212]?\d+(?:\.\d+)?)(?=$| ±| \[)")
+_NUMBER = re.compile(r"([+\-\u2212]?\d+(?:\.\d+)?)(?=$| ±| \[| /)")
 _COLOR_OF_NAME = {name: CLASS_COLORS[k] for k, name in CLASS_NAMES.items() if k >= 0}
 
 
@@ -64,7 +64,7 @@ def table_html(frame: pd.DataFrame, caption: str = "") -> Markup:
 
 
 def is_numeric(column: pd.Series) -> bool:
-    """Whether a column holds numbers, or texts that begin with one, such as "0.97 ± 0.01"."""
+    """Whether a column holds numbers, or texts that begin with one, such as "0.97 ± 0.01" and "0.97 / 0.93"."""
     if pd.api.types.is_bool_dtype(column):
         return False
     values = [leading_number(value) for value in column]
@@ -74,7 +74,7 @@ def is_numeric(column: pd.Series) -> bool:
 
 def leading_number(value: object) -> float | None:
     """The number that a cell is or begins with, NaN where it is missing, None for any other text."""
-    if value is None or value is pd.NA or value == MISSING:
+    if value is None or value is pd.NA or str(value).partition(" / ")[0] == MISSING:
         return math.nan
     if isinstance(value, numbers.Real):
         return float(value)

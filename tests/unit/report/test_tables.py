@@ -57,10 +57,12 @@ def test_texts_that_begin_with_a_number_sort_as_numbers():
             "c": ["10 cm", "x"],
             "d": ["–", "–"],
             "e": ["2026-01-01", "2026-01-02"],
+            "f": ["0.973 ± 0.001 / 0.9", "– / –"],
         }
     )
     html = table_html(frame)
     assert 'data-value="0.9731">0.9731 ± 0.0012<' in html
     assert 'data-value="-0.1"' in html
     assert 'data-value="0.1">+0.1 [0.0, 0.2]<' in html
-    assert html.count('class="number"') == 2 + 4
+    assert 'data-value="0.973">0.973 ± 0.001 / 0.9<' in html
+    assert html.count('class="number"') == 3 + 6

@@ -13,7 +13,7 @@ from weft.errors import WeftError
 from weft.io.products import LOW_ENERGY
 from weft.metrics.bootstrap import Interval, bootstrap, paired_bootstrap
 from weft.metrics.scores import Scores
-from weft.metrics.segmentation import CLASS_METRICS, SCALAR_METRICS, Metric, iou, mean_iou, without_class
+from weft.metrics.segmentation import SCALAR_METRICS, Metric, iou, mean_iou, precision, recall, without_class
 from weft.report.comparison import Difference, verdict
 from weft.report.figure import Figure
 from weft.report.palette import CLASS_NAMES
@@ -24,11 +24,8 @@ _METRIC_NAMES = {
     "mean_iou": "mean IoU",
     "macro_f1": "macro F1",
     "mean_recall": "mean recall",
-    "recall": "recall",
-    "precision": "precision",
-    "f1": "F1",
-    "iou": "IoU",
 }
+_CLASS_METRICS: Mapping[str, Metric] = {"recall": recall, "precision": precision, "IoU": iou}
 _MISSING = "–"
 _DIFFERENCE = "Difference: of the seed that does worst against the baseline, paired bootstrap over events."
 
@@ -57,12 +54,16 @@ def event_counts(scores: Mapping[str, Scores], split: str) -> dict[str, np.ndarr
 
 
 def class_table(scores: Mapping[str, Scores], split: str) -> Figure:
-    """Recall, precision, F1 and IoU of each class beside the baseline, with the paired difference of the IoU."""
+    """Recall, precision and IoU of each class beside the baseline, with the paired difference of the IoU.
+
+    F1 says no more than IoU: it is 2 IoU / (1 + IoU).
+    """
     counts = event_counts(scores, split)
     models = trained(scores)
     pooled = {variant: c.sum(axis=0) for variant, c in counts.items()}
     truth = next(iter(pooled.values())).sum(axis=1)
     difference = _differences(counts, models, iou)
+    beside = ", model / baseline" if BASELINE in pooled else ""
     rows = []
     for k, n in enumerate(truth):
         row: dict[str, object] = {
@@ -70,10 +71,8 @@ def class_table(scores: Mapping[str, Scores], split: str) -> Figure:
             "voxels": int(n),
             "share [%]": _number(100 * n / truth.sum(), 2),
         }
-        for name, metric in CLASS_METRICS.items():
-            row[_METRIC_NAMES[name]] = _spread([metric(pooled[v])[k] for v in models])
-            if BASELINE in pooled:
-                row[f"{_METRIC_NAMES[name]}, baseline"] = _number(metric(pooled[BASELINE])[k])
+        for name, metric in _CLASS_METRICS.items():
+            row[name + beside] = _beside({variant: metric(c)[k] for variant, c in pooled.items()}, 3)
         if difference:
             row["IoU − baseline [95 %]"] = _worst([Difference.of(d, k) for d in difference])
         rows.append(row)
@@ -121,20 +120,19 @@ def shift_table(scores: Mapping[str, Scores], nominal: str) -> Figure:
     """The same models on every split that was scored, without training them again."""
     models = trained(scores)
     splits = next(iter(scores.values())).events["split"].unique().tolist()
+    beside = ", model / baseline" if BASELINE in scores else ""
     reference = _pooled_mean_iou(event_counts(scores, nominal), models)
     rows = []
     for split in sorted(splits, key=lambda name: name != nominal):
         counts = event_counts(scores, split)
         pooled = {v: c.sum(axis=0) for v, c in counts.items()}
         row: dict[str, object] = {"split": split, "events": len(next(iter(counts.values())))}
-        row["accuracy"] = _spread([SCALAR_METRICS["accuracy"](pooled[v]) for v in models])
-        row["mean IoU"] = _spread([mean_iou(pooled[v]) for v in models])
+        row["mean IoU" + beside] = _beside({variant: mean_iou(c) for variant, c in pooled.items()})
         change = _pooled_mean_iou(counts, models) - reference
         row[f"against {nominal}"] = _MISSING if split == nominal else _signed(change)
         for k in range(next(iter(pooled.values())).shape[0]):
             row[f"IoU {CLASS_NAMES[k]}"] = _number(np.mean([iou(pooled[v])[k] for v in models]), 3)
         if BASELINE in pooled:
-            row["mean IoU, baseline"] = _number(mean_iou(pooled[BASELINE]))
             difference = [Difference.of(d) for d in _differences(counts, models, mean_iou)]
             row["model − baseline [95 %]"] = _worst(difference)
         rows.append(row)
@@ -164,10 +162,18 @@ def _signed(value: Any) -> str:
     return f"{value:+.4f}".replace("-", "−") if np.isfinite(value) else _MISSING
 
 
-def _spread(values: Sequence[Any]) -> str:
+def _spread(values: Sequence[Any], decimals: int = 4) -> str:
     """Mean, and standard deviation where there are several seeds."""
-    text = _number(np.mean(values))
-    return f"{text} ± {_number(np.std(values, ddof=1))}" if len(values) > 1 and np.isfinite(values).all() else text
+    text = _number(np.mean(values), decimals)
+    if len(values) == 1 or not np.isfinite(values).all():
+        return text
+    return f"{text} ± {_number(np.std(values, ddof=1), decimals)}"
+
+
+def _beside(values: Mapping[str, Any], decimals: int = 4) -> str:
+    """The values of the models and, behind a slash, that of the baseline."""
+    text = _spread([value for variant, value in values.items() if variant != BASELINE], decimals)
+    return f"{text} / {_number(values[BASELINE], decimals)}" if BASELINE in values else text
 
 
 def _worst(differences: list[Difference]) -> str:
