@@ -174,7 +174,7 @@ def _quiet_lightning() -> Iterator[None]:
     with warnings.catch_warnings():
         # The number of loader processes is the user's to choose, and a batch is a function of its number, so a loader
         # needs no state to go on from the middle of an epoch.
-        for message in (".*many workers.*", ".*dataloader is not resumable.*", ".*treespec.*"):
+        for message in (".*many workers.*", ".*not resumable.*", ".*treespec.*", ".*`srun` command.*"):
             warnings.filterwarnings("ignore", message=message)
         try:
             yield
