@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import glob
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -118,7 +119,8 @@ class FileDataset(_Dataset):
 
     source: Literal["files"]
     kind: str = Field("auto", description="format of the files, see docs/data_formats.md")
-    products: dict[str, str] = Field({}, description="event-store product: product of the file")
+    products: dict[str, str | None] = Field({}, description="event-store product: product of the file, null: none")
+    namespace: str = Field("", description="tells apart datasets whose run, subrun and event numbers are the same")
     files: tuple[str, ...] = Field((), description="paths or globs, for splits given by fraction")
     manifest: str | None = Field(None, description="CSV of file,start,stop as `weft inspect --manifest` writes it")
     splits: dict[Annotated[str, Field(pattern=_NAME)], FileSplit] = Field(min_length=1)
@@ -155,16 +157,22 @@ class FileDataset(_Dataset):
             if not found or not Path(found[0]).exists():
                 raise ConfigError(f"dataset '{self.name}', split '{split}': no file matches '{pattern}'")
             files += found
-        stems = Counter(Path(file).stem for file in files)
-        repeated = any(count > 1 for count in stems.values())
-        return [
-            Shard(f"{Path(file).stem}-{i:04d}" if repeated else Path(file).stem, file, None, None)
-            for i, file in enumerate(files)
-        ]
+        twice = [file for file, count in Counter(files).items() if count > 1]
+        if twice:
+            raise ConfigError(f"dataset '{self.name}', split '{split}': {twice[0]} is listed twice")
+        return [Shard(name, file, None, None) for file, name in _names(files).items()]
+
+
+def _names(files: list[str]) -> dict[str, str]:
+    """A name for each file: its stem, with its number in the list where stems repeat."""
+    stems = {file: Path(file).stem for file in files}
+    if len(set(stems.values())) == len(stems):
+        return stems
+    return {file: f"{stem}-{i:04d}" for i, (file, stem) in enumerate(stems.items())}
 
 
 def _ranges(dataset: str, manifest: Path) -> list[Shard]:
-    """The rows of a manifest."""
+    """The rows of a manifest, one shard each; every entry of a file may be in one of them."""
     try:
         with open(manifest, newline="") as stream:
             rows = [(row["file"], int(row["start"]), int(row["stop"])) for row in csv.DictReader(stream)]
@@ -176,7 +184,14 @@ def _ranges(dataset: str, manifest: Path) -> list[Shard]:
         raise ConfigError(
             f"dataset '{dataset}': {manifest}: expected the columns file,start,stop of `weft inspect --manifest`"
         ) from None
-    return [Shard(f"{Path(file).stem}-{start:08d}", file, start, stop) for file, start, stop in rows]
+    for file, start, stop in rows:
+        if not 0 <= start < stop:
+            raise ConfigError(f"dataset '{dataset}': {manifest}: {file}: {start},{stop}: expected 0 <= start < stop")
+    for (file, start, stop), (other, begin, end) in pairwise(sorted(rows)):
+        if file == other and begin < stop:
+            raise ConfigError(f"dataset '{dataset}': {manifest}: {file}: {start},{stop} and {begin},{end} overlap")
+    names = _names([file for file, _, _ in rows])
+    return [Shard(f"{names[file]}-{start:08d}", file, start, stop) for file, start, stop in rows]
 
 
 Dataset = SimulatedDataset | FileDataset

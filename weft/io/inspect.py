@@ -226,38 +226,27 @@ def _tree(label: str, value: Any) -> RichTree:
 
 
 def shard_ranges(paths: Sequence[str | Path], events_per_shard: int) -> list[tuple[str, int, int]]:
-    """(file, start, stop) ranges of at most `events_per_shard` entries that cover the given sources or stores."""
+    """(file, start, stop) ranges of at most `events_per_shard` entries that cover the given sources of `convert`."""
     if events_per_shard < 1:
         raise WeftError(f"events per shard is {events_per_shard}, expected at least 1")
     ranges = []
     for path in paths:
-        found = describe(path)
-        if "events" not in found:
-            raise WeftError(f"{path}: a {found['kind']} has no events; a manifest lists sources of events")
-        entries = found["events"]
+        source = open_source(path)
+        entries = source.entries
+        source.close()
         ranges += [(str(path), a, min(a + events_per_shard, entries)) for a in range(0, entries, events_per_shard)]
     return ranges
 
 
 def write_manifest(ranges: Sequence[tuple[str, int, int]], target: str | Path) -> None:
-    """CSV or Parquet, by the suffix of `target`, with the columns file, start, stop."""
+    """CSV with the columns file, start, stop, as datasets read it."""
     target = Path(target)
-    with atomic_path(target) as temporary:
-        if target.suffix == ".csv":
-            with temporary.open("w", newline="") as file:
-                writer = csv.writer(file)
-                writer.writerow(("file", "start", "stop"))
-                writer.writerows(ranges)
-        elif target.suffix == ".parquet":
-            import pyarrow as pa
-            import pyarrow.parquet as pq
-
-            names = ("file", "start", "stop")
-            columns = list(zip(*ranges, strict=True)) or [(), (), ()]
-            types = (pa.string(), pa.int64(), pa.int64())
-            pq.write_table(pa.table([pa.array(c, t) for c, t in zip(columns, types, strict=True)], names), temporary)
-        else:
-            raise WeftError(f"{target}: a manifest is written as .csv or .parquet")
+    if target.suffix != ".csv":
+        raise WeftError(f"{target}: a manifest is a .csv file")
+    with atomic_path(target) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("file", "start", "stop"))
+        writer.writerows(ranges)
 
 
 def run(

@@ -117,6 +117,7 @@ def conversion_of(wildcards):
     return {
         "kind": dataset.kind,
         "products": dataset.products,
+        "namespace": dataset.namespace,
         "start": shard.start,
         "stop": shard.stop,
         "keep": dataset.keep(wildcards.split),

@@ -174,6 +174,9 @@ def test_files_of_the_same_name_get_numbers(tmp_path: Path) -> None:
         (tmp_path / folder / "a.root").touch()
     listed = file_dataset(tmp_path, splits={"train": {"files": [f"{tmp_path}/*/a.root"]}})
     assert [s.id for s in listed.shards("train")] == ["a-0000", "a-0001"]
+    twice = file_dataset(tmp_path, splits={"train": {"files": [f"{tmp_path}/*/a.root", f"{tmp_path}/x/a.root"]}})
+    with pytest.raises(ConfigError, match=r"split 'train': .*/x/a\.root is listed twice"):
+        twice.shards("train")
 
 
 def test_a_manifest_gives_ranges(tmp_path: Path) -> None:
@@ -183,6 +186,39 @@ def test_a_manifest_gives_ranges(tmp_path: Path) -> None:
         ("big-00000000", "big.root", 0, 100),
         ("big-00000100", "big.root", 100, 130),
     ]
+
+
+def test_files_of_the_same_name_in_a_manifest_get_numbers(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("file,start,stop\nx/a.root,0,9\ny/a.root,0,9\nx/a.root,9,12\n")
+    dataset = file_dataset(tmp_path, manifest=str(tmp_path / "m.csv"), splits={"train": {"fraction": 1.0}})
+    assert [tuple(s) for s in dataset.shards("train")] == [
+        ("a-0000-00000000", "x/a.root", 0, 9),
+        ("a-0001-00000000", "y/a.root", 0, 9),
+        ("a-0000-00000009", "x/a.root", 9, 12),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("a.root,0,9\na.root,0,9\n", r"m\.csv: a\.root: 0,9 and 0,9 overlap"),
+        ("a.root,5,9\nb.root,0,9\na.root,0,6\n", r"m\.csv: a\.root: 0,6 and 5,9 overlap"),
+        ("a.root,9,9\n", r"m\.csv: a\.root: 9,9: expected 0 <= start < stop"),
+        ("a.root,-1,9\n", r"m\.csv: a\.root: -1,9: expected 0 <= start < stop"),
+    ],
+)
+def test_a_manifest_that_reads_an_event_twice_or_none(tmp_path: Path, rows: str, message: str) -> None:
+    (tmp_path / "m.csv").write_text("file,start,stop\n" + rows)
+    dataset = file_dataset(tmp_path, manifest=str(tmp_path / "m.csv"), splits={"train": {"fraction": 1.0}})
+    with pytest.raises(ConfigError, match=message):
+        dataset.shards("train")
+
+
+def test_products_may_be_left_out_in_a_dataset(tmp_path: Path) -> None:
+    keys = {"files": ["a"], "splits": {"train": {"fraction": 1.0}}}
+    dataset = file_dataset(tmp_path, products={"clusters": None, "charge": "sparse3d_reco"}, namespace="run2", **keys)
+    assert dataset.products == {"clusters": None, "charge": "sparse3d_reco"}
+    assert dataset.namespace == "run2"
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,11 @@ import json
 
 import h5py
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
+import yaml
 from small_events import event, write_root, write_store
 
+from weft.config import load_dataset
 from weft.errors import WeftError
 from weft.io.check import check
 from weft.io.inspect import describe, render, run, shard_ranges, write_manifest
@@ -64,22 +65,41 @@ def test_sources_and_models_are_described(tmp_path, events, capsys):
 
 def test_a_manifest_covers_every_entry_once(tmp_path, events, capsys):
     write_root(tmp_path / "a.root", events)
-    write_store(tmp_path / "b.h5", events[:5])
-    ranges = shard_ranges([tmp_path / "a.root", tmp_path / "b.h5"], 3)
+    write_root(tmp_path / "b.root", events[:5])
+    both = [tmp_path / "a.root", tmp_path / "b.root"]
+    ranges = shard_ranges(both, 3)
     assert [r[1:] for r in ranges] == [(0, 3), (3, 6), (6, 8), (0, 3), (3, 5)]
-    write_manifest(ranges, tmp_path / "m.csv")
+    assert "5 shards" in printed(capsys, both, manifest=tmp_path / "m.csv", events_per_shard=3)
     lines = (tmp_path / "m.csv").read_text().splitlines()
     assert lines[0] == "file,start,stop"
-    assert lines[-1] == f"{tmp_path / 'b.h5'},3,5"
-    assert "5 shards" in printed(
-        capsys, [tmp_path / "a.root", tmp_path / "b.h5"], manifest=tmp_path / "m.parquet", events_per_shard=3
-    )
-    assert pq.read_table(tmp_path / "m.parquet").to_pydict()["stop"] == [3, 6, 8, 3, 5]
-    with pytest.raises(WeftError, match=r"\.csv or \.parquet"):
-        write_manifest(ranges, tmp_path / "m.txt")
+    assert lines[-1] == f"{tmp_path / 'b.root'},3,5"
+    with pytest.raises(WeftError, match=r"m\.parquet: a manifest is a \.csv file"):
+        write_manifest(ranges, tmp_path / "m.parquet")
     with pytest.raises(WeftError, match="at least 1"):
         shard_ranges([tmp_path / "a.root"], 0)
-    assert sorted(p.suffix for p in tmp_path.glob("m.*")) == [".csv", ".parquet"]
+    assert sorted(p.name for p in tmp_path.glob("m.*")) == ["m.csv"]
+
+
+def test_a_manifest_lists_only_what_is_converted(tmp_path, events):
+    write_store(tmp_path / "a.h5", events)
+    (tmp_path / "model.ckpt").write_bytes(b"weights of a model")
+    with pytest.raises(WeftError, match=r"a\.h5: already an event store: .* neither datasets nor manifests list it"):
+        shard_ranges([tmp_path / "a.h5"], 3)
+    with pytest.raises(WeftError, match=r"model\.ckpt: neither ROOT nor HDF5"):
+        shard_ranges([tmp_path / "model.ckpt"], 3)
+
+
+def test_a_manifest_is_read_by_a_dataset(tmp_path, events):
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        write_root(tmp_path / folder / "a.root", events)
+    ranges = shard_ranges([tmp_path / "x/a.root", tmp_path / "y/a.root"], 5)
+    write_manifest(ranges, tmp_path / "m.csv")
+    document = {"name": "own", "source": "files", "manifest": str(tmp_path / "m.csv")}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(document | {"splits": {"all": {"fraction": 1.0}}}))
+    shards = load_dataset(tmp_path / "own.yaml").shards("all")
+    assert [shard[1:] for shard in shards] == ranges
+    assert len({shard.id for shard in shards}) == 4
 
 
 def test_a_sound_store_has_no_problems(tmp_path, events, capsys):
