@@ -40,29 +40,30 @@ def simulate(
 ) -> None:
     """Simulate the events of a dataset, as ROOT files.
 
-    Example: `weft simulate lartpc --scale tiny --split test simulation.physics.lifetime_ms=3`
+    Example: `weft simulate lartpc --scale tiny --split test simulation.response.lifetime=3`
     """
     from weft.config import SimulatedDataset
     from weft.config.loading import ConfigError
+    from weft.progress import progress_bar
     from weft.simulation.produce import simulate_file
-    from weft.simulation.settings import SimulationSettings
+    from weft.simulation.settings import settings_of
 
     chosen = _dataset(dataset, scale, tuple(overrides or ()))
     if not isinstance(chosen, SimulatedDataset):
         raise ConfigError(f"dataset '{dataset}' is read from files, there is nothing to simulate")
     if split is not None and split not in chosen.splits:
         raise ConfigError(f"dataset '{dataset}' has no split '{split}'; it has: {', '.join(chosen.splits)}")
-    from weft.config.loading import validate
-
-    for name in [split] if split else list(chosen.splits):
+    settings = {name: settings_of(chosen, name) for name in ([split] if split else chosen.splits)}
+    for name in settings:
         resolved = chosen.split(name)
-        settings = validate(SimulationSettings, resolved.simulation, f"dataset '{dataset}', split '{name}': simulation")
         for shard in chosen.shards(name):
             assert shard.start is not None
             assert shard.stop is not None
             assert resolved.seed is not None
             path = Path(_layout(results).raw(chosen.id, name, shard.id))
-            simulate_file(settings, resolved.seed, shard.start, shard.stop - shard.start, path, processes)
+            count = shard.stop - shard.start
+            with progress_bar(str(path)) as progress:
+                simulate_file(settings[name], resolved.seed, shard.start, count, path, processes, progress)
             print(path)
 
 
@@ -73,14 +74,26 @@ def convert(
     kind: Annotated[str, typer.Option("--source", help="format of the file")] = "auto",
     start: Annotated[int | None, typer.Option(help="first entry")] = None,
     stop: Annotated[int | None, typer.Option(help="entry after the last")] = None,
+    product: Annotated[list[str] | None, typer.Option(help="product=tree, or product=none to leave it out")] = None,
+    namespace: Annotated[str, typer.Option(help="tells apart files that repeat run, subrun and event numbers")] = "",
 ) -> None:
     """Convert detector data to an event store.
 
-    Example: `weft convert events.root events.h5`
+    Example: `weft convert events.root events.h5 --product charge=sparse3d_reco --product clusters=none`
     """
     from weft.io.convert import convert_file
+    from weft.progress import progress_bar
 
-    done = convert_file(source, target, kind=kind, start=start, stop=stop)
+    products: dict[str, str | None] = {}
+    for choice in product or ():
+        name, equals, tree = choice.partition("=")
+        if not (name and equals and tree):
+            raise WeftError(f"--product {choice}: expected product=tree, or product=none")
+        products[name] = None if tree == "none" else tree
+    with progress_bar(str(source)) as progress:
+        done = convert_file(
+            source, target, kind=kind, start=start, stop=stop, products=products, namespace=namespace, progress=progress
+        )
     print(f"{target}: {done.events} events of kind {done.kind}")
     for name, reason in done.skipped.items():
         print(f"left out {name}: {reason}")

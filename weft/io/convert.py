@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +90,10 @@ def recognise(path: str | Path) -> str:
         try:
             with h5py.File(path, "r", locking=False) as file:
                 if file.attrs.get("format") == FORMAT:
-                    raise WeftError(f"{path}: already an event store")
+                    raise WeftError(
+                        f"{path}: already an event store: it is not converted, and neither datasets nor manifests "
+                        "list it; `weft deploy --events` reads it as it is"
+                    )
                 if "point" in file and "cluster" in file:
                     return "pilarnet"
                 if "Data" in file and "Events" in file:
@@ -133,7 +137,7 @@ def convert_file(
     keep: tuple[float, float] | None = None,
     products: Mapping[str, str | None] | None = None,
     namespace: str = "",
-    provenance: Mapping[str, Any] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Conversion:
     """Convert one native file, or a range of it, into one event store, block by block.
 
@@ -145,7 +149,7 @@ def convert_file(
         keep: (low, high): keep the events whose `split_fraction` lies in [low, high).
         products: which tree or group becomes which product.
         namespace: part of the unique ids, for datasets that repeat run, subrun and event numbers.
-        provenance: further keys of the record.
+        progress: called with the entries read so far, and how many there are to read.
 
     Raises:
         WeftError: the file is damaged, inconsistent or of an unsupported kind; nothing is written then.
@@ -165,6 +169,8 @@ def convert_file(
             for i, event in enumerate(opened.events(first, last, writer.encode), first):
                 if chosen[i]:
                     writer.append(EventId(*table[i].tolist()), event)
+                if progress is not None:
+                    progress(i + 1 - first, last - first)
             facts = {
                 "name": source.name,
                 "kind": opened.kind,
@@ -175,13 +181,20 @@ def convert_file(
                 "ids_from": "run, subrun, event" if distinct else "file name, entry",
                 **opened.about,
             }
+            # Of a part of a file this would take longer than the conversion.
+            inputs = {source.name: _sha256(source)} if last - first == opened.entries else {}
             writer.provenance = collect(
-                source=facts, skipped=dict(opened.skipped), notes=dict(opened.notes), **(provenance or {})
+                inputs=inputs, source=facts, skipped=dict(opened.skipped), notes=dict(opened.notes)
             )
     finally:
         opened.close()
     assert writer.content_hash is not None
     return Conversion(Path(target), opened.kind, int(chosen.sum()), writer.content_hash, opened.skipped, opened.notes)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _range(path: Path, entries: int, start: int | None, stop: int | None) -> tuple[int, int]:

@@ -67,7 +67,7 @@ class Larcv3Source:
         self.groups = {role: groups[name] for role, name in self.roles.items() if name is not None}
         self.skipped |= {n: "not chosen; name it in products" for n in groups if n not in self.roles.values()}
         if not self.groups:
-            raise WeftError(f"{self.path}: no product to convert; choose with products= among {', '.join(groups)}")
+            raise WeftError(f"{self.path}: no product to convert; choose with --product among {', '.join(groups)}")
         self._ids = self.file["Events"]["event_id"]
         self.entries = len(self._ids)
         for role, group in self.groups.items():

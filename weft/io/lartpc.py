@@ -14,6 +14,9 @@ from weft.io.voxels import merge_voxels, voxel_index
 
 LOW_ENERGY, GHOST, UNKNOWN = 4, 5, 6
 
+#: What to do about clusters that cannot be used.
+WITHOUT_CLUSTERS = "leave the clusters out: `--product clusters=none`, in a dataset `products: {clusters: null}`"
+
 
 class VoxelSet(NamedTuple):
     """LArCV ids uint64 (n,) and a value for each."""
@@ -132,7 +135,7 @@ class EventBuilder:
             if charge is not None and not np.array_equal(ids, labelled):
                 raise WeftError(
                     f"{where}: the semantics are of {len(labelled)} voxels and the charge of {len(ids)}, of which "
-                    f"{len(np.intersect1d(ids, labelled))} agree; choose the trees that belong together (products=)"
+                    f"{len(np.intersect1d(ids, labelled))} agree; choose the trees that belong together with --product"
                 )
             return labelled, values, labels
         if owner_shape is None or clusters is None:
@@ -153,7 +156,7 @@ class EventBuilder:
         if len(number) and (len(np.unique(number)) < len(number) or number.min() < 0 or number.max() >= count):
             raise WeftError(
                 f"{where}: {len(particles)} particles with ids {number.min()} to {number.max()} cannot be matched with "
-                f"{count} clusters, which they number; leave the clusters out (products={{'clusters': None}})"
+                f"{count} clusters, which they number; {WITHOUT_CLUSTERS}"
             )
         if count > len(particles):
             self.notes["clusters without a particle, left out"] += count - len(particles)

@@ -46,7 +46,7 @@ class PilarnetSource:
         self.path = path
         if any(tree is not None for tree in products.values()):
             raise WeftError(
-                f"{path}: products of PILArNet-M have fixed names; only None, to leave clusters out, applies"
+                f"{path}: products of PILArNet-M have fixed names; clusters alone can be left out, with clusters=none"
             )
         unknown = products.keys() - {"clusters"}
         if unknown:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from weft.errors import WeftError
-from weft.io.lartpc import Clusters, EventBuilder, VoxelSet, particle_rows
+from weft.io.lartpc import WITHOUT_CLUSTERS, Clusters, EventBuilder, VoxelSet, particle_rows
 from weft.io.memberwise import members_of, read_header, read_vectors
 from weft.io.products import META, PARTICLES, PROCESS_COLUMNS, Column, Ragged, Schema
 from weft.io.root_images import ChannelStatus, Images, ObjectTable, SparseImages
@@ -173,7 +173,7 @@ def _roles(path: Path, trees: Mapping[str, Tree], products: Mapping[str, str | N
     if unknown:
         raise WeftError(
             f"{path}: products names {', '.join(unknown)}; it maps {', '.join(_ROLE_TYPE)} to trees, or a tree of the "
-            f"file to None: {', '.join(trees)}"
+            f"file to nothing (none, in a dataset null): {', '.join(trees)}"
         )
     return roles
 
@@ -300,7 +300,7 @@ def decode_clusters(where: str, data: np.ndarray, count: int, streamers: Mapping
         members = members_of(streamers, "larcv::Voxel", version, checksum)
         columns, offsets = read_vectors(data, position, count, members)
     except WeftError as error:
-        raise WeftError(f"{where}: {error}; leave the clusters out (products={{'clusters': None}})") from error
+        raise WeftError(f"{where}: {error}; {WITHOUT_CLUSTERS}") from error
     named = dict(zip((name for name, _ in members), columns, strict=True))
     if not {"_id", "_value"} <= named.keys():
         raise WeftError(f"{where}: larcv::Voxel has members {', '.join(named)}, expected _id and _value")

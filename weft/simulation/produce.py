@@ -38,7 +38,7 @@ def simulate_file(
     count: int,
     path: str | os.PathLike[str],
     processes: int = 1,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write events first … first+count−1 of a sample to a ROOT file, whole or not at all.
 
@@ -48,7 +48,7 @@ def simulate_file(
     Args:
         path: of the file; its folder is made.
         processes: how many simulate at once.
-        progress: called with the number of events done so far.
+        progress: called with the number of events done so far, and `count`.
 
     Raises:
         SimulationError: an impossible number.
@@ -70,7 +70,7 @@ def simulate_file(
             write_events(writer, events, settings, seed)
             done += len(events)
             if progress is not None:
-                progress(done)
+                progress(done, count)
     return Path(path)
 
 

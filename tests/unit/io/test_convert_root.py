@@ -1,3 +1,5 @@
+import hashlib
+
 import awkward as ak
 import numpy as np
 import pytest
@@ -326,7 +328,10 @@ def test_clusters_follow_the_ids_of_particles_and_the_rest_is_counted():
         "voxels of clusters that are not in the image, left out": 1,
     }
     twins = particle_rows(2, {"id": np.array([1, 1])})
-    with pytest.raises(WeftError, match="cannot be matched with 4 clusters"):
+    advice = (
+        "cannot be matched with 4 clusters.*: `--product clusters=none`, in a dataset `products: {clusters: null}`$"
+    )
+    with pytest.raises(WeftError, match=advice):
         builder.build("here", meta(), VoxelSet(u8(5), np.ones(1)), None, clusters, twins)
 
 
@@ -352,3 +357,18 @@ def test_sentinels_become_minus_one():
     assert np.isnan(rows["energy_init"]).all()
     with pytest.raises(WeftError, match="genid runs from"):
         particle_rows(1, {"genid": np.array([2**40], np.uint64)})
+
+
+def test_progress_and_the_hash_of_the_source(tmp_path, events):
+    path = tmp_path / "events.root"
+    write_root(path, events)
+    done = []
+    convert_file(path, tmp_path / "a.h5", progress=lambda *n: done.append(n))
+    assert done == [(k + 1, len(events)) for k in range(len(events))]
+    done.clear()
+    convert_file(path, tmp_path / "b.h5", start=2, stop=4, progress=lambda *n: done.append(n))
+    assert done == [(1, 2), (2, 2)]
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    for name, inputs in (("a", {"events.root": digest}), ("b", {})):  # a part's hash would cost more than the part
+        with EventStore.open(tmp_path / f"{name}.h5") as store:
+            assert store.files["0"].provenance["inputs"] == inputs

@@ -26,8 +26,8 @@ def content(path):
 @pytest.fixture(scope="module")
 def produced(small, tmp_path_factory):
     done = []
-    path = simulate_file(small, 3, 5, 8, tmp_path_factory.mktemp("root") / "a.root", progress=done.append)
-    assert done == [8]
+    path = simulate_file(small, 3, 5, 8, tmp_path_factory.mktemp("root") / "a.root", progress=lambda *n: done.append(n))
+    assert done == [(8, 8)]
     return path
 
 
@@ -60,9 +60,9 @@ def test_texts(produced):
 def test_content_does_not_depend_on_processes(small, produced, tmp_path, monkeypatch, processes):
     monkeypatch.setattr(produce, "_CHUNK", 3)
     done = []
-    again = simulate_file(small, 3, 5, 8, tmp_path / "b.root", processes=processes, progress=done.append)
+    again = simulate_file(small, 3, 5, 8, tmp_path / "b.root", processes=processes, progress=lambda *n: done.append(n))
     assert content(again) == content(produced)
-    assert done == [3, 6, 8]
+    assert done == [(3, 8), (6, 8), (8, 8)]
 
 
 def test_content_hash_of_the_converted_file_does_not_depend_on_processes(small, produced, tmp_path, monkeypatch):
