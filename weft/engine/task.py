@@ -132,7 +132,7 @@ class Task(ABC, Generic[Options]):
     @property
     @abstractmethod
     def labels(self) -> tuple[str, ...]:
-        """Further products that training needs."""
+        """Further products that training needs, always from the truth (``truth/<product>``)."""
 
     @property
     @abstractmethod
@@ -177,10 +177,15 @@ class Task(ABC, Generic[Options]):
         """Products of whole events; deploy, validation and the chain all come through here."""
         return self.decode(model(batch), batch)
 
-    def validate(self, model: nn.Module, batch: Batch) -> tuple[LossTerms, list[Products]]:
-        """Loss and prediction of a batch of whole events with labels, in one forward pass."""
+    def validate(
+        self, model: nn.Module, batch: Batch, counts: Tensor | None = None
+    ) -> tuple[LossTerms, list[Products]]:
+        """Loss and prediction of a batch of whole events with labels, in one forward pass.
+
+        counts: :meth:`counts` summed over all of the validation.
+        """
         output = model(batch)
-        return self.loss(output, batch), self.decode(output, batch)
+        return self.loss(output, batch, counts), self.decode(output, batch)
 
     # --- judging (no torch) -------------------------------------------------------------------------------
 

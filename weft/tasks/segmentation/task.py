@@ -50,11 +50,11 @@ class Segmentation(Task[Options]):
     def sample(self, event: Event, index: tuple[int, int], labels: bool) -> Sample:
         arrays = {"coords": event["voxels"], "charge": event["charge"]}
         if labels:
-            arrays["semantics"] = event["semantics"][:, 0]
+            arrays["semantics"] = event["truth/semantics"][:, 0]
             if self.options.loss.upweight_points:
                 from weft.reco.label_points import label_points, near_points
 
-                points = label_points(event["particles"], event["meta"])
+                points = label_points(event["truth/particles"], event["truth/meta"])
                 arrays["near"] = near_points(arrays["coords"], points.position, self.options.loss.point_radius)
         return Sample(arrays, index)
 
