@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from weft.errors import WeftError
 from weft.sparse import SparseTensor
+from weft.sparse.compiled import match_compiled
 from weft.sparse.coordinates import Packing, VoxelSet
 from weft.sparse.kernel_map import KernelMap, kernel_offsets
 
@@ -41,20 +42,27 @@ def test_63_bits_are_enough_and_64_are_an_error():
         SparseTensor.from_points(second_event, torch.ones(2, 1))
 
 
-def test_neighbours_are_found_at_the_edge_of_63_bits():
+@pytest.fixture(params=["torch", "numba"], scope="module")
+def match(request):
+    if request.param == "numba":
+        pytest.importorskip("numba")
+    return {"torch": VoxelSet.match, "numba": match_compiled}[request.param]
+
+
+def test_neighbours_are_found_at_the_edge_of_63_bits(match):
     low, high = -(2**20), 2**20 - 1
     coords = torch.tensor([[0, low, 0, 0], [0, high, 2**21 - 1, 2**21 - 1], [0, high, 2**21 - 1, 2**21 - 2]])
     voxels, _ = VoxelSet.from_points(coords)
-    pairs = KernelMap(voxels, voxels, (3, 3, 3), (1, 1, 1)).pairs
+    pairs = KernelMap(voxels, voxels, (3, 3, 3), (1, 1, 1), match=match).pairs
     assert len(pairs) == 3 + 2  # every voxel with itself, and the last two with each other
 
 
 @settings(deadline=None, max_examples=30)
 @given(near, st.sampled_from([(3, 3, 3), (2, 2, 2), (5, 1, 3), (2, 3, 4)]), st.sampled_from([1, 2]))
-def test_kernel_maps_equal_a_search_of_all_pairs(points, kernel, dilation):
+def test_kernel_maps_equal_a_search_of_all_pairs(match, points, kernel, dilation):
     coords = torch.tensor(points, dtype=torch.int32).reshape(-1, 4)
     voxels, _ = VoxelSet.from_points(coords)
-    pairs = KernelMap(voxels, voxels, kernel, (dilation,) * 3).pairs
+    pairs = KernelMap(voxels, voxels, kernel, (dilation,) * 3, match=match).pairs
     index = {tuple(voxel): i for i, voxel in enumerate(voxels.coords.tolist())}
     expected = []
     for k, (dx, dy, dz) in enumerate(kernel_offsets(kernel, (dilation,) * 3)):

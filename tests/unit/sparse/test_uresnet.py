@@ -57,17 +57,27 @@ def test_empty_batches_and_events(events):
 
 
 @pytest.mark.parametrize("slope", [-0.1, 0.0, 0.33])
-def test_styles_normalise_then_activate_whatever_the_slope(slope):
-    coords = cloud(5, 60)
-    features = torch.randn(len(coords), 3, dtype=torch.float64, requires_grad=True)
-    style = Style(slope)(3).double()
-    out = style(SparseTensor.from_points(coords, features)).at_points()
-    norm = nn.functional.batch_norm(features, None, None, training=True, eps=1e-4)
-    expected = torch.where(norm > 0, norm, slope * norm)
-    torch.testing.assert_close(out, expected)
+@pytest.mark.parametrize("engine", ["torch", "numba"])
+@pytest.mark.parametrize("voxels", [3, 60, 1700])
+def test_styles_normalise_then_activate_whatever_the_slope(slope, engine, voxels):
+    coords = cloud(5, voxels, span=20)
+    features = (torch.randn(len(coords), 3, dtype=torch.float64) + 50).requires_grad_()
+    style, norm = Style(slope)(3).double(), nn.BatchNorm1d(3, eps=1e-4, momentum=0.01).double()
+    with torch.no_grad():
+        for each in (style[0], norm):
+            each.weight.copy_(torch.tensor([0.5, -1.0, 2.0]))
+            each.bias.copy_(torch.tensor([0.1, 0.0, -0.3]))
+    out = style(SparseTensor.from_points(coords, features, engine=engine)).at_points()
+    expected = norm(features)
+    expected = torch.where(expected > 0, expected, slope * expected)
+    torch.testing.assert_close(out, expected, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(style[0].running_mean, norm.running_mean)
+    torch.testing.assert_close(style[0].running_var, norm.running_var)
     probe = torch.randn_like(out)
-    ours, theirs = (torch.autograd.grad((y * probe).sum(), features)[0] for y in (out, expected))
-    torch.testing.assert_close(ours, theirs)
+    ours = torch.autograd.grad((out * probe).sum(), (features, style[0].weight, style[0].bias))
+    theirs = torch.autograd.grad((expected * probe).sum(), (features, norm.weight, norm.bias))
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-8)
 
 
 def test_it_overfits_one_small_batch():
