@@ -141,7 +141,7 @@ class Larcv3Source:
         row, meta = self._projection(where, group, i)
         first, end = self._span(group, "voxel_extents", row)
         voxels = group["voxels"][first:end]
-        return VoxelSet(_to_larcv2(voxels["id"], meta), voxels["value"]), meta
+        return VoxelSet(_to_larcv2(where, voxels["id"], meta), voxels["value"]), meta
 
     def _clusters(self, where: str, group: h5py.Group, i: int) -> tuple[Clusters, np.ndarray]:
         row, meta = self._projection(where, group, i)
@@ -154,7 +154,7 @@ class Larcv3Source:
         if (starts != starts[0] + offsets[:-1]).any():
             raise WeftError(f"{where}: {group.name}: clusters do not follow each other in the table of voxels")
         voxels = group["voxels"][starts[0] : starts[0] + offsets[-1]]
-        return Clusters(_to_larcv2(voxels["id"], meta), voxels["value"], offsets), meta
+        return Clusters(_to_larcv2(where, voxels["id"], meta), voxels["value"], offsets), meta
 
     def _particles(
         self, group: h5py.Group, i: int, encode: Callable[[str, str, Sequence[str]], np.ndarray]
@@ -190,9 +190,18 @@ def _meta(where: str, row: np.void) -> np.ndarray:
     return meta
 
 
-def _to_larcv2(ids: np.ndarray, meta: np.ndarray) -> np.ndarray:
-    """uint64: ids that count with z fastest as ids that count with x fastest."""
+def _to_larcv2(where: str, ids: np.ndarray, meta: np.ndarray) -> np.ndarray:
+    """uint64: ids that count with z fastest as ids that count with x fastest.
+
+    Raises WeftError for ids beyond the box, which would become other voxels.
+    """
     nx, ny, nz = (int(meta[f"n{a}"][0]) for a in "xyz")
+    if not len(ids):
+        return np.empty(0, np.uint64)
+    if not 0 <= int(ids.min()) <= int(ids.max()) < nx * ny * nz:
+        raise WeftError(
+            f"{where}: voxel ids run from {ids.min()} to {ids.max()}, beyond the box of {nx}×{ny}×{nz} voxels"
+        )
     ids = ids.astype(np.uint64)
     rest, z = np.divmod(ids, np.uint64(nz))
     x, y = np.divmod(rest, np.uint64(ny))

@@ -90,6 +90,8 @@ class EventBuilder:
         if not self.has_voxels or meta is None:
             return products
         shape = tuple(int(n) for n in (meta["nx"][0], meta["ny"][0], meta["nz"][0]))
+        if not 0 <= min(shape) <= max(shape) < 2**31:
+            raise WeftError(f"{where}: a box of {'×'.join(map(str, shape))} voxels; voxel numbers are below 2³¹")
         if clusters is not None and particles is not None:
             clusters = self._match(where, clusters, particles)
         ids, values, classes = self._voxels(where, charge, semantics, clusters, particles)

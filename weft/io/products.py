@@ -143,26 +143,16 @@ class Schema:
                 raise WeftError(f"{where}: {self.name} has fields {array.dtype.names}, expected {self.dtype.names}")
             out = np.empty(len(array), self.dtype)
             for name in self.dtype.names:
-                out[name] = array[name]
+                out[name] = cast(array[name], self.dtype[name], f"{where}: {self.name}.{name}")
             return out
-        return np.ascontiguousarray(self._cast(array, where))
+        return np.ascontiguousarray(cast(array, self.dtype, f"{where}: {self.name}"))
 
     def conform_dense(self, values: Any, where: str) -> np.ndarray:
         """`values` as one N-D array of this schema's type."""
         array = np.asarray(values)
         if array.ndim == 0:
             raise WeftError(f"{where}: {self.name} is a scalar, expected an array of one or more dimensions")
-        return np.ascontiguousarray(self._cast(array, where))
-
-    def _cast(self, array: np.ndarray, where: str) -> np.ndarray:
-        fits = np.can_cast(array.dtype, self.dtype, "same_kind" if self.dtype.kind == "f" else "safe")
-        if not fits and array.dtype.kind in "iub" and self.dtype.kind in "iu":
-            limits = np.iinfo(self.dtype)
-            fits = array.size == 0 or limits.min <= array.min() <= array.max() <= limits.max
-        if not fits and array.size:
-            span = f" of {array.min()} to {array.max()}" if array.dtype.kind in "iuf" else ""
-            raise WeftError(f"{where}: {self.name} has type {array.dtype}{span}, expected {self.dtype}")
-        return array.astype(self.dtype)
+        return np.ascontiguousarray(cast(array, self.dtype, f"{where}: {self.name}"))
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -194,6 +184,21 @@ class Schema:
             description=data["description"],
             codes={c: {int(k): v for k, v in t.items()} for c, t in data["codes"].items()},
         )
+
+
+def cast(array: np.ndarray, dtype: np.dtype, what: str) -> np.ndarray:
+    """`array` as another type that holds all of its values; floats may lose precision.
+
+    Raises WeftError where values would be cut or wrapped; `what` names file, event and product in it.
+    """
+    fits = np.can_cast(array.dtype, dtype, "same_kind" if dtype.kind == "f" else "safe")
+    if not fits and array.dtype.kind in "iub" and dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        fits = array.size == 0 or limits.min <= array.min() <= array.max() <= limits.max
+    if not fits and array.size:
+        span = f" of {array.min()} to {array.max()}" if array.dtype.kind in "iuf" else ""
+        raise WeftError(f"{what} has type {array.dtype}{span}, expected {dtype}")
+    return array.astype(dtype)
 
 
 def _little_endian(dtype: np.dtype) -> np.dtype:

@@ -17,7 +17,7 @@ import numpy as np
 from weft.errors import WeftError
 from weft.io.atomic import atomic_path
 from weft.io.content import ContentHasher
-from weft.io.products import EVENT_DTYPE, EventId, Filtered, Ragged, Schema
+from weft.io.products import EVENT_DTYPE, EventId, Filtered, Ragged, Schema, cast
 from weft.io.provenance import canonical_json, collect
 
 FORMAT = "weft event store"
@@ -212,7 +212,8 @@ class StoreWriter:
         if schema.filtered:
             if not isinstance(value, Filtered):
                 raise WeftError(f"{where}: {schema.name} is a {type(value).__name__}, expected Filtered(values, index)")
-            values, index = schema.conform(value.values, where), np.asarray(value.index, np.int32)
+            values = schema.conform(value.values, where)
+            index = cast(np.asarray(value.index), np.dtype(np.int32), f"{where}: the index of {schema.name}")
             if index.shape != (len(values),) or (np.diff(index) <= 0).any() or (len(index) and index[0] < 0):
                 raise WeftError(f"{where}: the index of {schema.name} is not one increasing row number per row")
             return {"values": values, "index": index}

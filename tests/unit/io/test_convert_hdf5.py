@@ -224,7 +224,13 @@ def test_larcv3_that_does_not_add_up(tmp_path, events):
         del data["particle_pcluster_group/extents"]
         data["particle_pcluster_group/extents"] = rows
 
+    def beyond(data):
+        rows = data["sparse3d_pcluster_group/voxels"][:]
+        rows["id"][-1] = 20 * 30 * 40 + 7  # (20, 0, 7), which counted the other way round is a voxel of the box
+        data["sparse3d_pcluster_group/voxels"][:] = rows
+
     for name, change, reason in (
+        ("beyond", beyond, "entry 7: voxel ids run from [0-9]* to 24007, beyond the box of 20×30×40 voxels"),
         ("two", two_projections, "entry 3: .* has 2 projections"),
         ("fewer", fewer, "particle_pcluster has 7 entries, event_id has 8"),
     ):

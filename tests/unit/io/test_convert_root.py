@@ -314,6 +314,19 @@ def test_voxels_beyond_the_box_are_refused():
     builder = EventBuilder(charge=True, semantics=False, clusters=False, particles=False)
     with pytest.raises(WeftError, match="id 24000 lies beyond the box of 20×30×40"):
         builder.build("here", meta(), charge=VoxelSet(u8(24000), np.ones(1)))
+    # 2⁶³ and more: as a signed or 32-bit number it would be small or negative
+    for large in (2**32, 2**63, 2**64 - 1):
+        with pytest.raises(WeftError, match=f"id {large} lies beyond the box"):
+            builder.build("here", meta(), charge=VoxelSet(u8(large), np.ones(1)))
+
+
+@pytest.mark.parametrize("number", [2**31, 2**32 + 20, -1])
+def test_a_box_whose_voxels_have_no_number_is_refused(number):
+    box = meta()
+    box["nx"] = number
+    builder = EventBuilder(charge=True, semantics=False, clusters=False, particles=False)
+    with pytest.raises(WeftError, match=f"here: a box of {number}×30×40 voxels; voxel numbers are below 2³¹"):
+        builder.build("here", box, charge=VoxelSet(u8(), np.ones(0)))
 
 
 def test_clusters_follow_the_ids_of_particles_and_the_rest_is_counted():

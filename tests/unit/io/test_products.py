@@ -5,7 +5,7 @@ import pytest
 from small_events import SCHEMAS
 
 from weft.errors import WeftError
-from weft.io.products import Column, Nested, Ragged, Schema, semantic_scores
+from weft.io.products import CLUSTERS, VOXELS, Column, Nested, Ragged, Schema, semantic_scores
 
 
 @pytest.mark.parametrize("schema", [*SCHEMAS, semantic_scores()], ids=lambda s: s.name)
@@ -49,6 +49,18 @@ def test_rows_are_brought_into_the_form_of_the_schema():
 def test_rows_that_do_not_fit_are_refused(values):
     with pytest.raises(WeftError, match="here: code has"):
         Schema("code", "table", np.dtype("i1"), (Column("a"),)).conform(values, "here")
+
+
+@pytest.mark.parametrize("value", [2**31, -(2**31) - 1, 2**32 + 1, 2**33])
+def test_large_integers_are_refused_and_do_not_wrap(value):
+    voxels = np.array([[0, 0, value]], np.int64)
+    with pytest.raises(WeftError, match=f"here: voxels has type int64 of .*{value}.*, expected int32"):
+        VOXELS.conform(voxels, "here")
+    rows = np.array([(value, 0.5)], [("voxel", "i8"), ("energy", "f4")])
+    with pytest.raises(WeftError, match=rf"here: clusters\.voxel has type int64 of {value} .*, expected int32"):
+        CLUSTERS.conform(rows, "here")
+    rows["voxel"] = 2**31 - 1
+    assert CLUSTERS.conform(rows, "here")["voxel"].tolist() == [2**31 - 1]
 
 
 def test_ragged_items():
