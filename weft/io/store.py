@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,106 +9,18 @@ from types import TracebackType
 from typing import Any
 
 import h5py
-import hdf5plugin  # noqa: F401  (registers the Blosc2 filter)
 import numpy as np
-from h5py import h5s, h5t
 
 from weft.errors import WeftError
 from weft.io.content import hash_file
+from weft.io.lineage import check_lineage, join
 from weft.io.products import Nested, Ragged, Schema
-from weft.io.writer import FORMAT, FORMAT_VERSION, StoreWriter
+from weft.io.store_file import StoreFile
+from weft.io.writer import StoreWriter
 
 __all__ = ["EventStore", "Product", "StoreWriter", "content_hash"]
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Mapping[str, str | os.PathLike[str]]
-
-
-class StoreFile:
-    """One shard: its metadata, read once, and a handle that each process opens when it first reads."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._pid = -1
-        self._handle: h5py.File | None = None
-        self._datasets: dict[str, _Dataset] = {}
-        with self._open() as file:
-            try:
-                self.schemas = {
-                    name: Schema.from_json(json.loads(group.attrs["schema"]))
-                    for name, group in file["products"].items()
-                }
-                self.events: np.ndarray = file["events"][:]
-                self.content_hash: str = file.attrs["content_hash"]
-                self.parents: dict[str, str] = json.loads(file["parents"][()])
-                self.provenance: dict[str, Any] = json.loads(file["provenance"][()])
-            except (KeyError, ValueError) as error:
-                raise WeftError(f"{path}: damaged event store ({error}); make it again") from error
-
-    def _open(self) -> h5py.File:
-        if not self.path.is_file():
-            raise WeftError(f"{self.path}: no such file")
-        try:
-            file = h5py.File(self.path, "r", locking=False)
-        except OSError as error:
-            raise WeftError(f"{self.path}: not an HDF5 file, or truncated; expected an event store") from error
-        attributes = file.attrs
-        if attributes.get("format") != FORMAT:
-            problem = "not an event store; `weft convert` makes one"
-        elif attributes["format_version"] != FORMAT_VERSION:
-            version = attributes["format_version"]
-            problem = f"event store of format version {version}, this weft reads {FORMAT_VERSION}"
-        elif not attributes.get("complete", False):
-            problem = "incomplete event store: its writer did not finish; make it again"
-        else:
-            return file
-        file.close()
-        raise WeftError(f"{self.path}: {problem}")
-
-    @property
-    def handle(self) -> h5py.File:
-        """The file, opened in this process."""
-        if self._handle is None or self._pid != os.getpid():
-            self.close()
-            self._handle, self._pid = self._open(), os.getpid()
-        return self._handle
-
-    def dataset(self, name: str) -> _Dataset:
-        """``<product>/<array>`` for direct reads in this process."""
-        if self._pid != os.getpid():
-            _ = self.handle
-        if name not in self._datasets:
-            self._datasets[name] = _Dataset(self.handle["products"][name], f"{self.path}: {name}")
-        return self._datasets[name]
-
-    def close(self) -> None:
-        self._datasets = {}
-        if self._handle is not None:
-            self._handle.close()
-            self._handle = None
-
-
-class _Dataset:
-    """Contiguous runs of rows through HDF5's own calls: h5py slicing costs more than a small event."""
-
-    def __init__(self, dataset: h5py.Dataset, where: str) -> None:
-        self.id = dataset.id
-        self.where = where
-        self.dtype = dataset.dtype
-        self.width = dataset.shape[1:]
-        self._type = h5t.py_create(dataset.dtype)
-        self._tail = (0,) * len(self.width)
-
-    def read(self, start: int, stop: int) -> np.ndarray:
-        shape = (stop - start, *self.width)
-        out = np.empty(shape, self.dtype)
-        if stop > start:
-            space = self.id.get_space()
-            space.select_hyperslab((start, *self._tail), shape)
-            try:
-                self.id.read(h5s.create_simple(shape), space, out, self._type)
-            except OSError as error:
-                raise WeftError(f"{self.where}: rows {start} to {stop} cannot be read (damaged file?)") from error
-        return out
 
 
 class Dense:
@@ -243,8 +154,8 @@ class EventStore:
         self.files = dict(files)
         first = next(iter(self.files.values()))
         self.events = first.events
-        self._rows = {alias: _join(first, file) for alias, file in self.files.items()}
-        _check_lineage(self.files)
+        self._rows = {alias: join(first, file) for alias, file in self.files.items()}
+        check_lineage(self.files)
         owners: dict[str, list[str]] = {}
         for alias, file in self.files.items():
             for name in file.schemas:
@@ -355,50 +266,6 @@ class EventStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _join(first: StoreFile, other: StoreFile) -> np.ndarray | None:
-    """Row in `other` of each event of `first`; None where they are the same."""
-    ours, theirs = first.events["uid"], other.events["uid"]
-    if np.array_equal(ours, theirs):
-        return None
-    order = np.argsort(theirs)
-    place = np.searchsorted(theirs, ours, sorter=order)
-    rows = order[np.minimum(place, len(order) - 1)] if len(order) else np.zeros(len(ours), np.int64)
-    missing = np.ones(len(ours), bool) if not len(order) else theirs[rows] != ours
-    if missing.any():
-        raise WeftError(
-            f"{other.path} lacks {int(missing.sum())} of the {len(ours)} events of {first.path}: the files "
-            "do not belong together, or the one with fewer events has to come first"
-        )
-    return rows
-
-
-def _check_lineage(files: Mapping[str, StoreFile]) -> None:
-    """Refuse files that were not made from each other, or from the same store."""
-    for alias, file in files.items():
-        for name, expected in file.parents.items():
-            if name in files and name != alias and files[name].content_hash != expected:
-                raise WeftError(
-                    f"{file.path} was made from another {name!r} (content {expected[:12]}) than "
-                    f"{files[name].path} (content {files[name].content_hash[:12]}): make it again, or open "
-                    "the one it was made from"
-                )
-    related = [{file.content_hash, *file.parents.values()} for file in files.values()]
-    together = related[0]
-    waiting = list(zip(files.values(), related, strict=True))[1:]
-    while waiting:
-        near = [entry for entry in waiting if entry[1] & together]
-        if not near:
-            strangers = ", ".join(str(file.path) for file, _ in waiting)
-            first = next(iter(files.values()))
-            raise WeftError(
-                f"{strangers} and {first.path} do not belong together: neither was made from the other, nor "
-                "both from the same store"
-            )
-        for entry in near:
-            together = together | entry[1]
-        waiting = [entry for entry in waiting if not entry[1] & together]
 
 
 def content_hash(path: str | os.PathLike[str]) -> str:
