@@ -31,7 +31,11 @@ def read_summary(report: Path) -> dict[str, Any]:
 
 
 def render_index(path: Path, reports: Iterable[Path]) -> None:
-    """Write the page that compares the experiments of ``reports``, with links relative to ``path``."""
+    """Write the page that compares the experiments that have a report, with links relative to ``path``.
+
+    These are ``reports``, and all others that lie in the folders beside ``path``.
+    """
+    reports = sorted({*reports, *path.parent.glob("*/report.html")})
     entries = [
         {**read_summary(report), "link": os.path.relpath(report, path.parent).replace(os.sep, "/")}
         for report in reports
