@@ -16,4 +16,5 @@ with job_log(snakemake.log[0]):
         {name: tasks.of(stage) for name, stage in experiment.stages.items()},
         Layout(**snakemake.params.layout),
         Path(snakemake.output.page),
+        snakemake.params.source,
     )

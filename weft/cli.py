@@ -236,7 +236,8 @@ def report(
     loaded, dataset = _experiment(experiment, scale, [])
     layout = _layout(results)
     path = Path(layout.report(loaded.id))
-    report_experiment(loaded, dataset, {name: tasks.of(stage) for name, stage in loaded.stages.items()}, layout, path)
+    judges = {name: tasks.of(stage) for name, stage in loaded.stages.items()}
+    report_experiment(loaded, dataset, judges, layout, path, source=experiment)
     print(path)
 
 

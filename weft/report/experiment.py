@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,7 +15,9 @@ from weft.config import BASELINE, Dataset, Experiment, Layout, Run, plan
 from weft.errors import WeftError
 from weft.io.store import EventStore
 from weft.metrics.scores import Scores, read_scores
+from weft.report import rerun
 from weft.report.comparison import Comparison, Metrics, compare, metric_label
+from weft.report.dataset import dataset_table
 from weft.report.figure import Figure
 from weft.report.page import Cover, StageReport, render_report
 from weft.report.show import PREDICTION, TRUTH, can_show, store_payload
@@ -34,22 +37,33 @@ class Judge(Protocol):
 
 
 def report_experiment(
-    experiment: Experiment, dataset: Dataset, tasks: Mapping[str, Judge], layout: Layout, path: Path
+    experiment: Experiment,
+    dataset: Dataset,
+    tasks: Mapping[str, Judge],
+    layout: Layout,
+    path: Path,
+    source: str | None = None,
 ) -> None:
     """Write the report of an experiment whose stages have been trained, deployed and evaluated.
 
-    ``tasks`` maps each stage to its task. Raises `WeftError` naming the first file that is missing.
+    ``tasks`` maps each stage to its task; ``source`` is the name or path that the experiment was loaded by, for the
+    commands that make it again (default: its name). Raises `WeftError` naming the first file that is missing.
     """
+    source = source or experiment.name
     runs = plan(experiment, dataset, layout)
-    stages = [gather_stage([run for run in runs if run.stage_name == name], tasks[name]) for name in experiment.order()]
+    stages = [
+        gather_stage([run for run in runs if run.stage_name == name], tasks[name], source)
+        for name in experiment.order()
+    ]
     records = {f"{stage.name} {variant}": r for stage in stages for variant, r in stage.provenance.items()}
-    render_report(path, cover(experiment, dataset, layout, records), stages)
+    page = cover(experiment, dataset, records)
+    page = replace(page, dataset=dataset_table(dataset, runs), rerun=rerun.whole(experiment, dataset, layout, source))
+    render_report(path, page, stages)
 
 
-def cover(experiment: Experiment, dataset: Dataset, layout: Layout, records: Mapping[str, Mapping[str, Any]]) -> Cover:
-    """Title, facts, notes on the code and the commands for everything; ``records``: provenance by run."""
+def cover(experiment: Experiment, dataset: Dataset, records: Mapping[str, Mapping[str, Any]]) -> Cover:
+    """Title, facts, and notes on the code; ``records``: provenance by run."""
     versions = sorted({code_version(record) for record in records.values()})
-    scale = f" --config scale={experiment.scale}" if experiment.scale else ""
     return Cover(
         name=experiment.id,
         title=experiment.title,
@@ -61,17 +75,6 @@ def cover(experiment: Experiment, dataset: Dataset, layout: Layout, records: Map
             "code": ", ".join(versions),
             "last run": max((str(r.get("created", "")) for r in records.values()), default="").replace("T", " ")[:16],
         },
-        rerun=[
-            (
-                "Everything, from simulation to this page; what is up to date is not made again",
-                f"snakemake --cores 2 {experiment.name}{scale}",
-            ),
-            (
-                "The same on a cluster",
-                f"snakemake --profile slurm {experiment.name}{scale}",
-            ),
-            ("This page only", f"weft report {experiment.name}{_scale_option(experiment)}{_results_option(layout)}"),
-        ],
         notes=code_notes(records),
     )
 
@@ -96,7 +99,7 @@ def code_notes(records: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return notes
 
 
-def gather_stage(runs: Sequence[Run], task: Judge) -> StageReport:
+def gather_stage(runs: Sequence[Run], task: Judge, source: str) -> StageReport:
     """One stage from the files of its runs: scores, logs, provenance, and the events worth a look."""
     first = runs[0]
     stage = first.stage
@@ -121,7 +124,7 @@ def gather_stage(runs: Sequence[Run], task: Judge) -> StageReport:
         displayed=displayed,
         logs=logs,
         provenance=provenance,
-        rerun=[(f"Train {run.variant}", _train(run)) for run in models[:1]],
+        rerun=[(f"Train {run.variant}", rerun.train(run, source)) for run in models[:1]],
         notes=sample_notes(first),
     )
 
@@ -197,18 +200,3 @@ def _read(path: str, reader: Any) -> Any:
         raise WeftError(f"{path} does not exist: run `weft train` for this variant first") from None
     except (ValueError, pd.errors.ParserError) as error:
         raise WeftError(f"{path} cannot be read ({error}): train this variant again") from None
-
-
-def _scale_option(experiment: Experiment) -> str:
-    return f" --scale {experiment.scale}" if experiment.scale else ""
-
-
-def _results_option(layout: Layout) -> str:
-    return "" if layout.root == Layout().root else f" --results {layout.root}"
-
-
-def _train(run: Run) -> str:
-    return (
-        f"weft train {run.experiment.name}{_scale_option(run.experiment)} --stage {run.stage_name} "
-        f"--variant {run.variant}{_results_option(run.layout)}"
-    )

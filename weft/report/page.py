@@ -36,6 +36,8 @@ class Cover:
     title: str
     description: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
+    dataset: Figure | None = None
+    """the events behind the numbers"""
     rerun: Sequence[tuple[str, str]] = ()
     """(what it does, command)"""
     notes: Sequence[str] = ()

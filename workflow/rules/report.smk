@@ -1,4 +1,7 @@
-# One page per experiment, and an index that compares them.
+# One page per experiment, and an index that compares all that there are.
+
+# What the user called each experiment: a name or a path.
+sources = {experiment.id: name for name, (experiment, _) in zip(config["experiments"], loaded)}
 
 
 rule render_report:
@@ -29,12 +32,14 @@ rule render_report:
         experiment=lambda w: experiments[w.experiment].model_dump(mode="json"),
         dataset=lambda w: runs_of(w)[0].dataset.model_dump(mode="json"),
         layout=vars(layout),
+        source=lambda w: sources[w.experiment],
     script:
         "../../scripts/render_report.py"
 
 
 rule render_index:
     input:
+        # Reports of other calls (another scale, other experiments) are found beside these.
         reports=[layout.report(experiment) for experiment in experiments],
     output:
         page=report(layout.index(), caption="../report/index.rst", category="Overview"),

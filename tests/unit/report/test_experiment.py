@@ -140,7 +140,8 @@ def test_a_report_from_files(study, written):
     assert "Judged by test." in text
     payloads = payloads_of(text)
     assert [p["label"] for p in payloads] == ["worst 1", "worst 2", "worst 3", "best 1", "best 2", "best 3"]
-    assert f"--results {layout.root}" in text
+    assert f"weft report voxels --results {layout.root}" in text
+    assert "same particles as" in text
 
 
 def test_one_split_is_judged_by_on_the_whole_page(study, tmp_path):

@@ -2,9 +2,11 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import invented
+import pandas as pd
 import pytest
 
 from weft.errors import WeftError
@@ -120,6 +122,32 @@ def test_the_index_links_and_compares(report, tmp_path):
     (tmp_path / "other.html").write_text("<html></html>")
     with pytest.raises(WeftError, match="not a report of weft"):
         render_index(index, [tmp_path / "other.html"])
+
+
+def test_the_index_finds_reports_of_other_calls(tmp_path):
+    """A run of one scale must not drop the others from the index."""
+    cover, stages = invented.page()
+    for name in ("segmentation-study", "segmentation-demo"):
+        render_report(tmp_path / name / "report.html", replace(cover, name=name), stages)
+    (tmp_path / "data" / "lartpc-demo").mkdir(parents=True)
+    render_index(tmp_path / "index.html", [tmp_path / "segmentation-demo" / "report.html"])
+    page = Page((tmp_path / "index.html").read_text())
+    links = [address for address in page.addresses if address.endswith(".html")]
+    assert links == ["segmentation-demo/report.html", "segmentation-study/report.html"]
+    assert "2 experiments" in "".join(page.said)
+
+
+def test_the_dataset_and_the_way_back_are_on_the_page(tmp_path):
+    cover, stages = invented.page()
+    table = pd.DataFrame({"split": ["test_noise"], "events": [400], "settings": ["response.noise = 1200"]})
+    shown = Figure("dataset", "Events in a box", "Defaults elsewhere.", table=table)
+    render_report(tmp_path / "r.html", replace(cover, dataset=shown), stages)
+    page = Page((tmp_path / "r.html").read_text())
+    said = " ".join("".join(page.said).split())
+    assert "Dataset Events in a box" in said
+    assert "response.noise = 1200" in said
+    assert "Defaults elsewhere." in said
+    assert "#page.dataset" in page.addresses
 
 
 def test_reporting_does_not_need_torch():

@@ -1,0 +1,77 @@
+import pandas as pd
+
+from weft.config import Experiment, Layout, dataset_from, plan
+from weft.report.dataset import dataset_table, flat
+
+
+def runs(dataset, layout=None, splits=("test", "test_noise")):
+    experiment = Experiment.model_validate(
+        {
+            "name": "voxels",
+            "dataset": "box",
+            "stages": {
+                "net": {
+                    "task": "segmentation",
+                    "training": {"iterations": 5, "batch_size": 1},
+                    "evaluation": {"splits": list(splits)},
+                }
+            },
+        }
+    )
+    return plan(experiment, dataset, layout or Layout())
+
+
+def test_simulated_splits_say_what_is_special_about_them():
+    dataset = dataset_from(
+        {
+            "name": "box",
+            "title": "Events in a box",
+            "source": "simulation",
+            "simulation": {"box": {"voxels": 128}},
+            "splits": {
+                "train": {"events": 40, "shards": 4, "seed": 1},
+                "val": {"events": 5, "seed": 2},
+                "test": {"events": 9, "shards": 3, "seed": 3},
+                "test_noise": {"like": "test", "simulation": {"response": {"noise": 1200}}},
+                "test_unused": {"events": 9, "seed": 4},
+            },
+        }
+    )
+    figure = dataset_table(dataset, runs(dataset))
+    assert figure.title == "Events in a box"
+    assert "In all splits: box.voxels = 128." in figure.caption
+    table = figure.table.set_index("split")
+    assert list(table.index) == ["train", "val", "test", "test_noise"]
+    assert table["used for"].tolist() == ["training", "validation", "evaluation", "evaluation"]
+    assert table["events"].tolist() == [40, 5, 9, 9]
+    assert table["shards"].tolist() == [4, 1, 3, 3]
+    assert table["same particles as"].tolist() == ["–", "–", "–", "test"]
+    assert table["settings"].tolist() == ["–", "–", "–", "response.noise = 1200"]
+
+
+def test_files_are_named_and_scored_events_counted(tmp_path):
+    dataset = dataset_from(
+        {
+            "name": "box",
+            "source": "files",
+            "kind": "larcv3",
+            "files": ["/data/a_*.h5", "/data/b.h5"],
+            "splits": {"train": {"fraction": 0.5}, "val": {"fraction": 0.1}, "test": {"files": ["/data/c.h5"]}},
+        }
+    )
+    made = runs(dataset, Layout(str(tmp_path)), splits=["test"])
+    events = pd.DataFrame({"split": "test", "shard": ["c", "c", "d"], "uid": [1, 2, 3]})
+    for run in made:
+        (tmp_path / run.score("events")).parent.mkdir(parents=True)
+        events.to_parquet(run.score("events"))
+    figure = dataset_table(dataset, made)
+    table = figure.table.set_index("split")
+    assert "of kind larcv3" in figure.caption
+    assert table["files"].tolist() == ["/data/a_*.h5, /data/b.h5"] * 2 + ["/data/c.h5"]
+    assert table["share of their events"].tolist() == ["0.5", "0.1", "–"]
+    assert table.loc["test", ["events", "shards"]].tolist() == [3, 2]
+    assert table.loc["train", ["events", "shards"]].isna().all()
+
+
+def test_settings_are_flattened():
+    assert dict(flat({"a": {"b": {"c": [1, 2]}, "d": 2}, "e": 3})) == {"a.b.c": [1, 2], "a.d": 2, "e": 3}

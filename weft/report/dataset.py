@@ -1,0 +1,89 @@
+"""The events of an experiment: which splits it used, how many events they hold, and how they were made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from weft.config import Dataset, FileDataset, Run, SimulatedDataset
+from weft.config.plan import SPLITS
+from weft.report.figure import Figure
+from weft.report.tables import MISSING
+
+_USES = dict(zip(SPLITS, ("training", "validation"), strict=True))
+
+
+def dataset_table(dataset: Dataset, runs: Sequence[Run]) -> Figure:
+    """The splits that the runs of an experiment used, one row each.
+
+    Simulated splits show the settings that were given; files show where they lie. The events of files are counted where
+    they were scored, from the tables of the runs.
+    """
+    uses = _USES | {split: "evaluation" for run in runs for split in run.stage.evaluation.splits if split not in _USES}
+    if isinstance(dataset, SimulatedDataset):
+        rows, caption = _simulated(dataset, uses)
+    else:
+        rows, caption = _from_files(dataset, uses, runs)
+    return Figure("dataset", dataset.title or dataset.name, caption, table=pd.DataFrame(rows))
+
+
+def _simulated(dataset: SimulatedDataset, uses: Mapping[str, str]) -> tuple[list[dict[str, Any]], str]:
+    settings = {split: dict(flat(dataset.split(split).simulation)) for split in uses}
+    first, *others = settings.values()
+    shared = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
+    rows = []
+    for split, use in uses.items():
+        resolved = dataset.split(split)
+        own = {key: value for key, value in settings[split].items() if key not in shared}
+        rows.append(
+            {
+                "split": split,
+                "used for": use,
+                "events": resolved.events,
+                "shards": resolved.shards,
+                "seed": resolved.seed,
+                "same particles as": dataset.splits[split].like or MISSING,
+                "settings": _said(own) or MISSING,
+            }
+        )
+    given = f"In all splits: {_said(shared)}. " if shared else ""
+    return rows, (
+        f"Events of the embedded simulation, dataset {dataset.id}. {given}Settings that are not named have their "
+        "defaults, which docs/simulation.md lists with their units."
+    )
+
+
+def _from_files(dataset: FileDataset, uses: Mapping[str, str], runs: Sequence[Run]) -> tuple[list[dict[str, Any]], str]:
+    scored = pd.concat([pd.read_parquet(run.score("events"), columns=["split", "shard", "uid"]) for run in runs])
+    rows = []
+    for split, use in uses.items():
+        entry = dataset.splits[split]
+        of_split = scored[scored["split"] == split]
+        common = [dataset.manifest] if dataset.manifest else dataset.files
+        rows.append(
+            {
+                "split": split,
+                "used for": use,
+                "events": of_split["uid"].nunique() or pd.NA,
+                "shards": of_split["shard"].nunique() or pd.NA,
+                "files": ", ".join(entry.files or common),
+                "share of their events": MISSING if entry.fraction is None else f"{entry.fraction:g}",
+            }
+        )
+    kind = "" if dataset.kind == "auto" else f" of kind {dataset.kind}"
+    return rows, f"Events of files{kind}, dataset {dataset.id}. Events and shards are counted where they were scored."
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested settings as ("response.noise", 1200) pairs."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _said(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} = {value}" for key, value in settings.items())
