@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from weft.detector.compiled import kernel
+from weft.compiled import kernel
 
 
 @kernel

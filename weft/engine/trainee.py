@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from inspect import signature
 from typing import Any
 
 import torch
@@ -70,12 +71,16 @@ class Trainee(LightningModule):
         kinds.pop("Optimizer")
         if chosen.name not in kinds:
             raise WeftError(f"optimizer.name: torch.optim has no optimiser '{chosen.name}'; it has: {', '.join(kinds)}")
+        kind = kinds[chosen.name]
+        fused = {}
+        if "fused" in signature(kind).parameters and self.stage.training.precision != "16-mixed":
+            fused = {"fused": True}  # one pass over all weights, a third of the time; not with a gradient scaler
         try:
-            optimizer: torch.optim.Optimizer = kinds[chosen.name](
+            optimizer: torch.optim.Optimizer = kind(
                 [parameter for parameter in self.network.parameters() if parameter.requires_grad],
                 lr=chosen.lr,
                 weight_decay=chosen.weight_decay,
-                **chosen.options,
+                **(fused | chosen.options),
             )
         except TypeError as error:
             raise WeftError(f"optimizer.options: {chosen.name}: {error}") from None

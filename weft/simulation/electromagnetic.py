@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from weft.detector.compiled import kernel
+from weft.compiled import kernel
 from weft.simulation.ionisation import continuous_loss, draw_number, moller_collisions, scatter
 from weft.simulation.matter import (
     ABSORBED_PHOTON,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from weft.detector.compiled import kernel
+from weft.compiled import kernel
 from weft.simulation.ionisation import continuous_loss, heavy_collisions, scatter
 from weft.simulation.matter import (
     ELECTRON_MASS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from weft.detector.compiled import kernel
+from weft.compiled import kernel
 from weft.simulation.matter import (
     DISCRETE_LOSS,
     ELECTRON_MASS,

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from weft.detector.compiled import kernel
+from weft.compiled import kernel
 from weft.detector.meta import VoxelMeta
 from weft.simulation.settings import Labels
 from weft.simulation.stack import DECAY, H_IONI, MU_CAPTURE, MU_IONI

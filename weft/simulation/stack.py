@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from weft.detector.compiled import kernel
+from weft.compiled import kernel
 
 #: Geant4's names of what made a particle, by code.
 PROCESSES = {

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from weft.detector.compiled import kernel
+from weft.compiled import kernel
 from weft.simulation.electromagnetic import follow_electron, follow_photon
 from weft.simulation.hadronic import follow_neutron, follow_track, neutral_pion
 from weft.simulation.matter import tables as argon

@@ -13,9 +13,11 @@ in each offset. Importing this module imports numba.
 
 from __future__ import annotations
 
-import numpy as np
-from numba import njit
+from functools import partial
 
+import numpy as np
+
+from weft.compiled import kernel
 from weft.sparse.microkernel import (
     MOST_VECTORS,
     VECTOR_BYTES,
@@ -31,7 +33,7 @@ PAIRS = 64  # gradient rows of this many pairs stay in the first-level cache
 # Rows of a block: rows x vectors sums, the panel's vectors and one broadcast fit the registers.
 TALL1, TALL2 = 12, 12 if WIDE else 6
 
-compiled = njit(nogil=True, cache=True, error_model="numpy")
+compiled = partial(kernel, error_model="numpy")
 
 
 @compiled

@@ -10,8 +10,7 @@ finds by itself:
 
 Addresses are integers (``tensor.data_ptr()``), strides count bytes, row numbers are int32. ``rows`` and ``vectors``
 are literals, so every block size is its own straight-line code; the type of ``zero`` chooses float32 or float64.
-Importing this module imports numba. numba's cache of compiled code follows changes of ``compiled_loops.py``, not of
-this file: while developing here, delete ``__pycache__``.
+Importing this module imports numba.
 """
 
 # numba types these functions itself: mypy sees neither their arguments nor what an intrinsic takes.

@@ -24,8 +24,8 @@ def per_axis(value: int | Sequence[int], dims: int) -> tuple[int, ...]:
 
 
 def engine_for(device: str) -> str:
-    """The engine that ``auto`` names on a kind of device: numba on the CPU, torch elsewhere."""
-    return "numba" if device == "cpu" else "torch"
+    """The engine that ``auto`` names on a kind of device: numba on the CPU, torch elsewhere and under autocast."""
+    return "numba" if device == "cpu" and not torch.is_autocast_enabled("cpu") else "torch"
 
 
 class CoordinateMaps:

@@ -14,24 +14,28 @@ import numba
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_ROOMS = ("detector", "simulation", "sparse")
+
 #: Numba's settings; its type stubs do not list them.
 _config: Any = numba.config
 
 
-def kernel(function: F) -> F:
+def kernel(function: F, **options: Any) -> F:
     """`function` compiled by numba on first call, and kept in the user's cache directory.
 
     Numba notices a change in the file of a kernel, not in the files of the kernels that it calls: a stale mixture
-    could run unseen. So the cache directory is named by a hash of the sources of both rooms that have kernels. It is
+    could run unseen. So the cache directory is named by a hash of the sources of all rooms that have kernels. It is
     outside the package, which may be installed read-only; where no directory can be written, nothing is cached.
+
+    options: further ones of ``numba.njit``.
     """
     directory = _cache_directory()
     if directory is None:
-        return cast(F, numba.njit(nogil=True)(function))
+        return cast(F, numba.njit(nogil=True, **options)(function))
     before = _config.CACHE_DIR
     _config.CACHE_DIR = directory
     try:
-        return cast(F, numba.njit(cache=True, nogil=True)(function))
+        return cast(F, numba.njit(cache=True, nogil=True, **options)(function))
     finally:
         _config.CACHE_DIR = before
 
@@ -51,10 +55,10 @@ def _cache_directory() -> str | None:
 
 
 def _digest() -> str:
-    """Of every Python source in `weft/detector` and `weft/simulation`."""
-    package = Path(__file__).resolve().parent.parent
+    """Of every Python source of the rooms that have kernels."""
+    package = Path(__file__).resolve().parent
     digest = hashlib.sha256()
-    for room in ("detector", "simulation"):
+    for room in _ROOMS:
         for source in sorted((package / room).glob("*.py")):
             digest.update(source.name.encode() + b"\0" + source.read_bytes())
     return digest.hexdigest()[:16]

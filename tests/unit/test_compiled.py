@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from weft.detector import compiled
+from weft import compiled
 
 
 @pytest.fixture(autouse=True)
