@@ -274,7 +274,16 @@ def test_no_table_is_wider_than_a_printed_page(visit, tmp_path):
     widths = "(tables) => tables.map((t) => [t.caption.textContent, t.offsetWidth])"
     measured = page.locator("table").evaluate_all(widths)
     assert len(measured) >= 5
-    assert [name for name, width in measured if width > int(182 / 25.4 * 96)] == []
+    assert [(name, width) for name, width in measured if width > int(182 / 25.4 * 96)] == []
+
+
+def test_commands_are_printed_whole(visit, report):
+    page = visit(report)
+    page.set_viewport_size({"width": 400, "height": 1000})
+    page.emulate_media(media="print")
+    sizes = page.locator(".commands code").evaluate_all("(nodes) => nodes.map((n) => [n.scrollWidth, n.clientWidth])")
+    assert sizes
+    assert all(wanted <= given for wanted, given in sizes)
 
 
 def test_events_that_were_never_seen_are_printed(visit, report):

@@ -23,13 +23,14 @@ def dataset_table(dataset: Dataset, runs: Sequence[Run]) -> Figure:
     """
     uses = _USES | {split: "evaluation" for run in runs for split in run.stage.evaluation.splits if split not in _USES}
     if isinstance(dataset, SimulatedDataset):
-        rows, caption = _simulated(dataset, uses)
+        table, caption = _simulated(dataset, uses)
     else:
-        rows, caption = _from_files(dataset, uses, runs)
-    return Figure("dataset", dataset.title or dataset.name, caption, table=pd.DataFrame(rows))
+        table, caption = _from_files(dataset, uses, runs)
+    table = table.loc[:, (table != MISSING).any()]
+    return Figure("dataset", dataset.title or dataset.name, caption, table=table)
 
 
-def _simulated(dataset: SimulatedDataset, uses: Mapping[str, str]) -> tuple[list[dict[str, Any]], str]:
+def _simulated(dataset: SimulatedDataset, uses: Mapping[str, str]) -> tuple[pd.DataFrame, str]:
     settings = {split: dict(flat(dataset.split(split).simulation)) for split in uses}
     first, *others = settings.values()
     shared = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
@@ -48,14 +49,15 @@ def _simulated(dataset: SimulatedDataset, uses: Mapping[str, str]) -> tuple[list
                 "settings": _said(own) or MISSING,
             }
         )
-    given = f"In all splits: {_said(shared)}. " if shared else ""
-    return rows, (
-        f"Events of the embedded simulation, dataset {dataset.id}. {given}Settings that are not named have their "
-        "defaults, which docs/simulation.md lists with their units."
+    named = f" In all splits: {_said(shared)}." if shared else ""
+    rest = "All others" if any(settings.values()) else "All settings"
+    return pd.DataFrame(rows), (
+        f"Events of the embedded simulation, dataset {dataset.id}.{named} {rest} have their defaults, which "
+        "docs/simulation.md lists with their units."
     )
 
 
-def _from_files(dataset: FileDataset, uses: Mapping[str, str], runs: Sequence[Run]) -> tuple[list[dict[str, Any]], str]:
+def _from_files(dataset: FileDataset, uses: Mapping[str, str], runs: Sequence[Run]) -> tuple[pd.DataFrame, str]:
     scored = pd.concat([pd.read_parquet(run.score("events"), columns=["split", "shard", "uid"]) for run in runs])
     rows = []
     for split, use in uses.items():
@@ -66,14 +68,15 @@ def _from_files(dataset: FileDataset, uses: Mapping[str, str], runs: Sequence[Ru
             {
                 "split": split,
                 "used for": use,
-                "events": of_split["uid"].nunique() or pd.NA,
-                "shards": of_split["shard"].nunique() or pd.NA,
+                "events": of_split["uid"].nunique() or MISSING,
+                "shards": of_split["shard"].nunique() or MISSING,
                 "files": ", ".join(entry.files or common),
                 "share of their events": MISSING if entry.fraction is None else f"{entry.fraction:g}",
             }
         )
     kind = "" if dataset.kind == "auto" else f" of kind {dataset.kind}"
-    return rows, f"Events of files{kind}, dataset {dataset.id}. Events and shards are counted where they were scored."
+    caption = f"Events of files{kind}, dataset {dataset.id}. Events and shards are counted where they were scored."
+    return pd.DataFrame(rows), caption
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

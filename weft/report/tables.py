@@ -44,7 +44,7 @@ def table_html(frame: pd.DataFrame, caption: str = "") -> Markup:
     numeric = [is_numeric(frame.iloc[:, k]) for k in range(frame.shape[1])]
     head = Markup("").join(
         Markup('<th scope="col"{}><button type="button">{}</button></th>').format(
-            Markup(' class="number"') if flag else "", str(name)
+            Markup(' class="number"') if flag else "", str(name).replace("95 %", "95\u00a0%")
         )
         for name, flag in zip(frame.columns, numeric, strict=True)
     )
@@ -85,6 +85,8 @@ def leading_number(value: object) -> float | None:
 def _cell(value: object, numeric: bool, first: bool) -> Markup:
     text = escape(format_number(value))
     if numeric:
+        # A narrow cell may break before its interval or after a slash, and nowhere else.
+        text = text.replace(", ", ",\u00a0").replace(" ± ", "\u00a0±\u00a0").replace(" /", "\u00a0/")
         number = leading_number(value)
         key = "" if number is None or math.isnan(number) else repr(number)
         return Markup('<td class="number" data-value="{}">{}</td>').format(key, text)

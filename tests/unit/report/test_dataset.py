@@ -49,6 +49,14 @@ def test_simulated_splits_say_what_is_special_about_them():
     assert table["settings"].tolist() == ["–", "–", "–", "response.noise = 1200"]
 
 
+def test_nothing_special_takes_no_column():
+    splits = {"train": {"events": 4, "seed": 1}, "val": {"events": 5, "seed": 2}, "test": {"events": 9, "seed": 3}}
+    dataset = dataset_from({"name": "box", "source": "simulation", "splits": splits})
+    figure = dataset_table(dataset, runs(dataset, splits=["test"]))
+    assert list(figure.table) == ["split", "used for", "events", "shards", "seed"]
+    assert "All settings have their defaults" in figure.caption
+
+
 def test_files_are_named_and_scored_events_counted(tmp_path):
     dataset = dataset_from(
         {
@@ -70,7 +78,7 @@ def test_files_are_named_and_scored_events_counted(tmp_path):
     assert table["files"].tolist() == ["/data/a_*.h5, /data/b.h5"] * 2 + ["/data/c.h5"]
     assert table["share of their events"].tolist() == ["0.5", "0.1", "–"]
     assert table.loc["test", ["events", "shards"]].tolist() == [3, 2]
-    assert table.loc["train", ["events", "shards"]].isna().all()
+    assert table.loc["train", ["events", "shards"]].tolist() == ["–", "–"]
 
 
 def test_settings_are_flattened():

@@ -141,7 +141,7 @@ def test_a_report_from_files(study, written):
     payloads = payloads_of(text)
     assert [p["label"] for p in payloads] == ["worst 1", "worst 2", "worst 3", "best 1", "best 2", "best 3"]
     assert f"weft report voxels --results {layout.root}" in text
-    assert "same particles as" in text
+    assert "Events of the embedded simulation, dataset box. All settings have their defaults" in text
 
 
 def test_one_split_is_judged_by_on_the_whole_page(study, tmp_path):

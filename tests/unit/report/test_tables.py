@@ -61,8 +61,8 @@ def test_texts_that_begin_with_a_number_sort_as_numbers():
         }
     )
     html = table_html(frame)
-    assert 'data-value="0.9731">0.9731 ± 0.0012<' in html
+    assert 'data-value="0.9731">0.9731\u00a0±\u00a00.0012<' in html
     assert 'data-value="-0.1"' in html
-    assert 'data-value="0.1">+0.1 [0.0, 0.2]<' in html
-    assert 'data-value="0.973">0.973 ± 0.001 / 0.9<' in html
+    assert 'data-value="0.1">+0.1 [0.0,\u00a00.2]<' in html
+    assert 'data-value="0.973">0.973\u00a0±\u00a00.001\u00a0/ 0.9<' in html
     assert html.count('class="number"') == 3 + 6

@@ -127,7 +127,7 @@ def shift_table(scores: Mapping[str, Scores], nominal: str) -> Figure:
         counts = event_counts(scores, split)
         pooled = {v: c.sum(axis=0) for v, c in counts.items()}
         row: dict[str, object] = {"split": split, "events": len(next(iter(counts.values())))}
-        row["mean IoU" + beside] = _beside({variant: mean_iou(c) for variant, c in pooled.items()})
+        row["mean IoU" + beside] = _beside({variant: mean_iou(c) for variant, c in pooled.items()}, 3)
         change = _pooled_mean_iou(counts, models) - reference
         row[f"against {nominal}"] = _MISSING if split == nominal else _signed(change)
         for k in range(next(iter(pooled.values())).shape[0]):
