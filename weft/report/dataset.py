@@ -50,7 +50,7 @@ def _simulated(dataset: SimulatedDataset, uses: Mapping[str, str]) -> tuple[pd.D
             }
         )
     named = f" In all splits: {_said(shared)}." if shared else ""
-    rest = "All others" if any(settings.values()) else "All settings"
+    rest = "Settings that are not named" if any(settings.values()) else "All settings"
     return pd.DataFrame(rows), (
         f"Events of the embedded simulation, dataset {dataset.id}.{named} {rest} have their defaults, which "
         "docs/simulation.md lists with their units."
@@ -89,4 +89,4 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 
 def _said(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} = {value}" for key, value in settings.items())
+    return ", ".join(f"{key}\u00a0=\u00a0{value}" for key, value in settings.items())

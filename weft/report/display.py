@@ -87,7 +87,7 @@ def event_display(
 ) -> Markup:
     """The HTML of one display of ``events`` (from :func:`event_payload`), the first of them shown.
 
-    The page carries the script ``viewer.js`` once, and the styles of ``report.css``.
+    The page carries :func:`viewer_script` once, and the styles of ``report.css``.
     """
     if not events:
         raise ValueError("an event display needs at least one event")
@@ -99,6 +99,12 @@ def event_display(
         + config
         + Markup("</script></div>")
     )
+
+
+def viewer_script() -> Markup:
+    """What draws all event displays of a page: the files of the viewer, in a scope of their own."""
+    parts = Markup("\n").join(asset(name) for name in ("event.js", "raster.js", "viewer.js"))
+    return Markup('(() => {{\n"use strict";\n{}}})();').format(parts)
 
 
 def asset(name: str) -> Markup:

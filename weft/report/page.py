@@ -18,7 +18,7 @@ from markupsafe import Markup
 from weft.io.atomic import atomic_path
 from weft.report.comparison import Comparison
 from weft.report.curves import learning_curves
-from weft.report.display import asset, event_display, json_for_script
+from weft.report.display import asset, event_display, json_for_script, viewer_script
 from weft.report.figure import Figure
 from weft.report.tables import format_number, table_html
 
@@ -132,6 +132,7 @@ def environment() -> jinja2.Environment:
         is_wide=is_wide,
         provenance_table=provenance_table,
         table_html=table_html,
+        viewer_script=viewer_script,
     )
     made.filters.update(number=format_number, pretty_json=lambda value: json.dumps(value, indent=2, default=str))
     return made

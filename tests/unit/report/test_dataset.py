@@ -39,14 +39,14 @@ def test_simulated_splits_say_what_is_special_about_them():
     )
     figure = dataset_table(dataset, runs(dataset))
     assert figure.title == "Events in a box"
-    assert "In all splits: box.voxels = 128." in figure.caption
+    assert "In all splits: box.voxels\u00a0=\u00a0128." in figure.caption
     table = figure.table.set_index("split")
     assert list(table.index) == ["train", "val", "test", "test_noise"]
     assert table["used for"].tolist() == ["training", "validation", "evaluation", "evaluation"]
     assert table["events"].tolist() == [40, 5, 9, 9]
     assert table["shards"].tolist() == [4, 1, 3, 3]
     assert table["same particles as"].tolist() == ["–", "–", "–", "test"]
-    assert table["settings"].tolist() == ["–", "–", "–", "response.noise = 1200"]
+    assert table["settings"].tolist() == ["–", "–", "–", "response.noise\u00a0=\u00a01200"]
 
 
 def test_nothing_special_takes_no_column():
