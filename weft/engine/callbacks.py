@@ -162,7 +162,6 @@ class Checkpoints(Callback):
         self.best_step = 0
         self.waiting = 0
         self.interrupted: str | None = None
-        self._previous: dict[int, Any] = {}
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best, "best_step": self.best_step, "waiting": self.waiting}
@@ -173,7 +172,7 @@ class Checkpoints(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._stop)
+            signal.signal(number, self._stop)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self.interrupted and time.monotonic() - self._asked > _PATIENCE:  # asked again: do not wait for the step
@@ -193,9 +192,6 @@ class Checkpoints(Callback):
         if trainer.global_step < trainer.max_steps:
             done = f"stopped after step {trainer.global_step} of {trainer.max_steps}"
             raise Interrupted(f"{self.interrupted}: {done}, everything saved; run again to go on")
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self._restore_handlers()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Trainee)
@@ -219,11 +215,3 @@ class Checkpoints(Callback):
     def _save(self, trainer: Trainer) -> None:
         with atomic_path(self.folder / LAST) as temporary:
             trainer.save_checkpoint(temporary)
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._restore_handlers()
-
-    def _restore_handlers(self) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        self._previous = {}

@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import shutil
+import signal
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -86,7 +87,7 @@ def fit(
         batches = TrainingBatches(task, corpus, seed, settings.batch_size)
         validate = loader(validation_batches, Count(0, len(validation_batches)), 0, pin)
         trainee.validation_counts = _total_counts(task, validation_batches)
-        with _quiet_lightning():
+        with _quiet_lightning(), _signals_put_back():
             trainer = _trainer(stage, steps, folder, [logbook, checkpoints])
             trainer.fit(
                 trainee,
@@ -180,6 +181,17 @@ def _quiet_lightning() -> Iterator[None]:
             yield
         finally:
             logger.setLevel(level)
+
+
+@contextmanager
+def _signals_put_back() -> Iterator[None]:
+    """Undo what Lightning and :class:`Checkpoints` do to the handlers of signals, also after an error."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _total_counts(task: Task[Any], batches: EventBatches) -> torch.Tensor | None:

@@ -123,6 +123,15 @@ def test_the_last_step_is_validated_whatever_the_interval(run: Fit, interval: in
     assert json.loads((output / "model.json").read_text())["best_step"] in validated
 
 
+def test_signals_are_handled_as_before_afterwards(run: Fit, toy: Any) -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    run("a", iterations=2)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    with pytest.raises(Interrupted):
+        run("b", task=Interrupting(toy, 2, signal.SIGTERM))
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
 def test_work_of_another_config_is_not_resumed(run: Fit, tmp_path: Path) -> None:
     run("a", iterations=8)
     run("a", iterations=12)

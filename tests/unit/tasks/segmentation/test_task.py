@@ -190,7 +190,7 @@ def test_validation_of_a_balanced_loss_does_not_depend_on_its_batches() -> None:
 
     def pooled(batches: list[Any]) -> float:
         terms = [built.validate(network, batch, counts)[0]["semantic"] for batch in batches]
-        return float(sum(total for total, _ in terms) / sum(weight for _, weight in terms))
+        return float(sum(total.detach() for total, _ in terms) / sum(weight for _, weight in terms))
 
     assert pooled(batches) == pytest.approx(pooled([built.collate(parts)]), rel=1e-6)
 
