@@ -78,11 +78,7 @@ class Evaluation(_Strict):
 class Resources(_Strict):
     """What a training job asks the machine or the cluster for; does not change the result."""
 
-    threads: int = Field(
-        1,
-        ge=1,
-        description="of the training; a second one saves a third of the time on idle cores (benchmarks/threads.py)",
-    )
+    threads: int = Field(1, ge=1, description="of the training; more did not pay (benchmarks/results/threads.md)")
     mem_mb: int = Field(4000, ge=1000)
     runtime: int = Field(120, ge=1, description="minutes")
     gpu: int = Field(0, ge=0, le=1, description="number of GPUs")
