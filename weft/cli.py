@@ -161,7 +161,6 @@ def deploy(
     """
     from weft import tasks
     from weft.engine.deploy import deploy as run_deploy
-    from weft.io.predictions_root import store_to_root
 
     run = _run(experiment, scale, results, stage, variant, overrides)
     task = tasks.of(run.stage, f"experiment '{experiment}', stage '{run.stage_name}'")
@@ -188,7 +187,9 @@ def deploy(
             threads=run.stage.resources.threads,
         )
         print(target)
-        if root:
+        if root:  # only this needs uproot, which a node that only predicts may lack
+            from weft.io.predictions_root import store_to_root
+
             store_to_root({**inputs, "prediction": target}, target.with_suffix(".root"))
             print(target.with_suffix(".root"))
 

@@ -113,6 +113,11 @@ class Stage(_Strict):
         return [name for name in self.needs if name != "truth"]
 
     @property
+    def providers(self) -> dict[str, str]:
+        """Where a product is read from: ``{product: stage, or truth}``."""
+        return {product: name for name, need in self.needs.items() for product in need.predictions}
+
+    @property
     def inputs(self) -> list[str]:
         """Stages whose predictions this one reads."""
         return [name for name in self.upstream if self.needs[name].predictions]

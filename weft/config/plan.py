@@ -110,7 +110,7 @@ class Run:
 
     def providers(self) -> dict[str, str]:
         """Where a product is read from: ``{product: alias}``."""
-        return {p: name for name, need in self.stage.needs.items() for p in need.predictions}
+        return self.stage.providers
 
     def evaluation_inputs(self) -> dict[str, dict[str, tuple[str, str]]]:
         """Truth and prediction of every shard that is scored: ``{split: {shard: (truth, prediction)}}``."""

@@ -57,8 +57,7 @@ def fit(
     """
     if threads:
         torch.set_num_threads(threads)
-    providers = {p: name for name, need in stage.needs.items() for p in need.predictions}
-    corpus, held_out = Corpus(train, providers), Corpus(validation, providers)
+    corpus, held_out = Corpus(train, stage.providers), Corpus(validation, stage.providers)
     _require_events(corpus, "train")
     _require_events(held_out, "val")
     for part in (corpus, held_out):
