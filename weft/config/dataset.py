@@ -12,9 +12,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 
 from weft.config.loading import ConfigError, at_scale, closest, find, merge, override, read_yaml, validate
+from weft.config.strict import Strict
 
 DATASETS = Path("config/datasets")
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
@@ -29,11 +30,7 @@ class Shard(NamedTuple):
     stop: int | None
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SimulatedSplit(_Strict):
+class SimulatedSplit(Strict):
     """Simulated events of one purpose. ``like``: another split's events under other settings."""
 
     events: int | None = Field(None, ge=1, description="number of events")
@@ -43,7 +40,7 @@ class SimulatedSplit(_Strict):
     simulation: dict[str, Any] = Field({}, description="settings laid over the dataset's own")
 
 
-class FileSplit(_Strict):
+class FileSplit(Strict):
     """Events of one purpose: named files, or a share of all events by the hash of their unique id."""
 
     files: tuple[str, ...] = Field((), description="paths or globs")
@@ -56,7 +53,7 @@ class FileSplit(_Strict):
         return self
 
 
-class _Dataset(_Strict):
+class _Dataset(Strict):
     name: str = Field(pattern=_NAME)
     title: str = ""
     scale: str | None = Field(None, description="set by the loader")

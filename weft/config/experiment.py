@@ -7,20 +7,18 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from weft.config.loading import ConfigError, at_scale, closest, find, override, read_yaml, validate
+from weft.config.strict import Strict
+from weft.config.training import Optimizer, Schedule, Training
 
 EXPERIMENTS = Path("config/experiments")
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 RESERVED = {"truth", "chain", "data"}
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Need(_Strict):
+class Need(Strict):
     """What a stage takes from an earlier one."""
 
     weights: Literal["best"] | None = Field(None, description="start from the weights of that stage")
@@ -28,54 +26,14 @@ class Need(_Strict):
     seed: int | None = Field(None, ge=0, description="seed of the upstream stage; default: the same seed")
 
 
-class Optimizer(_Strict):
-    """An optimiser of ``torch.optim``; its other arguments go under ``options``."""
-
-    name: str = Field("AdamW", description="class of torch.optim")
-    lr: float = Field(1e-3, gt=0, description="peak learning rate")
-    weight_decay: float = Field(0.0, ge=0)
-    options: dict[str, Any] = Field({}, description="further arguments of that class")
-
-
-class Schedule(_Strict):
-    """Linear warm-up, then a constant rate or a half cosine down to ``floor`` times the peak."""
-
-    name: Literal["constant", "cosine"] = "cosine"
-    warmup: int = Field(0, ge=0, description="optimiser steps of linear warm-up")
-    floor: float = Field(0.0, ge=0, lt=1, description="final learning rate as a share of the peak")
-
-
-class Training(_Strict):
-    """Length, batches and cadence of a training."""
-
-    iterations: int | None = Field(None, ge=1, description="optimiser steps")
-    epochs: float | None = Field(None, gt=0, description="passes over the training events, instead of iterations")
-    batch_size: int = Field(ge=1, description="samples a batch")
-    workers: int = Field(1, ge=0, description="loader processes; does not change the result")
-    validate_every: int = Field(100, ge=1, description="optimiser steps between validations and checkpoints")
-    validation_events: int | None = Field(None, ge=1, description="validate on the first so many events; default: all")
-    log_every: int = Field(10, ge=1, description="optimiser steps between rows of the log")
-    clip_norm: float | None = Field(None, gt=0, description="clip the gradient's norm to this")
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field("32-true", description="as Lightning names it")
-    monitor: str = Field("loss", description="validation metric that chooses the best weights")
-    mode: Literal["min", "max"] = "min"
-    patience: int | None = Field(None, ge=1, description="stop after so many validations without improvement")
-
-    @model_validator(mode="after")
-    def _one_length(self) -> Training:
-        if (self.iterations is None) == (self.epochs is None):
-            raise ValueError("give either iterations or epochs")
-        return self
-
-
-class Evaluation(_Strict):
+class Evaluation(Strict):
     """On which splits the model is deployed and scored."""
 
     splits: tuple[str, ...] = Field(("test",), min_length=1, description="the first is the headline")
     batch_size: int = Field(8, ge=1, description="samples a batch of inference; does not change the result")
 
 
-class Resources(_Strict):
+class Resources(Strict):
     """What a training job asks the machine or the cluster for; does not change the result."""
 
     threads: int = Field(1, ge=1, description="of the training; more did not pay (benchmarks/results/threads.md)")
@@ -84,14 +42,14 @@ class Resources(_Strict):
     gpu: int = Field(0, ge=0, le=1, description="number of GPUs")
 
 
-class Stage(_Strict):
+class Stage(Strict):
     """One learnable step. ``model``, ``loss``, ``data`` and ``baseline`` are validated by its task."""
 
     task: str
     needs: dict[str, Need] = Field({}, description="earlier stages, and truth")
-    model: dict[str, Any] = {}
-    loss: dict[str, Any] = {}
-    data: dict[str, Any] = {}
+    model: dict[str, Any] = Field({})
+    loss: dict[str, Any] = Field({})
+    data: dict[str, Any] = Field({})
     baseline: dict[str, Any] | None = Field({}, description="options of the baseline; null: none is fitted")
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
@@ -123,7 +81,7 @@ class Stage(_Strict):
         return [name for name in self.upstream if self.needs[name].predictions]
 
 
-class Experiment(_Strict):
+class Experiment(Strict):
     """A named study: a dataset, stages, and the seeds they are trained with."""
 
     name: str = Field(pattern=_NAME)

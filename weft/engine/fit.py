@@ -18,9 +18,10 @@ from lightning import Trainer
 from threadpoolctl import threadpool_limits
 
 from weft.config.experiment import Stage
-from weft.engine.callbacks import BEST, LAST, LOG, Checkpoints, Logbook, write_rows
+from weft.engine.checkpoints import BEST, LAST, Checkpoints
 from weft.engine.corpus import TRUTH, Corpus
 from weft.engine.device import choose_device
+from weft.engine.logbook import LOG, Logbook, write_rows
 from weft.engine.model_file import ModelFile, load_weights, read_model, save_model
 from weft.engine.randomness import initial_seed
 from weft.engine.stream import Count, EventBatches, TrainingBatches, loader

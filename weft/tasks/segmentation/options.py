@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from weft.config.strict import Strict
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ModelOptions(_Strict):
+class ModelOptions(Strict):
     """U-ResNet (spec §1.2). The defaults are those of SPINE's uresnet.cfg: 10,956,229 parameters."""
 
     filters: int = Field(32, ge=1, description="channels at full resolution; level l has filters·(l+1)")
@@ -27,7 +25,7 @@ class ModelOptions(_Strict):
     )
 
 
-class LossOptions(_Strict):
+class LossOptions(Strict):
     """Cross-entropy over voxels, alpha·L_semantic + beta·L_ghost (spec §1.1-1.2)."""
 
     balance: bool = Field(False, description="weigh classes by N/(classes·n_c), so that each weighs the same")
@@ -37,7 +35,7 @@ class LossOptions(_Strict):
     ghost_weight: float = Field(1.0, ge=0, description="beta, with a ghost head")
 
 
-class DataOptions(_Strict):
+class DataOptions(Strict):
     """What the network sees, and how it is varied in training."""
 
     charge: Literal["log", "linear"] = Field(
@@ -49,7 +47,7 @@ class DataOptions(_Strict):
     charge_jitter: float = Field(0.05, ge=0, description="relative spread of a common factor on the charge")
 
 
-class BaselineOptions(_Strict):
+class BaselineOptions(Strict):
     """Gradient-boosted trees on local features."""
 
     iterations: int = Field(100, ge=1, description="boosting iterations; each adds one tree per class")
@@ -66,7 +64,7 @@ class BaselineOptions(_Strict):
     )
 
 
-class Options(_Strict):
+class Options(Strict):
     model: ModelOptions = ModelOptions()
     loss: LossOptions = LossOptions()
     data: DataOptions = DataOptions()
