@@ -319,10 +319,10 @@ def _setting(given: str | None, key: str) -> str | None:
     """An option as given, else as the workflow's configuration has it."""
     if given is not None:
         return given
-    from weft.config.loading import read_yaml
+    from weft.config.loading import read_mapping
 
     path = Path("config/config.yaml")
-    return read_yaml(path).get(key) if path.is_file() else None
+    return read_mapping(path).get(key) if path.is_file() else None
 
 
 def _layout(results: str | None) -> Any:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from weft.config.loading import ConfigError, at_scale, closest, find, merge, override, read_yaml, validate
+from weft.config.loading import ConfigError, at_scale, closest, find, merge, override, read_mapping, validate
 from weft.config.strict import Strict
 
 DATASETS = Path("config/datasets")
@@ -199,9 +199,9 @@ _KINDS: dict[str, type[SimulatedDataset] | type[FileDataset]] = {
 
 
 def load_dataset(name: str | Path, scale: str | None = None, overrides: tuple[str, ...] = ()) -> Dataset:
-    """The dataset of ``config/datasets/<name>.yaml`` (or of a path) at a scale."""
+    """The dataset of ``config/datasets/<name>.yaml``, ``.toml`` or ``.json`` (or of a path) at a scale."""
     path = find("dataset", name, DATASETS)
-    document, applied = at_scale(read_yaml(path), scale, str(path))
+    document, applied = at_scale(read_mapping(path), scale, str(path))
     document = override(document, overrides)
     source = document.get("source")
     if source not in _KINDS:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from weft.config.loading import ConfigError, at_scale, closest, find, override, read_yaml, validate
+from weft.config.loading import ConfigError, at_scale, closest, find, override, read_mapping, validate
 from weft.config.strict import Strict
 from weft.config.training import Optimizer, Schedule, Training
 
@@ -122,12 +122,12 @@ class Experiment(Strict):
 
 
 def load_experiment(name: str | Path, scale: str | None = None, overrides: Sequence[str] = ()) -> Experiment:
-    """The experiment of ``config/experiments/<name>.yaml`` (or of a path) at a scale, with overrides applied.
+    """The experiment of ``config/experiments/<name>.yaml``, ``.toml`` or ``.json`` (or of a path), overrides applied.
 
     Task options are not looked at here: see :func:`weft.tasks.resolve`.
     """
     path = find("experiment", name, EXPERIMENTS)
-    document, applied = at_scale(read_yaml(path), scale, str(path))
+    document, applied = at_scale(read_mapping(path), scale, str(path))
     stages = list(document.get("stages") or {})
     document = override(document, overrides)
     for added in set(document.get("stages") or {}) - set(stages):

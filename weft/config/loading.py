@@ -1,10 +1,12 @@
-"""From a YAML file to a validated model: scales, overrides, and errors a person can act on."""
+"""From a YAML, TOML or JSON file to a validated model: scales, overrides, and errors a person can act on."""
 
 from __future__ import annotations
 
 import difflib
+import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -56,29 +58,72 @@ def parse_yaml(text: str, name: str = "<text>") -> Any:
         loader.dispose()
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file."""
+def _parse_toml(text: str, name: str) -> Any:
     try:
-        document = parse_yaml(path.read_text(), str(path))
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{name}: not valid TOML: {error}") from None
+
+
+def _parse_json(text: str, name: str) -> Any:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        mapping = dict(pairs)
+        if len(mapping) < len(pairs):
+            keys = [key for key, _ in pairs]
+            repeated = next(key for i, key in enumerate(keys) if key in keys[:i])
+            raise ConfigError(f"{name}: key '{repeated}' is given twice")
+        return mapping
+
+    try:
+        return json.loads(text, object_pairs_hook=unique)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{name}: not valid JSON: {error}") from None
+
+
+FORMATS: dict[str, Callable[[str, str], Any]] = {
+    ".yaml": parse_yaml,
+    ".yml": parse_yaml,
+    ".toml": _parse_toml,
+    ".json": _parse_json,
+}
+"""How a file is read, by its suffix."""
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML, TOML or JSON file; which of them, the suffix says.
+
+    A key given twice is an error in each. TOML has no null: where one is needed, the file is YAML or JSON.
+    """
+    parse = FORMATS.get(path.suffix.lower())
+    if parse is None:
+        raise ConfigError(f"{path}: expected a file that ends in {', '.join(FORMATS)}")
+    try:
+        document = parse(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: expected text in UTF-8") from None
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: expected a mapping of keys to values")
     return document
 
 
 def find(kind: str, name: str | Path, folder: Path) -> Path:
-    """The file of a named configuration: a path as given, or ``<folder>/<name>.yaml``."""
+    """The file of a named configuration: a path as given, or ``<folder>/<name>`` with one of the known suffixes."""
     path = Path(name)
-    if path.suffix in {".yaml", ".yml"}:
+    if path.suffix.lower() in FORMATS:
         return path
-    found = folder / f"{name}.yaml"
-    if not found.is_file():
-        known = sorted(file.stem for file in folder.glob("*.yaml"))
+    found = [file for suffix in FORMATS if (file := folder / f"{name}{suffix}").is_file()]
+    if not found:
+        known = sorted({file.stem for file in folder.glob("*") if file.suffix.lower() in FORMATS})
         raise ConfigError(
             f"unknown {kind} '{name}'{closest(str(name), known)}; {folder}/ has: {', '.join(known) or 'none'}"
         )
-    return found
+    if len(found) > 1:
+        raise ConfigError(f"{kind} '{name}' could be {' or '.join(map(str, found))}; name the file")
+    return found[0]
 
 
 def closest(word: str, known: Sequence[str]) -> str:
