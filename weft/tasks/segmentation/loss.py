@@ -26,8 +26,9 @@ class SegmentationLoss:
 
     n_classes: classes of the semantic head.
     ghosts: there is a ghost head, and the label `n_classes` means ghost; only true non-ghosts enter the semantic term.
-    balance: a voxel of class c weighs N / (n_classes · n_c), N and n_c being the voxels in all and of class c, so that
-        every class present weighs the same; likewise for the two classes of the ghost head.
+    balance: a voxel of class c weighs (N / (n_classes · n_c))^balance, N and n_c being the voxels in all and of class
+        c: with 1 every class present weighs the same, 0 is the plain mean, and between them rare classes are heard
+        without drowning the others; likewise for the two classes of the ghost head.
     upweight_points: voxels near a label point and the others weigh N / (2 n) of their kind, so that either kind weighs
         the same; multiplies with `balance`.
     semantic_weight, ghost_weight: alpha and beta of alpha·L_semantic + beta·L_ghost.
@@ -35,7 +36,7 @@ class SegmentationLoss:
 
     n_classes: int = 5
     ghosts: bool = False
-    balance: bool = False
+    balance: float = 0.0
     upweight_points: bool = False
     semantic_weight: float = 1.0
     ghost_weight: float = 1.0
@@ -78,7 +79,7 @@ class SegmentationLoss:
         target = self._semantic_target(labels)
         weight = (target >= 0).to(logits.dtype)
         if self.balance:
-            weight = weight * _balanced(classes, logits.dtype)[target.clamp(min=0)]
+            weight = weight * _balanced(classes, logits.dtype, self.balance)[target.clamp(min=0)]
         if self.upweight_points:
             if near is None:
                 raise WeftError("upweight_points needs to know which voxels are near label points (near=)")
@@ -88,7 +89,7 @@ class SegmentationLoss:
             target = torch.where(labels >= 0, labels == self.n_classes, -1)
             weight = (target >= 0).to(ghost_logits.dtype)
             if self.balance:
-                weight = weight * _balanced(reality, ghost_logits.dtype)[target.clamp(min=0)]
+                weight = weight * _balanced(reality, ghost_logits.dtype, self.balance)[target.clamp(min=0)]
             terms["ghost"] = _weighted(ghost_logits, target, weight, self.ghost_weight)
         return terms
 
@@ -104,10 +105,10 @@ class SegmentationLoss:
             raise WeftError(f"semantic label {wrong}: expected -1 (not valid) or a class in 0..{highest}{hint}")
 
 
-def _balanced(counts: Tensor, dtype: torch.dtype) -> Tensor:
-    """N / (kinds · n) for each kind; 0 for a kind of which there is nothing."""
+def _balanced(counts: Tensor, dtype: torch.dtype, power: float = 1.0) -> Tensor:
+    """(N / (kinds · n))^power for each kind; 0 for a kind of which there is nothing."""
     counts = counts.to(dtype)
-    return torch.where(counts > 0, counts.sum() / (len(counts) * counts.clamp(min=1)), 0.0)
+    return torch.where(counts > 0, (counts.sum() / (len(counts) * counts.clamp(min=1))) ** power, 0.0)
 
 
 def _weighted(logits: Tensor, target: Tensor, weight: Tensor, factor: float) -> Term:

@@ -28,7 +28,9 @@ class ModelOptions(Strict):
 class LossOptions(Strict):
     """Cross-entropy over voxels, alpha·L_semantic + beta·L_ghost (spec §1.1-1.2)."""
 
-    balance: bool = Field(False, description="weigh classes by N/(classes·n_c), so that each weighs the same")
+    balance: float = Field(
+        0.0, ge=0, le=1, description="a class weighs (N/(classes·n_c))^balance: 0 as it comes, 1 each the same"
+    )
     upweight_points: bool = Field(False, description="give voxels near label points the weight of all others")
     point_radius: float = Field(20.0, gt=0, description="voxels; how near that is")
     semantic_weight: float = Field(1.0, ge=0, description="alpha")

@@ -49,6 +49,13 @@ def test_balanced_loss_by_hand():
     assert total.item() == pytest.approx(2 * math.log(2))
 
 
+def test_half_balanced_loss_takes_the_root_of_the_weights():
+    logits = torch.tensor([[0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 60.0]])
+    total, weight = SegmentationLoss(n_classes=2, balance=0.5)(logits, torch.tensor([0, 0, 0, 1]))["semantic"]
+    assert weight.item() == pytest.approx(3 * (4 / 6) ** 0.5 + (4 / 2) ** 0.5)
+    assert total.item() == pytest.approx(3 * (4 / 6) ** 0.5 * math.log(2))
+
+
 def test_an_absent_class_takes_no_weight():
     total, weight = BALANCED(torch.zeros(3, 5), torch.tensor([1, 1, 3]))["semantic"]
     assert (total / weight).item() == pytest.approx(math.log(5))
