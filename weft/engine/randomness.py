@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-_ORDER, _DRAW, _TORCH, _INIT = range(4)
+_ORDER, _DRAW, _TORCH, _INIT, _LOAD = range(5)
 
 
 def _sequence(purpose: int, *key: int) -> np.random.SeedSequence:
@@ -36,10 +36,15 @@ def draw_generator(seed: int, t: int, position: int) -> np.random.Generator:
 
 
 def torch_seed(seed: int, t: int, rank: int = 0) -> int:
-    """Seed of torch's generators before micro-batch ``t`` (dropout, sampling inside the loss)."""
+    """Seed of all generators before micro-batch ``t`` (dropout, sampling inside the loss)."""
     return int(_sequence(_TORCH, seed, t, rank).generate_state(1, np.uint64)[0] >> 1)
 
 
+def loader_seed(seed: int, t: int, rank: int = 0) -> int:
+    """Seed of all generators of the process that makes micro-batch ``t``, for libraries that draw from them."""
+    return int(_sequence(_LOAD, seed, t, rank).generate_state(1, np.uint64)[0] >> 1)
+
+
 def initial_seed(seed: int) -> int:
-    """Seed of torch's generators for the first weights."""
+    """Seed of all generators for the first weights."""
     return int(_sequence(_INIT, seed).generate_state(1, np.uint64)[0] >> 1)

@@ -13,7 +13,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from weft.engine.corpus import Corpus
-from weft.engine.randomness import batch_events, draw_generator
+from weft.engine.determinism import seed_generators
+from weft.engine.randomness import batch_events, draw_generator, loader_seed
 from weft.engine.task import Batch, Task
 
 
@@ -30,6 +31,7 @@ class TrainingBatches(Dataset[Batch]):
         self.batch_size, self.rank, self.world = batch_size, rank, world
 
     def __getitem__(self, t: int) -> Batch:
+        seed_generators(loader_seed(self.seed, t, self.rank))
         chosen = batch_events(self.seed, t, self.batch_size, len(self.corpus))
         samples = []
         for position in range(self.rank, self.batch_size, self.world):
