@@ -31,7 +31,8 @@ class Training(Strict):
 
     iterations: int | None = Field(None, ge=1, description="optimiser steps")
     epochs: float | None = Field(None, gt=0, description="passes over the training events, instead of iterations")
-    batch_size: int = Field(ge=1, description="samples a batch")
+    batch_size: int = Field(ge=1, description="samples of a micro-batch, over all processes")
+    accumulate: int = Field(1, ge=1, description="micro-batches of an optimiser step; the loss is that of all together")
     workers: int = Field(1, ge=0, description="loader processes; does not change the result")
     validate_every: int = Field(100, ge=1, description="optimiser steps between validations and checkpoints")
     validation_events: int | None = Field(None, ge=1, description="validate on the first so many events; default: all")

@@ -59,6 +59,9 @@ class Checkpoints(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        assert isinstance(pl_module, Trainee)
+        if not pl_module.ends_step(batch_idx):
+            return
         # A validation that is due, at the interval or at the end, comes first: a checkpoint before it would skip it.
         if self.interrupted and trainer.global_step % self.validate_every and trainer.global_step < trainer.max_steps:
             self._save(trainer)

@@ -8,7 +8,7 @@ import math
 import shutil
 import signal
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from lightning import Trainer
 from threadpoolctl import threadpool_limits
 
 from weft.config.experiment import Stage
+from weft.engine.accumulation import Steps
 from weft.engine.checkpoints import BEST, LAST, Checkpoints
 from weft.engine.corpus import TRUTH, Corpus
 from weft.engine.device import choose_device
@@ -25,7 +26,7 @@ from weft.engine.logbook import LOG, Logbook, write_rows
 from weft.engine.model_file import ModelFile, load_weights, read_model, save_model
 from weft.engine.randomness import initial_seed
 from weft.engine.stream import Count, EventBatches, TrainingBatches, loader
-from weft.engine.task import Task
+from weft.engine.task import Batch, Task
 from weft.engine.trainee import Trainee
 from weft.errors import WeftError
 from weft.io.atomic import atomic_path
@@ -86,12 +87,16 @@ def fit(
         validation_batches = EventBatches(task, held_out, stage.evaluation.batch_size, labels=True, events=events)
         batches = TrainingBatches(task, corpus, seed, settings.batch_size)
         validate = loader(validation_batches, Count(0, len(validation_batches)), 0, pin)
+        micro_batches = Count(start * settings.accumulate, steps * settings.accumulate)
+        feed: Iterable[Batch] = loader(batches, micro_batches, settings.workers, pin)
+        if settings.accumulate > 1:
+            feed = Steps(feed, task, settings.accumulate)
         trainee.validation_counts = _total_counts(task, validation_batches)
         with _quiet_lightning(), _signals_put_back():
             trainer = _trainer(stage, steps, folder, [logbook, checkpoints])
             trainer.fit(
                 trainee,
-                loader(batches, Count(start, steps), settings.workers, pin),
+                feed,
                 validate,
                 ckpt_path=last,
                 weights_only=True,
@@ -138,7 +143,7 @@ def _steps(stage: Stage, events: int) -> int:
     if training.iterations is not None:
         return training.iterations
     assert training.epochs is not None
-    return max(1, math.ceil(training.epochs * events / training.batch_size))
+    return max(1, math.ceil(training.epochs * events / (training.batch_size * training.accumulate)))
 
 
 def _trainer(stage: Stage, steps: int, folder: Path, callbacks: list[Any]) -> Trainer:
@@ -153,7 +158,8 @@ def _trainer(stage: Stage, steps: int, folder: Path, callbacks: list[Any]) -> Tr
         max_epochs=-1,
         precision=settings.precision,
         gradient_clip_val=settings.clip_norm,
-        val_check_interval=min(settings.validate_every, steps),
+        accumulate_grad_batches=settings.accumulate,
+        val_check_interval=min(settings.validate_every, steps) * settings.accumulate,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         callbacks=callbacks,

@@ -27,7 +27,7 @@ class Logbook(Callback):
 
     def __init__(self, folder: Path, training: Training, events: int) -> None:
         self.folder, self.training = folder, training
-        self.epochs_per_step = training.batch_size / events
+        self.epochs_per_step = training.batch_size * training.accumulate / events
         self.rows: list[dict[str, Any]] = []
         self.validated = 0
         self._bar: Any = None
@@ -75,10 +75,12 @@ class Logbook(Callback):
         assert isinstance(pl_module, Trainee)
         self._ready = time.perf_counter()
         self._spent += self._ready - self._begun
+        if not pl_module.ends_step(batch_idx):
+            return
         self._since += 1
         step = trainer.global_step
         if step % self.training.log_every == 0 or step == trainer.max_steps:
-            terms = {name: float(value) for name, value in pl_module.last_terms.items()}
+            terms = pl_module.step_terms()
             seconds, waited = self._spent + self._waited, self._waited
             self._row(
                 step,

@@ -73,6 +73,10 @@ class Batch:
     events: list[tuple[int, int]]
     targets: dict[str, Tensor] = field(default_factory=dict)
 
+    counts: Tensor | None = None
+    """:meth:`Task.counts` of the whole step, where that has several micro-batches"""
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    """:meth:`Task.weights` of the whole step, likewise"""
     def to(self, device: torch.device, non_blocking: bool = False) -> Batch:
         return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
@@ -86,7 +90,7 @@ class Batch:
             if isinstance(value, dict):
                 changed[item.name] = {key: change(tensor) for key, tensor in value.items()}
             else:
-                changed[item.name] = value if item.name == "events" else change(value)
+                changed[item.name] = value if value is None or item.name == "events" else change(value)
         return Batch(**changed)
 
     def __len__(self) -> int:
@@ -159,14 +163,14 @@ class Task(ABC, Generic[Options]):
         """A fresh network; called under a seeded generator. Its ``forward`` takes a :class:`Batch`."""
 
     def counts(self, batch: Batch) -> Tensor | None:
-        """Numbers that the weights of the loss depend on, such as voxels by class; summed over all ranks."""
+        """Numbers that the weights of the loss depend on, such as voxels by class; summed over the step and ranks."""
         return None
 
     @abstractmethod
     def loss(self, output: Any, batch: Batch, counts: Tensor | None = None) -> LossTerms:
         """Terms as (sum, weight): the engine minimises the sum over terms of sum/weight, weights over all ranks.
 
-        counts: :meth:`counts` summed over ranks; default: those of this batch.
+        counts: :meth:`counts` summed over the step and ranks; default: those of this batch.
         """
 
     @abstractmethod
@@ -183,6 +187,13 @@ class Task(ABC, Generic[Options]):
         """Loss and prediction of a batch of whole events with labels, in one forward pass.
 
         counts: :meth:`counts` summed over all of the validation.
+    def weights(self, batch: Batch, counts: Tensor | None) -> Mapping[str, Tensor | float]:
+        """The weight of each term of :meth:`loss`, before the output is known: from targets and counts alone.
+
+        counts: :meth:`counts` summed over all micro-batches and ranks of a step. Gradient accumulation needs it.
+        """
+        raise NotImplementedError
+
         """
         output = model(batch)
         return self.loss(output, batch, counts), self.decode(output, batch)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from weft.config.experiment import Stage
 from weft.engine.corpus import Corpus
+from weft.engine.distributed import sum_over_ranks, world_size
 from weft.engine.memory import PredictedEvents
 from weft.engine.randomness import torch_seed
 from weft.engine.task import Batch, LossTerms, Products, Task
@@ -20,7 +21,7 @@ from weft.metrics.scores import concat
 
 
 class Trainee(LightningModule):
-    """Loss, optimiser and validation of one network. ``last_terms`` and ``last_metrics`` are for the logs."""
+    """Loss, optimiser and validation of one network. ``step_terms`` and ``last_metrics`` are for the logs."""
 
     def __init__(
         self, task: Task[Any], network: nn.Module, stage: Stage, seed: int, steps: int, validation: Corpus
@@ -28,7 +29,7 @@ class Trainee(LightningModule):
         super().__init__()
         self.task, self.network, self.stage = task, network, stage
         self.seed, self.steps, self.validation = seed, steps, validation
-        self.last_terms: dict[str, Tensor] = {}
+        self._terms: dict[str, Tensor] = {}
         self.last_metrics: dict[str, float] = {}
         self.validation_counts: Tensor | None = None
         self._validated: dict[int, list[Products]] = {}
@@ -37,14 +38,17 @@ class Trainee(LightningModule):
     # --- training -----------------------------------------------------------------------------------------
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        torch.manual_seed(torch_seed(self.seed, self.trainer.global_step, self.global_rank))
+        torch.manual_seed(torch_seed(self.seed, batch_idx, self.global_rank))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        counts = self.task.counts(batch)
-        if counts is not None and _distributed():
-            torch.distributed.all_reduce(counts)
+        """What the micro-batch of this rank adds to the loss of its step."""
+        accumulate = self.stage.training.accumulate
+        counts = batch.counts
+        if accumulate == 1 and (counts := self.task.counts(batch)) is not None:
+            counts = sum_over_ranks(counts)
         terms = self.task.loss(self.network(batch), batch, counts)
-        means = {name: self._mean(total, weight) for name, (total, weight) in terms.items()}
+        weights = batch.weights if accumulate > 1 else _weights_over_ranks(terms)
+        means = {name: total / _positive(weights[name], total) for name, (total, _) in terms.items()}
         loss = torch.stack(list(means.values())).sum()
         if not torch.isfinite(loss):
             named = ", ".join(f"{name} {float(mean.detach())}" for name, mean in means.items())
@@ -52,18 +56,22 @@ class Trainee(LightningModule):
                 f"the loss is not finite at step {self.trainer.global_step + 1}: {named}; events (file, index) "
                 f"{batch.events}; a lower optimizer.lr or training.clip_norm may help"
             )
-        self.last_terms = {name: mean.detach() for name, mean in means.items()}
-        return loss
+        if batch_idx % accumulate == 0:
+            self._terms = {}
+        for name, mean in means.items():
+            self._terms[name] = self._terms.get(name, 0.0) + mean.detach()
+        # The loop divides by the micro-batches of a step, gradients are averaged over ranks: both are undone here.
+        parts = accumulate * world_size()
+        return loss if parts == 1 else loss * parts
 
-    def _mean(self, total: Tensor, weight: Tensor | float) -> Tensor:
-        """``total / weight`` with the weight of all ranks, times the ranks over which gradients are averaged."""
-        weight = torch.as_tensor(weight, dtype=total.dtype, device=total.device).detach().clone()
-        ranks = 1
-        if _distributed():
-            torch.distributed.all_reduce(weight)
-            ranks = torch.distributed.get_world_size()
-        # A batch without a single label has weight 0 and sum 0: it teaches nothing, and must not make NaNs.
-        return total * ranks / weight.clamp(min=torch.finfo(total.dtype).tiny)
+    def ends_step(self, batch_idx: int) -> bool:
+        """Whether micro-batch ``batch_idx`` of the run is the last of its step."""
+        return (batch_idx + 1) % self.stage.training.accumulate == 0
+
+    def step_terms(self) -> dict[str, float]:
+        """Terms of the loss of the last step, over all its micro-batches and ranks. All ranks call it."""
+        values = sum_over_ranks(torch.stack([term.double() for term in self._terms.values()]))
+        return dict(zip(self._terms, values.tolist(), strict=True))
 
     def configure_optimizers(self) -> Any:
         chosen = self.stage.optimizer
@@ -127,5 +135,13 @@ class Trainee(LightningModule):
         self._validated = {}
 
 
-def _distributed() -> bool:
-    return torch.distributed.is_available() and torch.distributed.is_initialized()
+def _weights_over_ranks(terms: LossTerms) -> dict[str, Tensor]:
+    """The weight of each term, summed over ranks."""
+    first = next(iter(terms.values()))[0]
+    weights = [torch.as_tensor(weight, dtype=first.dtype, device=first.device) for _, weight in terms.values()]
+    return dict(zip(terms, sum_over_ranks(torch.stack(weights).detach()), strict=True))
+
+
+def _positive(weight: Tensor, total: Tensor) -> Tensor:
+    # A step without a single label has weight 0 and sum 0: it teaches nothing, and must not make NaNs.
+    return weight.to(total).clamp(min=torch.finfo(total.dtype).tiny)

@@ -94,6 +94,9 @@ class Toy(Task[ToyOptions]):
     def network(self) -> nn.Module:
         return ToyNetwork(self.options.width)
 
+    def weights(self, batch: Batch, counts: Tensor | None) -> Mapping[str, Tensor | float]:
+        return {"semantic": float(len(batch.features))}
+
     def loss(self, output: Tensor, batch: Batch, counts: Tensor | None = None) -> LossTerms:
         total = nn.functional.cross_entropy(output, batch.targets["semantics"], reduction="sum")
         return {"semantic": (total, float(len(output)))}

@@ -71,27 +71,43 @@ class SegmentationLoss:
         """
         if (ghost_logits is not None) != self.ghosts:
             raise WeftError("the loss expects ghost logits exactly where `ghosts` is set")
+        targets = self._targets(labels, near, counts, logits.dtype)
+        terms = {"semantic": _weighted(logits, *targets["semantic"], self.semantic_weight)}
+        if ghost_logits is not None:
+            terms["ghost"] = _weighted(ghost_logits, *targets["ghost"], self.ghost_weight)
+        return terms
+
+    def weights(self, labels: Tensor, near: Tensor | None = None, counts: Tensor | None = None) -> dict[str, Tensor]:
+        """The weights of the terms alone, which do not depend on logits: float32 scalars."""
+        return {
+            name: weight.sum() for name, (_, weight) in self._targets(labels, near, counts, torch.float32).items()
+        }
+
+    def _targets(
+        self, labels: Tensor, near: Tensor | None, counts: Tensor | None, dtype: torch.dtype
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        """Target class int64 [N], -1 for none, and weight [N] of every voxel in each term."""
         if counts is None:
             counts = self.counts(labels, near)
         else:
             self._check(labels)
         classes, proximity, reality = counts.split([self.n_classes, 2, 2])
         target = self._semantic_target(labels)
-        weight = (target >= 0).to(logits.dtype)
+        weight = (target >= 0).to(dtype)
         if self.balance:
-            weight = weight * _balanced(classes, logits.dtype, self.balance)[target.clamp(min=0)]
+            weight = weight * _balanced(classes, dtype, self.balance)[target.clamp(min=0)]
         if self.upweight_points:
             if near is None:
                 raise WeftError("upweight_points needs to know which voxels are near label points (near=)")
-            weight = weight * _balanced(proximity, logits.dtype)[near.long()]
-        terms = {"semantic": _weighted(logits, target, weight, self.semantic_weight)}
-        if ghost_logits is not None:
+            weight = weight * _balanced(proximity, dtype)[near.long()]
+        targets = {"semantic": (target, weight)}
+        if self.ghosts:
             target = torch.where(labels >= 0, labels == self.n_classes, -1)
-            weight = (target >= 0).to(ghost_logits.dtype)
+            weight = (target >= 0).to(dtype)
             if self.balance:
-                weight = weight * _balanced(reality, ghost_logits.dtype, self.balance)[target.clamp(min=0)]
-            terms["ghost"] = _weighted(ghost_logits, target, weight, self.ghost_weight)
-        return terms
+                weight = weight * _balanced(reality, dtype, self.balance)[target.clamp(min=0)]
+            targets["ghost"] = target, weight
+        return targets
 
     def _semantic_target(self, labels: Tensor) -> Tensor:
         return torch.where(labels < self.n_classes, labels, -1).long()

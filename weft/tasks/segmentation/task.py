@@ -124,6 +124,9 @@ class Segmentation(Task[Options]):
         return SegmentationLoss(
             self.options.classes,
             self.options.model.ghost,
+    def weights(self, batch: Batch, counts: Tensor | None) -> Mapping[str, Tensor | float]:
+        return self._loss.weights(batch.targets["semantics"], batch.targets.get("near"), counts)
+
             loss.balance,
             loss.upweight_points,
             loss.semantic_weight,
