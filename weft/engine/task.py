@@ -72,11 +72,11 @@ class Batch:
     """[B+1] int64, rows of sample b are ``offsets[b]:offsets[b+1]``"""
     events: list[tuple[int, int]]
     targets: dict[str, Tensor] = field(default_factory=dict)
-
     counts: Tensor | None = None
     """:meth:`Task.counts` of the whole step, where that has several micro-batches"""
     weights: dict[str, Tensor] = field(default_factory=dict)
     """:meth:`Task.weights` of the whole step, likewise"""
+
     def to(self, device: torch.device, non_blocking: bool = False) -> Batch:
         return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
@@ -166,6 +166,13 @@ class Task(ABC, Generic[Options]):
         """Numbers that the weights of the loss depend on, such as voxels by class; summed over the step and ranks."""
         return None
 
+    def weights(self, batch: Batch, counts: Tensor | None) -> Mapping[str, Tensor | float]:
+        """The weight of each term of :meth:`loss`, before the output is known: from targets and counts alone.
+
+        counts: :meth:`counts` summed over all micro-batches and ranks of a step. Gradient accumulation needs it.
+        """
+        raise NotImplementedError
+
     @abstractmethod
     def loss(self, output: Any, batch: Batch, counts: Tensor | None = None) -> LossTerms:
         """Terms as (sum, weight): the engine minimises the sum over terms of sum/weight, weights over all ranks.
@@ -187,13 +194,6 @@ class Task(ABC, Generic[Options]):
         """Loss and prediction of a batch of whole events with labels, in one forward pass.
 
         counts: :meth:`counts` summed over all of the validation.
-    def weights(self, batch: Batch, counts: Tensor | None) -> Mapping[str, Tensor | float]:
-        """The weight of each term of :meth:`loss`, before the output is known: from targets and counts alone.
-
-        counts: :meth:`counts` summed over all micro-batches and ranks of a step. Gradient accumulation needs it.
-        """
-        raise NotImplementedError
-
         """
         output = model(batch)
         return self.loss(output, batch, counts), self.decode(output, batch)

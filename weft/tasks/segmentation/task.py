@@ -112,6 +112,9 @@ class Segmentation(Task[Options]):
     def counts(self, batch: Batch) -> Tensor:
         return self._loss.counts(batch.targets["semantics"], batch.targets.get("near"))
 
+    def weights(self, batch: Batch, counts: Tensor | None) -> Mapping[str, Tensor | float]:
+        return self._loss.weights(batch.targets["semantics"], batch.targets.get("near"), counts)
+
     def loss(self, output: Logits, batch: Batch, counts: Tensor | None = None) -> LossTerms:
         targets = batch.targets
         return self._loss(output.semantic, targets["semantics"], output.ghost, targets.get("near"), counts)
@@ -124,9 +127,6 @@ class Segmentation(Task[Options]):
         return SegmentationLoss(
             self.options.classes,
             self.options.model.ghost,
-    def weights(self, batch: Batch, counts: Tensor | None) -> Mapping[str, Tensor | float]:
-        return self._loss.weights(batch.targets["semantics"], batch.targets.get("near"), counts)
-
             loss.balance,
             loss.upweight_points,
             loss.semantic_weight,
