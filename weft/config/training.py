@@ -1,4 +1,4 @@
-"""How a stage is trained: optimiser, schedule, length, cadence."""
+"""How a stage is trained: optimiser, averaging, length, cadence. Schedules are in ``weft/config/schedule.py``."""
 
 from __future__ import annotations
 
@@ -10,20 +10,36 @@ from weft.config.strict import Strict
 
 
 class Optimizer(Strict):
-    """An optimiser of ``torch.optim``; its other arguments go under ``options``."""
+    """An optimiser of ``torch.optim``; its other arguments go under ``options``.
+
+    With ``layer_decay: d`` the layers 0 ... L-1 that the task names below its head learn at ``lr / d^(L-1-i)``, what it
+    does not name at ``lr / d^L``, the head at ``lr * head_multiplier``.
+    """
 
     name: str = Field("AdamW", description="class of torch.optim")
     lr: float = Field(1e-3, gt=0, description="peak learning rate")
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: float = Field(0.0, ge=0, description="of the weight matrices; see decay_all")
+    decay_all: bool = Field(False, description="let biases, norms, embeddings and tokens decay like weight matrices")
+    layer_decay: float | None = Field(
+        None, ge=1, description="each layer below the head learns slower than the next by this factor"
+    )
+    head_multiplier: float = Field(
+        1.0, gt=0, description="learning rate of the head over optimizer.lr; needs layer_decay"
+    )
     options: dict[str, Any] = Field({}, description="further arguments of that class")
 
+    @model_validator(mode="after")
+    def _head_needs_layers(self) -> Optimizer:
+        if self.head_multiplier != 1 and self.layer_decay is None:
+            raise ValueError("head_multiplier needs layer_decay (1: all other layers learn alike)")
+        return self
 
-class Schedule(Strict):
-    """Linear warm-up, then a constant rate or a half cosine down to ``floor`` times the peak."""
 
-    name: Literal["constant", "cosine"] = "cosine"
-    warmup: int = Field(0, ge=0, description="optimiser steps of linear warm-up")
-    floor: float = Field(0.0, ge=0, lt=1, description="final learning rate as a share of the peak")
+class Ema(Strict):
+    """Exponential moving average of the weights: what is validated, and saved for deploy."""
+
+    decay: float = Field(0.9999, gt=0, lt=1, description="share of the old average that an optimiser step keeps")
+    warmup: bool = Field(True, description="keep no more than (1 + t) / (10 + t) at optimiser step t")
 
 
 class Training(Strict):
@@ -34,17 +50,33 @@ class Training(Strict):
     batch_size: int = Field(ge=1, description="samples of a micro-batch, over all processes")
     accumulate: int = Field(1, ge=1, description="micro-batches of an optimiser step; the loss is that of all together")
     workers: int = Field(1, ge=0, description="loader processes; does not change the result")
-    validate_every: int = Field(100, ge=1, description="optimiser steps between validations and checkpoints")
+    validate_every: int = Field(100, ge=1, description="optimiser steps between validations")
+    save_every: int | None = Field(
+        None, ge=1, description="optimiser steps between checkpoints; default: one after each validation"
+    )
     validation_events: int | None = Field(None, ge=1, description="validate on the first so many events; default: all")
     log_every: int = Field(10, ge=1, description="optimiser steps between rows of the log")
-    clip_norm: float | None = Field(None, gt=0, description="clip the gradient's norm to this")
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field("32-true", description="as Lightning names it")
+    clip_norm: float | None = Field(None, gt=0, description="scale the gradient down to this L2 norm")
+    clip_value: float | None = Field(None, gt=0, description="clip each element of the gradient to ± this")
+    ema: Ema | None = Field(None, description="average the weights for validation and deploy; {} takes the defaults")
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "auto-mixed"] = Field(
+        "32-true", description="auto-mixed: bf16 or else fp16 on a GPU, float32 on a CPU; the loss is always float32"
+    )
+    deterministic: bool = Field(True, description="the same bits in every run; false: the fastest algorithms of a GPU")
     monitor: str = Field("loss", description="validation metric that chooses the best weights")
-    mode: Literal["min", "max"] = "min"
+    mode: Literal["min", "max"] = Field("min", description="whether less or more of the monitored metric is better")
+    keep_best: int = Field(1, ge=1, description="keep the weights of so many of the best validations")
     patience: int | None = Field(None, ge=1, description="stop after so many validations without improvement")
+    min_delta: float = Field(0.0, ge=0, description="what the monitored metric must change by to count as improvement")
 
     @model_validator(mode="after")
     def _one_length(self) -> Training:
         if (self.iterations is None) == (self.epochs is None):
             raise ValueError("give either iterations or epochs")
+        return self
+
+    @model_validator(mode="after")
+    def _one_clipping(self) -> Training:
+        if self.clip_norm is not None and self.clip_value is not None:
+            raise ValueError("give at most one of clip_norm and clip_value")
         return self

@@ -6,7 +6,6 @@ import json
 import logging
 import math
 import shutil
-import signal
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,12 +18,23 @@ from threadpoolctl import threadpool_limits
 
 from weft.config.experiment import Stage
 from weft.engine.accumulation import Steps
-from weft.engine.checkpoints import BEST, LAST, Checkpoints
+from weft.engine.best import BestWeights
+from weft.engine.checkpoint_file import full_disk_named
+from weft.engine.checkpoints import CheckedFiles, Checkpoints
 from weft.engine.corpus import TRUTH, Corpus
+from weft.engine.determinism import deterministic, seed_generators
 from weft.engine.device import choose_device
-from weft.engine.logbook import LOG, Logbook, write_rows
-from weft.engine.model_file import ModelFile, load_weights, read_model, save_model
+from weft.engine.log_file import LOG, write_rows
+from weft.engine.logbook import Logbook
+from weft.engine.logs import Interrupted
+from weft.engine.model_file import ModelFile, read_model, save_model
+from weft.engine.monitor import MonitorExists
+from weft.engine.precision import choose_precision
 from weft.engine.randomness import initial_seed
+from weft.engine.resume import AUTO, resume_point
+from weft.engine.schedules import LearningRate
+from weft.engine.starting import freeze, initialise
+from weft.engine.stopping import StopAtOnce, StopRequest
 from weft.engine.stream import Count, EventBatches, TrainingBatches, loader
 from weft.engine.task import Batch, Task
 from weft.engine.trainee import Trainee
@@ -45,17 +55,20 @@ def fit(
     work: Path,
     options: Mapping[str, Any],
     weights: Mapping[str, str] | None = None,
-    resume: bool = True,
+    resume: str | Path = AUTO,
+    allow_changes: bool = False,
     threads: int | None = None,
 ) -> None:
     """Train and leave ``model.ckpt``, ``model.json`` and ``log.csv`` in the folder ``output``.
 
     train, validation: shards as ``{alias: file}``.
     work: folder of checkpoints; each hash of ``options`` (all that the result depends on) and of the inputs has a
-        folder of its own there, and only its own last checkpoint is resumed.
-    weights: model files of other stages to start from; each must fit the network as a whole.
+        folder of its own there.
+    resume, allow_changes: ``auto`` goes on from the last checkpoint in the folder of the same hash, ``none`` begins
+        again, a path goes on from that checkpoint (:func:`weft.engine.resume.resume_point`).
+    weights: ``{stage or file, as init names it: file}``, what the network starts from (``stage.starts``).
     Raises :class:`weft.engine.logs.Interrupted` after SIGINT or SIGTERM, with everything saved; a repeated call goes on
-    from there.
+    from there. After a second signal it leaves at once, and what was done since the last checkpoint is lost.
     """
     if threads:
         torch.set_num_threads(threads)
@@ -64,24 +77,34 @@ def fit(
     _require_events(held_out, "val")
     for part in (corpus, held_out):
         part.require([*task.reads, *(f"{TRUTH}/{label}" for label in task.labels)])
-    inputs = corpus.content_hashes() | held_out.content_hashes()
+    seed_generators(initial_seed(seed))
+    network = task.network()
+    started_from = initialise(network, stage.starts, weights or {})
+    frozen = freeze(network, stage.freeze)
+    inputs = corpus.content_hashes() | held_out.content_hashes() | started_from
     steps = _steps(stage, len(corpus))
     folder = work / config_hash({"options": options, "inputs": sorted(inputs.values())})[:16]
 
-    torch.manual_seed(initial_seed(seed))
-    network = task.network()
-    for name, path in (weights or {}).items():
-        load_weights(network, read_model(Path(path)).state, f"weights of stage '{name}' ({path})")
-    trainee = Trainee(task, network, stage, seed, steps, held_out)
+    trainee = Trainee(task, network, stage, seed, steps, held_out, frozen)
     settings = stage.training
-    logbook = Logbook(folder, settings, len(corpus))
-    checkpoints = Checkpoints(folder, settings)
-    last = folder / LAST if resume and (folder / LAST).is_file() else None
-    start = 0
-    if last is not None:
-        start = int(torch.load(last, map_location="cpu", weights_only=True)["global_step"])
-        print(f"resuming at step {start} from {last}", flush=True)
-    if start < steps:
+    # What changes the weights and rates comes before what logs and saves them.
+    averaging = [] if trainee.averaging is None else [trainee.averaging]
+    learning_rate = LearningRate(stage.schedule, settings, steps)
+    record = collect(config=options, seeds={"run": seed}, inputs=inputs, task=task.name)
+    point = resume_point(folder, resume, record, allow_changes)
+    stop = StopRequest()
+    logbook, best = Logbook(folder, settings, len(corpus)), BestWeights(folder, settings, record)
+    checkpoints = Checkpoints(folder, settings, record, best, stop)
+    start, finished = 0, False
+    if point is not None:
+        start, finished = point.step, point.finished
+        best.restore(point.record["progress"])
+        print(f"resuming at step {start} from {point.path}", flush=True)
+        if start >= steps and not finished:
+            raise WeftError(
+                f"{point.path}: nothing is left to train, it is of step {start} and the training has {steps}"
+            )
+    if not finished:
         pin = stage.resources.gpu > 0
         events = settings.validation_events
         validation_batches = EventBatches(task, held_out, stage.evaluation.batch_size, labels=True, events=events)
@@ -92,19 +115,20 @@ def fit(
         if settings.accumulate > 1:
             feed = Steps(feed, task, settings.accumulate)
         trainee.validation_counts = _total_counts(task, validation_batches)
-        with _quiet_lightning(), _signals_put_back():
-            trainer = _trainer(stage, steps, folder, [logbook, checkpoints])
-            trainer.fit(
-                trainee,
-                feed,
-                validate,
-                ckpt_path=last,
-                weights_only=True,
-            )
-            if logbook.validated < trainer.global_step:
-                trainer.validate(trainee, validate, verbose=False)
-    best = torch.load(folder / BEST, map_location="cpu", weights_only=True)
-    _finish(task, options, seed, inputs, output, folder, best)
+        with full_disk_named(folder), _quiet_lightning(), stop, deterministic(settings.deterministic):
+            monitor = MonitorExists(settings.monitor, validation_batches)
+            trainer = _trainer(stage, steps, folder, [monitor, *averaging, learning_rate, logbook, best, checkpoints])
+            try:
+                trainer.fit(trainee, feed, validate, ckpt_path=None if point is None else point.path, weights_only=True)
+                if logbook.validated < trainer.global_step:
+                    trainer.validate(trainee, validate, verbose=False)
+            except StopAtOnce as signal:
+                done = (
+                    f"left at once after step {trainer.global_step}; the last checkpoint is of step {checkpoints.step}"
+                )
+                raise Interrupted(f"{signal} again: {done}, run again to go on from it") from None
+    with full_disk_named(output):
+        _finish(task, options, seed, inputs, output, folder, best.path)
 
 
 def fit_baseline(
@@ -129,7 +153,7 @@ def fit_baseline(
         output / "model.json",
         collect(config=options, seeds={"run": seed}, inputs=corpus.content_hashes(), task=task.name),
     )
-    write_rows(output / LOG, [])
+    write_rows(output / LOG)
     baseline.save(output / "model.ckpt")
 
 
@@ -149,20 +173,20 @@ def _steps(stage: Stage, events: int) -> int:
 def _trainer(stage: Stage, steps: int, folder: Path, callbacks: list[Any]) -> Trainer:
     settings = stage.training
     device = choose_device(stage.resources.gpu)
-    if settings.precision == "16-mixed" and device.type == "cpu":
-        raise WeftError("training.precision: 16-mixed needs a GPU; on CPU there are 32-true and bf16-mixed")
     return Trainer(
         accelerator="gpu" if device.type == "cuda" else "cpu",
         devices=1,
         max_steps=steps,
         max_epochs=-1,
-        precision=settings.precision,
-        gradient_clip_val=settings.clip_norm,
+        precision=choose_precision(settings.precision, device),
+        gradient_clip_val=settings.clip_norm if settings.clip_value is None else settings.clip_value,
+        gradient_clip_algorithm="norm" if settings.clip_value is None else "value",
         accumulate_grad_batches=settings.accumulate,
         val_check_interval=min(settings.validate_every, steps) * settings.accumulate,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         callbacks=callbacks,
+        plugins=[CheckedFiles()],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -189,17 +213,6 @@ def _quiet_lightning() -> Iterator[None]:
             logger.setLevel(level)
 
 
-@contextmanager
-def _signals_put_back() -> Iterator[None]:
-    """Undo what Lightning and :class:`Checkpoints` do to the handlers of signals, also after an error."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-
-
 def _total_counts(task: Task[Any], batches: EventBatches) -> torch.Tensor | None:
     """The numbers that loss weights depend on over all of the validation, so that its batches do not matter."""
     total = None
@@ -218,22 +231,23 @@ def _finish(
     inputs: Mapping[str, str],
     output: Path,
     folder: Path,
-    best: Mapping[str, Any],
+    best: Path,
 ) -> None:
     output.mkdir(parents=True, exist_ok=True)
+    weights = read_model(best)
     record = collect(
         config=options,
         seeds={"run": seed},
         inputs=inputs,
         task=task.name,
-        best_step=best["step"],
-        parameters=sum(tensor.numel() for name, tensor in best["state"].items() if _is_weight(name)),
+        best_step=weights.provenance["best_step"],
+        parameters=sum(tensor.numel() for name, tensor in weights.state.items() if _is_weight(name)),
     )
     shutil.copyfile(folder / LOG, output / LOG)
     _write_json(output / "model.json", record)
     save_model(
         output / "model.ckpt",
-        ModelFile(best["state"], task.name, task.options.model_dump(mode="json"), record),
+        ModelFile(weights.state, task.name, task.options.model_dump(mode="json"), record),
     )
 
 

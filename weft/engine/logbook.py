@@ -2,72 +2,77 @@
 
 from __future__ import annotations
 
-import csv
+import resource
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import torch
 from lightning import Callback, LightningModule, Trainer
 
 from weft.config.training import Training
+from weft.engine.distributed import rank
+from weft.engine.log_file import LOG, LogFile
 from weft.engine.trainee import Trainee
-from weft.io.atomic import atomic_path
 
-LOG = "log.csv"
+_MEASURES = {
+    "accuracy": "Accuracy", "f1": "F1", "iou": "IoU", "recall": "Recall", "precision": "Precision",
+    "purity": "Purity", "efficiency": "Efficiency", "loss": "Loss", "nll": "NLL", "ari": "ARI",
+}  # fmt: skip
+
+_OF_STEPS = {"lr": "Learning_rate/all", "grad_norm": "Gradient/norm", "memory_mb": "Memory/peak_mb"}
+
+
+class Gauge(Protocol):
+    """Measures something between two rows of the log."""
+
+    def row(self) -> Mapping[str, float]:
+        """Columns to add to the row, of all steps since the last one."""
+        ...
 
 
 class Logbook(Callback):
     """``log.csv``, TensorBoard, and a line or a bar on the console.
 
     One row per logged training step and one per validation: step (optimiser steps done), split, loss, its terms,
-    metrics, lr, and for training the seconds per step, of which waiting for data.
+    metrics; for training the learning rate, the gradient's L2 norm before clipping, the columns of the gauges, and the
+    peak memory of the process, or on a GPU of its tensors, in MB. A training that goes on from a checkpoint drops the
+    rows after it.
     """
 
-    def __init__(self, folder: Path, training: Training, events: int) -> None:
-        self.folder, self.training = folder, training
+    def __init__(self, folder: Path, training: Training, events: int, gauges: tuple[Gauge, ...] = ()) -> None:
+        self.folder, self.training, self.gauges = folder, training, gauges
         self.epochs_per_step = training.batch_size * training.accumulate / events
-        self.rows: list[dict[str, Any]] = []
+        self.file = LogFile(folder / LOG)
         self.validated = 0
+        self._norm: torch.Tensor | None = None
         self._bar: Any = None
-        self._writer: Any = None
+        self._board: Any = None
         self._waited = self._spent = 0.0
         self._since = 0
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._writer = SummaryWriter(str(self.folder / "tensorboard"))
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        # The log goes back to the restored step together with the weights.
-        self.rows = state_dict["rows"]
-
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._write()
+        if rank() == 0:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.file.cut(trainer.global_step)
+            self._open_board(trainer.global_step)
+            if sys.stdout.isatty():
+                self._open_bar(trainer)
         self._ready = time.perf_counter()
-        if sys.stdout.isatty():
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-            self._bar = Progress(
-                TextColumn("training"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.description}"),
-            )
-            self._bar.start()
-            self._job = self._bar.add_task("", total=trainer.max_steps, completed=trainer.global_step)
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        self.file.sync()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         self._begun = time.perf_counter()
-        self._lr = trainer.optimizers[0].param_groups[0]["lr"]
         self._waited += self._begun - self._ready
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
+        if self._due(trainer, trainer.global_step + 1):
+            gradients = [weight.grad for weight in pl_module.parameters() if weight.grad is not None]
+            self._norm = torch.nn.utils.get_total_norm(gradients)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -78,25 +83,30 @@ class Logbook(Callback):
         if not pl_module.ends_step(batch_idx):
             return
         self._since += 1
-        step = trainer.global_step
-        if step % self.training.log_every == 0 or step == trainer.max_steps:
-            terms = pl_module.step_terms()
-            seconds, waited = self._spent + self._waited, self._waited
-            self._row(
-                step,
-                "train",
-                {"loss": sum(terms.values())}
-                | terms
-                | {
-                    "lr": self._lr,
-                    "seconds_per_step": round(seconds / self._since, 4),
-                    "seconds_waiting": round(waited / self._since, 4),
-                },
-            )
-            self._spent = self._waited = 0.0
-            self._since = 0
+        if self._due(trainer, trainer.global_step):
+            self._log_step(trainer, pl_module)
         if self._bar:
-            self._bar.update(self._job, completed=step)
+            self._bar.update(self._job, completed=trainer.global_step)
+
+    def _due(self, trainer: Trainer, step: int) -> bool:
+        return step % self.training.log_every == 0 or step == trainer.max_steps
+
+    def _log_step(self, trainer: Trainer, trainee: Trainee) -> None:
+        terms = trainee.step_terms()
+        assert self._norm is not None
+        values = {"loss": sum(terms.values())} | terms | {"lr": trainee.learning_rate, "grad_norm": float(self._norm)}
+        seconds, waited = self._spent + self._waited, self._waited
+        values["seconds_per_step"] = round(seconds / self._since, 4)
+        values["seconds_waiting"] = round(waited / self._since, 4)
+        for gauge in self.gauges:
+            values |= gauge.row()
+        values["memory_mb"] = round(_peak_memory(trainee.device), 1)
+        self._spent = self._waited = 0.0
+        self._since = 0
+        self._row(trainer.global_step, "train", values)
+        if self._board:
+            for number, group in enumerate(trainer.optimizers[0].param_groups):
+                self._board.add_scalar(f"Learning_rate/{group.get('name', number)}", group["lr"], trainer.global_step)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Trainee)
@@ -105,19 +115,32 @@ class Logbook(Callback):
         self._ready = time.perf_counter()
 
     def _row(self, step: int, split: str, values: Mapping[str, float]) -> None:
+        if rank() != 0:
+            return
         row = {"step": step, "epoch": round(step * self.epochs_per_step, 4), "split": split, **values}
-        self.rows.append(row)
-        self._write()
+        self.file.append(row)
+        if self._board is None:  # the validation after a training that ended between two of them
+            self._open_board(step)
         for name, value in values.items():
-            self._writer.add_scalar(f"{name}/{split}", value, step)
+            self._board.add_scalar(board_tag(name, split), value, step)
         text = " ".join(f"{name} {value:.4g}" for name, value in values.items())
         if self._bar:
             self._bar.update(self._job, description=text if split == "val" else f"loss {values['loss']:.4g}")
         else:
             print(f"{split} step {step}: {text}", flush=True)
 
-    def _write(self) -> None:
-        write_rows(self.folder / LOG, self.rows)
+    def _open_board(self, step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step + 1)
+
+    def _open_bar(self, trainer: Trainer) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+        self._bar = Progress(TextColumn("training"), *columns)
+        self._bar.start()
+        self._job = self._bar.add_task("", total=trainer.max_steps, completed=trainer.global_step)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self._close()
@@ -128,14 +151,33 @@ class Logbook(Callback):
     def _close(self) -> None:
         if self._bar:
             self._bar.stop()
-        if self._writer:
-            self._writer.close()
+            self._bar = None
+        if self._board:
+            self._board.close()
+            self._board = None
+        self.file.close()
 
 
-def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Rows of unlike keys as one CSV, atomically."""
-    columns = list(dict.fromkeys(key for row in rows for key in row)) or ["step", "epoch", "split", "loss"]
-    with atomic_path(path) as temporary, open(temporary, "w", newline="") as stream:
-        writer = csv.DictWriter(stream, columns)
-        writer.writeheader()
-        writer.writerows(rows)
+def board_tag(name: str, split: str) -> str:
+    """TensorBoard's name of a column: ``Loss/val``, ``Recall/track``, ``IoU/mean``, ``Time/seconds_per_step``.
+
+    A metric is put with the others that measure the same; what else its name says comes after.
+    """
+    if name.startswith("seconds"):
+        return f"Time/{name}"
+    if name in _OF_STEPS:
+        return _OF_STEPS[name]
+    words = name.split("_")
+    measure = next((word for word in words if word in _MEASURES), None)
+    if measure is None:
+        return f"{name.capitalize()}/{split}"
+    words.remove(measure)
+    return f"{_MEASURES[measure]}/{'_'.join(words) or split}"
+
+
+def _peak_memory(device: torch.device) -> float:
+    """MB: of the tensors on a GPU, else of the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1e3)

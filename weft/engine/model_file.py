@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from weft.engine.checkpoint_file import DamagedFile, read_checked, write_checked
 from weft.errors import WeftError
-from weft.io.atomic import atomic_path
 
 FORMAT = 1
 
@@ -24,19 +24,18 @@ class ModelFile(NamedTuple):
 
 
 def save_model(path: Path, model: ModelFile) -> None:
-    """Write atomically."""
-    with atomic_path(path) as temporary:
-        torch.save({"format": FORMAT, **model._asdict()}, temporary)
+    """Write atomically, with a checksum."""
+    write_checked(path, {"format": FORMAT, **model._asdict()})
 
 
 def read_model(path: Path) -> ModelFile:
-    """Read a model file; only tensors and plain data are ever unpickled."""
+    """Read a model file; only tensors and plain data are ever unpickled. Its checksum is compared where it has one."""
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = read_checked(path, require_sum=False)
     except FileNotFoundError:
         raise WeftError(f"{path}: no such file; train the stage first") from None
-    except Exception as error:
-        raise WeftError(f"{path}: not a model file of weft ({type(error).__name__})") from None
+    except DamagedFile as error:
+        raise WeftError(f"{path}: not a model file of weft: {error.reason}") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else type(content).__name__
         raise WeftError(f"{path}: expected a model file of format {FORMAT}, found {found}")

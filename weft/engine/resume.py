@@ -1,0 +1,136 @@
+"""Where a training goes on from: the last whole checkpoint of the same work, or one that is named."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from weft.engine.checkpoint_file import DamagedFile, read_checked
+from weft.engine.log_file import LOG
+from weft.errors import WeftError
+
+AUTO, NONE = "auto", "none"
+LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+RECORD = "weft"
+"""Key of a checkpoint below which our own part of it is: provenance, with config and inputs, and ``progress``."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A whole checkpoint."""
+
+    path: Path
+    step: int
+    record: Mapping[str, Any]
+    changed: tuple[str, ...] = ()
+    """what of config and inputs is not as it was, as ``key: old -> new``"""
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing but ``model.ckpt`` was left to do; not so if something has changed since."""
+        return bool(self.record["progress"]["finished"]) and not self.changed
+
+
+def resume_point(folder: Path, resume: str | Path, record: Mapping[str, Any], allow_changes: bool) -> Point | None:
+    """The checkpoint to go on from; None to begin at the beginning.
+
+    folder: the work of this config and these inputs.
+    resume: ``auto``: the last whole checkpoint in ``folder``; damaged ones are set aside with a warning, and where none
+        is whole the training begins again, which costs time but gives the same result. ``none``: begin again; what is
+        in ``folder`` is deleted. Else the path of a checkpoint: it must be whole, and with ``allow_changes`` its config
+        and inputs may be others.
+    record: provenance of this training, with ``config`` and ``inputs``.
+    Raises WeftError.
+    """
+    if resume == NONE:
+        if folder.is_dir():
+            print(f"beginning again: {folder} deleted", flush=True)
+            shutil.rmtree(folder)
+        return None
+    if resume == AUTO:
+        return _last(folder)
+    point = _named(Path(resume), record)
+    if point.changed and not allow_changes:
+        raise WeftError(
+            f"--resume {point.path}: config or inputs differ from those of this training: {'; '.join(point.changed)}; "
+            "add --allow-changes to go on with the new ones, or --resume auto to go on only with work of the same"
+        )
+    if point.path.parent.resolve() != folder.resolve():
+        _take_along(point, folder)
+    return point
+
+
+def _last(folder: Path) -> Point | None:
+    damaged = False
+    for path in (folder / LAST, folder / PREVIOUS):
+        if not path.exists():
+            continue
+        try:
+            return _read(path)
+        except DamagedFile as error:
+            damaged = True
+            aside = path.with_name(f"damaged-{path.name}")
+            os.replace(path, aside)
+            _warn(f"{error}; set aside as {aside.name}")
+    if damaged:
+        _warn(f"{folder}: no whole checkpoint, the training begins again")
+    return None
+
+
+def _named(path: Path, record: Mapping[str, Any]) -> Point:
+    if not path.is_file():
+        raise WeftError(f"--resume {path}: no such file; expected a checkpoint, '{AUTO}' or '{NONE}'")
+    point = _read(path)
+    return Point(point.path, point.step, point.record, tuple(_changes(point.record, record)))
+
+
+def _read(path: Path) -> Point:
+    content = read_checked(path)
+    if not isinstance(content, Mapping) or RECORD not in content or "global_step" not in content:
+        raise DamagedFile(path, "not a checkpoint of a training; to start from the weights of a model use 'init'")
+    return Point(path, int(content["global_step"]), content[RECORD])
+
+
+def _take_along(point: Point, folder: Path) -> None:
+    """Copy the log, and the best weights so far, from where the checkpoint comes from."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in [LOG, *(kept["file"] for kept in point.record["progress"]["kept"])]:
+        source = point.path.with_name(name)
+        if source.is_file():
+            shutil.copyfile(source, folder / name)
+
+
+def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    before, now = dict(_flat(old["config"])), dict(_flat(json.loads(json.dumps(new["config"]))))
+    for key in dict.fromkeys([*before, *now]):
+        if before.get(key, _ABSENT) != now.get(key, _ABSENT):
+            yield f"{key}: {_text(before.get(key, _ABSENT))} -> {_text(now.get(key, _ABSENT))}"
+    files, others = Counter(old["inputs"].values()), Counter(new["inputs"].values())
+    if files != others:
+        yield f"inputs: {(others - files).total()} of {others.total()} files have other content"
+
+
+_ABSENT = object()
+
+
+def _text(value: Any) -> str:
+    return "not there" if value is _ABSENT else json.dumps(value)
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _warn(message: str) -> None:
+    print(f"warning: {message}", file=sys.stderr, flush=True)
