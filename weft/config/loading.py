@@ -8,7 +8,8 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -22,11 +23,11 @@ class ConfigError(WeftError):
     """A configuration that cannot be used; the message names the file and the key."""
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
+class UniqueKeyLoader(yaml.SafeLoader):
     """YAML 1.1 without its two traps: a repeated key is an error, and ``1e-3`` is a number."""
 
 
-def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+def _unique_mapping(loader: UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: set[Any] = set()
     for key_node, _ in node.value:
         key = loader.construct_object(key_node, deep=True)
@@ -37,8 +38,8 @@ def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[An
     return dict(loader.construct_pairs(node, deep=True))
 
 
-_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
-_UniqueKeyLoader.add_implicit_resolver(
+UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+UniqueKeyLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?(\d[\d_]*)(\.\d*)?[eE][-+]?\d+$"),
     list("-+0123456789"),
@@ -47,7 +48,7 @@ _UniqueKeyLoader.add_implicit_resolver(
 
 def parse_yaml(text: str, name: str = "<text>") -> Any:
     """One YAML document; a syntax error or a repeated key raises :class:`ConfigError` naming ``name``."""
-    loader = _UniqueKeyLoader(text)
+    loader = UniqueKeyLoader(text)
     loader.name = name
     try:
         return loader.get_single_data()
@@ -133,12 +134,30 @@ def closest(word: str, known: Sequence[str]) -> str:
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``base`` with ``over`` laid over it: mappings merge key by key, anything else is replaced."""
+    """``base`` with ``over`` laid over it: mappings merge key by key, anything else is replaced.
+
+    A schedule of another name replaces the block, whose keys are not its own; an optimiser of another name replaces
+    the ``options``.
+    """
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
-        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            merged[key] = merge(_kept(key, old, value), value)
+        else:
+            merged[key] = value
     return merged
+
+
+DEFAULT_KINDS = {"schedule": "cosine", "optimizer": "AdamW"}
+"""Blocks whose ``name`` says which keys they have, and the name of one that does not give it."""
+
+
+def _kept(key: str, old: Mapping[str, Any], over: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What remains of a block when ``over`` is laid over it."""
+    if key not in DEFAULT_KINDS or "name" not in over or over["name"] == old.get("name", DEFAULT_KINDS[key]):
+        return old
+    return {} if key == "schedule" else {name: value for name, value in old.items() if name != "options"}
 
 
 def at_scale(document: Mapping[str, Any], scale: str | None, source: str) -> tuple[dict[str, Any], str | None]:
@@ -164,7 +183,8 @@ def override(document: dict[str, Any], assignments: Sequence[str], prefix: str =
 
     Whether a key exists is for the validation that follows to say.
     """
-    for assignment in assignments:
+    # A block gets its name first, whatever the order: a schedule of another name has other keys.
+    for assignment in sorted(assignments, key=lambda given: not given.partition("=")[0].endswith(".name")):
         path, equals, text = assignment.partition("=")
         if not equals or not path:
             raise ConfigError(f"override '{assignment}': expected key.path=value")
@@ -187,7 +207,7 @@ def _first_mistake(model: type[BaseModel], error: ValidationError) -> str:
     mistakes = error.errors()
     # An unknown key says more than the "field required" that its misspelling also causes.
     mistake = next((m for m in mistakes if m["type"] == "extra_forbidden"), mistakes[0])
-    where = ".".join(str(part) for part in mistake["loc"]) or "(top level)"
+    where = ".".join(_keys(mistake["loc"])) or "(top level)"
     if mistake["type"] == "extra_forbidden":
         known = sorted(set(_fields_at(model, mistake["loc"][:-1])))
         return f"unknown key '{where}'{closest(str(mistake['loc'][-1]), known)}; known here: {', '.join(known)}"
@@ -198,6 +218,11 @@ def _first_mistake(model: type[BaseModel], error: ValidationError) -> str:
     return f"{where}: {message}, got {mistake['input']!r}"
 
 
+def _keys(path: Sequence[Any]) -> list[str]:
+    """The keys of a place in a document, without the schedule's name, which pydantic puts after the block's key."""
+    return [str(part) for before, part in zip([None, *path], path, strict=False) if before != "schedule"]
+
+
 def _fields_at(annotation: Any, path: Sequence[Any]) -> Iterator[str]:
     """Names of the fields of whatever models sit at ``path`` below ``annotation``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -206,11 +231,9 @@ def _fields_at(annotation: Any, path: Sequence[Any]) -> Iterator[str]:
             yield from (field.alias or name for name, field in fields.items())
         elif path[0] in fields:
             yield from _fields_at(fields[path[0]].annotation, path[1:])
-        else:  # the tag of a union, which pydantic puts into the path
-            yield from _fields_at(annotation, path[1:])
+        elif any(path[0] in get_args(field.annotation) for field in fields.values()):
+            yield from _fields_at(annotation, path[1:])  # the name of its kind, which pydantic puts into the path
         return
-    for argument in get_args(annotation):
-        nested = bool(path) and not (isinstance(argument, type) and issubclass(argument, BaseModel))
-        yield from _fields_at(argument, path[1:] if nested and not get_args(argument) else path)
-        if path:  # the key of a mapping or the index of a sequence
-            yield from _fields_at(argument, path[1:])
+    same_place = get_origin(annotation) in (Union, UnionType, Annotated)
+    for argument in get_args(annotation):  # else the key of a mapping or the index of a sequence is passed
+        yield from _fields_at(argument, path if same_place else path[1:])

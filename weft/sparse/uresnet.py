@@ -101,6 +101,12 @@ class UResNet(nn.Module):
             self.up.append(nn.Sequential(style(wider), TransposedConv(wider, width, 2, 2, dims)))
             self.decoder.append(_blocks(2 * width, width, reps, style, dims))
 
+    def levels(self) -> list[list[nn.Module]]:
+        """The modules in the order of the forward pass: the stem, the encoder's levels, then the decoder's."""
+        encoder = [list(pair) for pair in zip(self.down, list(self.encoder)[1:], strict=True)]
+        decoder = [list(pair) for pair in zip(self.up, self.decoder, strict=True)]
+        return [[self.stem], [self.encoder[0]], *encoder, *decoder[::-1]]
+
     def forward(self, x: SparseTensor) -> FeatureMaps:
         x = self.encoder[0](self.stem(x))
         encoder = [x]
