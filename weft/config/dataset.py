@@ -54,8 +54,8 @@ class FileSplit(Strict):
 
 
 class _Dataset(Strict):
-    name: str = Field(pattern=_NAME)
-    title: str = ""
+    name: str = Field(pattern=_NAME, description="letters, digits, - and _; the folder below results/data")
+    title: str = Field("", description="what the events are, for reports")
     scale: str | None = Field(None, description="set by the loader")
 
     @property
@@ -67,9 +67,11 @@ class _Dataset(Strict):
 class SimulatedDataset(_Dataset):
     """Events of the embedded simulation."""
 
-    source: Literal["simulation"]
+    source: Literal["simulation"] = Field(description="events are made by weft simulate")
     simulation: dict[str, Any] = Field({}, description="settings of the simulation, see docs/simulation.md")
-    splits: dict[Annotated[str, Field(pattern=_NAME)], SimulatedSplit] = Field(min_length=1)
+    splits: dict[Annotated[str, Field(pattern=_NAME)], SimulatedSplit] = Field(
+        min_length=1, description="events by purpose: train, val, and those of the evaluations"
+    )
 
     @model_validator(mode="after")
     def _resolvable(self) -> SimulatedDataset:
@@ -114,13 +116,15 @@ class SimulatedDataset(_Dataset):
 class FileDataset(_Dataset):
     """Events of existing files, of any kind that ``weft convert`` reads."""
 
-    source: Literal["files"]
+    source: Literal["files"] = Field(description="events are read from files")
     kind: str = Field("auto", description="format of the files, see docs/data_formats.md")
     products: dict[str, str | None] = Field({}, description="event-store product: product of the file, null: none")
     namespace: str = Field("", description="tells apart datasets whose run, subrun and event numbers are the same")
     files: tuple[str, ...] = Field((), description="paths or globs, for splits given by fraction")
     manifest: str | None = Field(None, description="CSV of file,start,stop as `weft inspect --manifest` writes it")
-    splits: dict[Annotated[str, Field(pattern=_NAME)], FileSplit] = Field(min_length=1)
+    splits: dict[Annotated[str, Field(pattern=_NAME)], FileSplit] = Field(
+        min_length=1, description="events by purpose: train, val, and those of the evaluations"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> FileDataset:

@@ -22,6 +22,8 @@ class _Section(BaseModel):
 
 
 class Box(_Section):
+    """The cube of voxels that is read out, and the argon around it."""
+
     voxels: int = Field(256, ge=32, le=2048, description="voxels along each edge of the cube")
     voxel_size: float = Field(0.3, ge=0.1, le=1.0, description="edge of a voxel, cm")
     margin: float = Field(

@@ -67,6 +67,8 @@ class BaselineOptions(Strict):
 
 
 class Options(Strict):
+    """Voxel-wise semantic segmentation."""
+
     model: ModelOptions = ModelOptions()
     loss: LossOptions = LossOptions()
     data: DataOptions = DataOptions()
