@@ -280,6 +280,76 @@ def show(
     print(output)
 
 
+@app.command("import-config")
+def import_config(
+    source: Annotated[Path, typer.Argument(help="configuration of another tool")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="experiment to write")],
+    dialect: Annotated[str, typer.Option(help="which tool's, see docs/coming_from.md; auto: by its keys")] = "auto",
+    dataset_output: Annotated[
+        Path | None, typer.Option(help="dataset to write; default: beside the experiment, as NAME.dataset.yaml")
+    ] = None,
+) -> None:
+    """Make an experiment of another tool's configuration: SPINE, lartpc_mlreco3d, and others.
+
+    Example: `weft import-config uresnet.cfg -o config/experiments/uresnet.yaml`
+    """
+    from weft import tasks
+    from weft.config.dialects import import_config as read_config
+    from weft.io.atomic import atomic_path
+
+    imported = read_config(source, dialect)
+    dataset_output = dataset_output or output.with_name(output.stem + ".dataset.yaml")
+    experiment = imported.validated(str(dataset_output))
+    known = imported.task in tasks.names()
+    if known:
+        tasks.resolve(experiment)
+    texts = {output: imported.render(known), dataset_output: imported.render_dataset()}
+    for path, text in texts.items():
+        if text is not None and path.exists():
+            raise WeftError(f"{path}: exists; remove it or write elsewhere")
+    for path, text in texts.items():
+        if text is not None:
+            with atomic_path(path) as temporary:
+                temporary.write_text(text)
+            print(path)
+    print(f"{imported.dialect.title}: keys without a line of their own: {len(imported.left_out)}, listed in {output}")
+    for step, keys in imported.later.items():
+        print(f"there is no step for {step} yet: {len(keys)} keys are kept as comments")
+    if not known:
+        print(f"this release has no task '{imported.task}': {output} cannot be trained with it")
+
+
+@app.command("import-weights")
+def import_weights(
+    checkpoint: Annotated[Path, typer.Argument(help="checkpoint of SPINE's U-ResNet")],
+    experiment: Annotated[str, typer.Option(help="experiment whose network takes the weights")],
+    output: Annotated[
+        Path | None, typer.Option("--to", help="model.ckpt to write; default: where deploy looks for it")
+    ] = None,
+    stage: StageName = None,
+    scale: Scale = None,
+    results: Results = None,
+    module: Annotated[str | None, typer.Option(help="module of the checkpoint, where several could be meant")] = None,
+) -> None:
+    """Take over weights that another tool has trained; the outputs are the same to rounding.
+
+    Example: `weft import-weights snapshot-24999.ckpt --experiment config/experiments/uresnet.yaml --to uresnet.ckpt`
+    """
+    from weft import tasks
+    from weft.engine.foreign_weights import import_weights as take_over
+    from weft.engine.foreign_weights import read_checkpoint
+
+    run = _run(experiment, scale, results, stage, None, None)
+    task = tasks.of(run.stage, f"experiment '{experiment}', stage '{run.stage_name}'")
+    target = output or Path(run.model)
+    if target.exists():
+        raise WeftError(f"{target}: exists; remove it or write elsewhere with --to")
+    done = take_over(task, read_checkpoint(checkpoint), checkpoint, target, run.training_options(), module)
+    print(f"{target}: {done.parameters:,} parameters of {done.tool}" + (f", module {done.module}" if done.module else ""))
+    for name, tensors in done.unused.items():
+        print(f"not used: module {name}, {tensors} tensors")
+
+
 bench = typer.Typer(help="Side-by-side measurements on this machine.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
 

@@ -10,12 +10,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel
 
+from weft.errors import WeftError
 from weft.io.products import Schema
 from weft.metrics.scores import Scores, pool
 from weft.report.figure import Figure
@@ -116,6 +117,14 @@ class Baseline(ABC):
     def load(cls, path: Path) -> Baseline: ...
 
 
+class ForeignLayout(NamedTuple):
+    """The checkpoints of another tool that trains the same network."""
+
+    tool: str
+    names: Mapping[str, str]
+    """``{our name: theirs}`` of every tensor; theirs below a module of whatever name"""
+
+
 LossTerms = Mapping[str, "tuple[Tensor, Tensor | float]"]
 
 
@@ -161,6 +170,18 @@ class Task(ABC, Generic[Options]):
     @abstractmethod
     def network(self) -> nn.Module:
         """A fresh network; called under a seeded generator. Its ``forward`` takes a :class:`Batch`."""
+
+    def layers(self, network: nn.Module) -> Sequence[Sequence[nn.Module]]:
+        """The network from its input to its head, layer by layer, for a learning rate that decays by layer.
+
+        Each layer is one or more modules without parameters in common with another layer; the last is the head. What
+        is left out learns slower than the first layer. A task that does not say it cannot have ``layer_decay``.
+        """
+        raise WeftError(f"optimizer.layer_decay: task '{self.name}' does not say which layers its network has")
+
+    def foreign_layout(self) -> ForeignLayout | None:
+        """Where another tool keeps the tensors of this network, if it has the same; see `weft import-weights`."""
+        return None
 
     def counts(self, batch: Batch) -> Tensor | None:
         """Numbers that the weights of the loss depend on, such as voxels by class; summed over the step and ranks."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from weft.engine.task import Batch
+from weft.sparse.spine_layout import batch_norm_names, uresnet_names
 from weft.sparse.tensor import SparseTensor
 from weft.sparse.uresnet import SegmentationHead, Style, UResNet
 from weft.tasks.segmentation.options import ModelOptions
@@ -38,6 +39,20 @@ class SegmentationNetwork(nn.Module):
         features = self.trunk(voxels).final
         ghost = None if self.ghost_head is None else self.ghost_head(features).at_points()
         return Logits(self.head(features).at_points(), ghost)
+
+
+def spine_names(options: ModelOptions) -> dict[str, str]:
+    """``{our name: SPINE's}`` of every tensor, SPINE's below its ``uresnet`` module.
+
+    SPINE's two heads share a norm and an activation; each of ours has its own, so the norm is read twice.
+    """
+    names = {
+        f"trunk.{ours}": f"backbone.{theirs}" for ours, theirs in uresnet_names(options.depth, options.reps).items()
+    }
+    for ours, theirs in (("head", "linear_segmentation"), ("ghost_head", "linear_ghost"))[: 1 + options.ghost]:
+        names |= batch_norm_names(f"{ours}.layers.0.0", "output.0")
+        names |= {f"{ours}.layers.1.module.{tensor}": f"{theirs}.linear.{tensor}" for tensor in ("weight", "bias")}
+    return names
 
 
 def classify(logits: Logits) -> tuple[Tensor, Tensor]:

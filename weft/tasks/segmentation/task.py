@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from weft.engine.task import Batch, Event, LossTerms, Products, Sample, Store, Task
+from weft.engine.task import Batch, Event, ForeignLayout, LossTerms, Products, Sample, Store, Task
 from weft.io import products
 from weft.metrics.scores import Scores
 from weft.report.figure import Figure
@@ -108,6 +108,18 @@ class Segmentation(Task[Options]):
         from weft.tasks.segmentation.network import SegmentationNetwork
 
         return SegmentationNetwork(self.options.model, self.options.classes)
+
+    def layers(self, network: nn.Module) -> list[list[nn.Module]]:
+        from weft.tasks.segmentation.network import SegmentationNetwork
+
+        assert isinstance(network, SegmentationNetwork)
+        heads = [network.head] if network.ghost_head is None else [network.head, network.ghost_head]
+        return [*network.trunk.levels(), heads]
+
+    def foreign_layout(self) -> ForeignLayout:
+        from weft.tasks.segmentation.network import spine_names
+
+        return ForeignLayout("SPINE", spine_names(self.options.model))
 
     def counts(self, batch: Batch) -> Tensor:
         return self._loss.counts(batch.targets["semantics"], batch.targets.get("near"))

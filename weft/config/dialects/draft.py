@@ -1,0 +1,85 @@
+"""The YAML that an import writes: values in their place, each with the key it came from behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from weft.config.loading import ConfigError
+
+#: How the keys of an experiment, of a stage and of a dataset are ordered; others follow as they came.
+_ORDER = (
+    "name", "title", "description", "source", "kind", "dataset", "products", "files", "splits", "seeds", "stages",
+    "task", "needs", "init", "freeze", "model", "loss", "data", "baseline", "optimizer", "schedule", "training",
+    "evaluation", "resources",
+)  # fmt: skip
+
+
+@dataclass
+class _Leaf:
+    value: Any
+    comment: str
+
+
+class Draft:
+    """A document in the making."""
+
+    def __init__(self) -> None:
+        self._tree: dict[str, Any] = {}
+
+    def put(self, path: str, value: Any, comment: str) -> None:
+        """Set a dotted path. Raises ConfigError where another key has put another value there."""
+        *parents, last = path.split(".")
+        node = self._tree
+        for name in parents:
+            node = node.setdefault(name, {})
+        there = node.get(last)
+        if there is None:
+            node[last] = _Leaf(value, comment)
+        elif there.value != value:
+            raise ConfigError(f"{there.comment} says {there.value!r} for {path}, {comment} says {value!r}")
+        else:
+            there.comment = ", ".join(dict.fromkeys([there.comment, comment]))
+
+    def __contains__(self, path: str) -> bool:
+        node: Any = self._tree
+        for name in path.split("."):
+            if not isinstance(node, dict) or name not in node:
+                return False
+            node = node[name]
+        return True
+
+    def plain(self) -> dict[str, Any]:
+        """The document as plain data."""
+
+        def strip(node: Any) -> Any:
+            return {k: strip(v) for k, v in node.items()} if isinstance(node, dict) else node.value
+
+        return strip(self._tree)
+
+    def render(self) -> str:
+        """The document as YAML, a comment behind each line that has one."""
+        return "\n".join(_lines(self._tree, 0)) + "\n"
+
+
+def _lines(tree: Mapping[str, Any], depth: int) -> Iterable[str]:
+    indent = "  " * depth
+    rank = {name: i for i, name in enumerate(_ORDER)}
+    for name, node in sorted(tree.items(), key=lambda item: rank.get(item[0], len(rank))):
+        if isinstance(node, _Leaf):
+            comment = f"  # {node.comment}" if node.comment else ""
+            yield f"{indent}{flow(name)}: {flow(node.value)}{comment}"
+        else:
+            yield f"{indent}{flow(name)}:"
+            yield from _lines(node, depth + 1)
+
+
+def flow(value: Any) -> str:
+    """A value as YAML on one line."""
+    if isinstance(value, tuple):
+        value = list(value)
+    text = yaml.safe_dump(value, default_flow_style=True, width=float("inf"), sort_keys=False)
+    return text.removesuffix("\n").removesuffix("\n...")

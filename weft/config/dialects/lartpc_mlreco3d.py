@@ -1,0 +1,236 @@
+"""lartpc_mlreco3d of 2020 (full_chain.cfg): spine_full_chain §1.10 and §3.2."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from weft.config.dialects.dialect import Dialect
+from weft.config.dialects.lartpc import IMAGE_STAGE, LARCV_FILES, charge_and_labels, saves, splits
+from weft.config.dialects.rules import Drops, Later, Maps, Noted, Only, PartOf, Refuses, Rule, Several, Source, Unfit
+from weft.config.dialects.torch_names import schedule
+
+_NETWORK = "model.modules.uresnet_lonely"
+
+#: Parsers whose trees become products of the event store: (as network input, as label), by position.
+_PARSERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "parse_sparse3d_scn": (("charge",), ("semantics",)),
+    "parse_sparse3d": (("charge",), ("semantics",)),
+    "parse_cluster3d_clean_full": ((), ("clusters", "particles", "semantics")),
+    "parse_particle_points": ((), ("", "particles")),
+}
+
+
+def _schema(value: Mapping[str, list[str]], source: Source) -> Several:
+    """The trees of the network's input and of its labels: lists of a parser and trees, in the order of the model."""
+    products: dict[str, str] = {}
+    inputs, labels = source.get("model.network_input", default=[]), source.get("model.loss_input", default=[])
+    for name in (*inputs, *labels):
+        if name not in value:
+            raise Unfit(f"the model reads '{name}', which the schema does not have; it has: {', '.join(value)}")
+    for name, (parser, *trees) in value.items():
+        if parser not in _PARSERS:
+            raise Unfit(f"{name}: parser '{parser}' has no product here; parsers that have: {', '.join(_PARSERS)}")
+        kinds = _PARSERS[parser][name not in inputs]
+        if len(trees) < len(kinds):
+            raise Unfit(f"{name}: {parser} reads {len(kinds)} trees, {len(trees)} are given")
+        if name in inputs and len(trees) != 1:
+            raise Unfit(f"{name}: the network reads one charge, {len(trees)} trees are given")
+        for kind, tree in zip(kinds, trees, strict=False):
+            if kind and products.setdefault(kind, tree) != tree:
+                raise Unfit(f"{name}: {kind} from {tree} and from {products[kind]}; nearest that works: one of them")
+    return Several({"dataset:products": charge_and_labels(products)})
+
+
+def _gpus(value: Any) -> int:
+    """``gpus`` is a text: '' is the CPU, '0,1' are two."""
+    return len([gpu for gpu in str(value).split(",") if gpu.strip()])
+
+
+def _batch(value: int, source: Source) -> Several:
+    """The mini-batch rule: a step sees ``batch_size`` events, ``minibatch_size`` at a time on every GPU."""
+    devices = max(1, _gpus(source.get("trainval.gpus", default="")))
+    each = source.get("iotool.minibatch_size", "iotool.sampler.minibatch_size")
+    together = devices * each if each is not None and each > 0 else value
+    if together > value or value % together:
+        fits = [size for size in range(1, value // devices + 1) if value % (devices * size) == 0]
+        nearest = min(fits, key=lambda size: abs(size - (each or size)), default=None)
+        raise Unfit(
+            f"{value} events are not a whole number of mini-batches of {each} on {devices} devices; "
+            f"nearest that works: minibatch_size {nearest}"
+        )
+    batches = value // together
+    if value % devices:
+        raise Unfit(f"{value} events do not divide over {devices} devices")
+    note = f"{value} events a step, {together} at a time"
+    return Several(
+        {
+            "training.batch_size": together,
+            **({"training.accumulate": Noted(batches, note)} if batches > 1 else {}),
+        }
+    )
+
+
+def _schedule(value: Mapping[str, Any], source: Source) -> Several:
+    lr = source.get("trainval.optimizer.args.lr", default=1e-3)
+    return schedule(value.get("name", ""), value.get("args") or {}, source.get("trainval.iterations"), lr)
+
+
+def _optimizer(value: str, source: Source) -> str:
+    if value == "AdaBound":
+        raise Unfit("torch has no AdaBound; nearest that works: Adam")
+    return value
+
+
+def _decay(value: float, source: Source) -> Several:
+    return Several({"optimizer.weight_decay": value, **({"optimizer.decay_all": True} if value else {})})
+
+
+def _weights(value: str, source: Source) -> Noted | None:
+    return Noted(value, "as Weft's model.ckpt; weights of SparseConvNet cannot be read") if value else None
+
+
+def _module(name: str, step: str, keys: str) -> dict[str, Rule]:
+    """The keys of a block whose step is not there yet."""
+    return {f"model.modules.{name}.{key}": Later(step) for key in (*keys.split(), "model_path", "freeze_weights")}
+
+
+_RESULTS = "results lie below results/<experiment>"
+_PPN, _SPICE = "points of interest (PPN)", "clustering by embeddings (SPICE)"
+_GRAPH = "grouping by graph networks (GrapPA)"
+_NODES = (
+    "node_type node_min_size source_col target_col node_encoder edge_encoder network edge_max_dist edge_max_count "
+    "loss balance_classes high_purity"
+)
+_NNCONV = (
+    "name edge_feats node_feats edge_output_feats node_output_feats node_classes edge_classes "
+    "aggr leak leakiness num_mp"
+)
+
+TABLE: dict[str, Rule] = {
+    "iotool.batch_size": Maps(
+        "training.batch_size, training.accumulate",
+        _batch,
+        "batch_size = accumulate · training.batch_size; the latter is minibatch_size times GPUs",
+    ),
+    "iotool.minibatch_size": PartOf("iotool.batch_size"),
+    "iotool.shuffle": Drops("events are drawn in a new permutation every epoch, keyed by the seed"),
+    "iotool.num_workers": Maps("training.workers"),
+    "iotool.collate_fn": Only(("CollateSparse",), "events lie end to end, with offsets"),
+    "iotool.sampler.name": Only(
+        ("RandomSequenceSampler",), "every epoch is a permutation; there runs of events are drawn with replacement"
+    ),
+    "iotool.sampler.seed": Drops("one seed for all: seeds"),
+    "iotool.sampler.minibatch_size": PartOf("iotool.batch_size"),
+    "iotool.dataset.name": Only(("LArCVDataset",), "the files are LArCV's ROOT"),
+    "iotool.dataset.data_keys": Maps(
+        "dataset:files, splits",
+        lambda value, source: splits(value, None, source.get("iotool.dataset.limit_num_files")),
+        "nine tenths become split train, the rest val and test",
+    ),
+    "iotool.dataset.limit_num_files": PartOf("iotool.dataset.data_keys"),
+    "iotool.dataset.schema": Maps("dataset:products", _schema, "trees of the network's input and of the labels"),
+    "model.name": Drops("the task says it"),
+    "model.network_input": PartOf("iotool.dataset.schema"),
+    "model.loss_input": PartOf("iotool.dataset.schema"),
+    "model.keep_output": Drops("the products of a task are fixed"),
+    f"{_NETWORK}.model_path": Maps("init", _weights, "weights of this module alone; all of its tensors are required"),
+    f"{_NETWORK}.freeze_weights": Only((False,), "with its only network frozen there is nothing to train"),
+    f"{_NETWORK}.num_strides": Maps("model.depth"),
+    f"{_NETWORK}.filters": Maps("model.filters"),
+    f"{_NETWORK}.reps": Maps("model.reps"),
+    f"{_NETWORK}.num_classes": Only((5,), "shower, track, Michel, delta, low-energy; ghosts by model.ghost"),
+    f"{_NETWORK}.data_dim": Only((3,), "voxels have three coordinates"),
+    f"{_NETWORK}.spatial_size": Drops("the network does not depend on it"),
+    f"{_NETWORK}.ghost": Maps("model.ghost"),
+    f"{_NETWORK}.features": Only((1,), "the network reads the charge"),
+    "model.modules.full_chain_loss.segmentation_weight": Maps("loss.semantic_weight"),
+    "model.modules.full_chain_loss.spatial_size": Drops("the loss does not depend on it"),
+    "model.modules.full_chain_loss.name": Later(_SPICE),
+    "model.modules.full_chain_loss.ppn_weight": Later(_PPN),
+    "model.modules.full_chain_loss.clustering_weight": Later(_SPICE),
+    "model.modules.full_chain_loss.particle_gnn_weight": Later(_GRAPH),
+    "model.modules.full_chain_loss.interaction_gnn_weight": Later(_GRAPH),
+    "model.modules.full_chain.merge_batch": Only((False,), "events are not merged"),
+    "model.modules.full_chain.merge_batch_mode": Drops("read only with merge_batch"),
+    "model.modules.full_chain.merge_batch_size": Drops("read only with merge_batch"),
+    **_module(
+        "ppn",
+        _PPN,
+        "num_strides filters num_classes data_dim downsample_ghost use_encoding ppn_num_conv score_threshold ppn1_size "
+        "ppn2_size spatial_size true_distance_ppn1 true_distance_ppn2 true_distance_ppn3 weight_ppn1 "
+        "random_sample_negatives near_sampling sampling_factor",
+    ),
+    **_module("network_base", _SPICE, "spatial_size data_dim features leakiness"),
+    **_module("spatial_embeddings", _SPICE, "seediness_dim sigma_dim embedding_dim coordConv seed_freeze"),
+    **_module("uresnet", _SPICE, "filters input_kernel_size num_strides reps"),
+    **_module("clustering_loss", _SPICE, "name seediness_weight embedding_weight smoothing_weight inter_weight"),
+    **_module("fragment_clustering", _SPICE, "s_thresholds p_thresholds cluster_all"),
+    **_module("node_encoder", _GRAPH, "name use_numpy"),
+    **_module("edge_encoder", _GRAPH, "name use_numpy"),
+    **_module("particle_gnn", _GRAPH, _NODES),
+    **_module("interaction_gnn", _GRAPH, _NODES),
+    **_module("particle_edge_model", _GRAPH, _NNCONV),
+    **_module("interaction_edge_model", _GRAPH, _NNCONV),
+    "trainval.seed": Maps(
+        "experiment:seeds",
+        lambda value, source: [value] if value >= 0 else Noted([0], "there the clock, which cannot be repeated"),
+        "one seed; a negative one, the clock, becomes 0",
+    ),
+    "trainval.gpus": Maps("resources.gpu", lambda value, source: _gpus(value), "their number; '' is the CPU"),
+    "trainval.weight_prefix": Drops(_RESULTS),
+    "trainval.unwrapper": Drops("predictions are always per event"),
+    "trainval.concat_result": Drops("ragged products have offsets and need no list of exceptions"),
+    "trainval.iterations": Maps("training.iterations"),
+    "trainval.epochs": Maps("training.epochs"),
+    "trainval.report_step": Maps("training.log_every"),
+    "trainval.checkpoint_step": Maps(
+        "training.save_every, validate_every", saves, "there no validation comes with a checkpoint"
+    ),
+    "trainval.log_dir": Drops(_RESULTS),
+    "trainval.model_path": Maps("init", _weights, "weights of all modules"),
+    "trainval.train": Only((True,), "this is for training; with weights it is weft deploy that predicts"),
+    "trainval.debug": Drops("an error names the file, the event and the key"),
+    "trainval.restore_optimizer": Drops("weft train --resume goes on with everything"),
+    "trainval.optimizer.name": Maps("optimizer.name", _optimizer, "any class of torch.optim"),
+    "trainval.optimizer.args.lr": Maps("optimizer.lr"),
+    "trainval.optimizer.args.weight_decay": Maps("optimizer.weight_decay", _decay, "of all parameters: decay_all"),
+    "trainval.optimizer.args.*": Maps("optimizer.options.*"),
+    "trainval.lr_scheduler": Maps(
+        "schedule", _schedule, "StepLR, MultiStepLR, ExponentialLR, CosineAnnealingLR, plateau"
+    ),
+    "trainval.time_dependent_loss": Refuses("the loss does not change with time; nearest that works: null"),
+}
+
+
+def _check(source: Source) -> None:
+    if source.get(_NETWORK) is None:
+        raise Unfit(f"no {_NETWORK}: of lartpc_mlreco3d's models this release has the U-ResNet")
+    loaded, own = source.get("trainval.model_path", default=""), source.get(f"{_NETWORK}.model_path", default="")
+    if loaded and own and loaded != own:
+        raise Unfit(f"trainval.model_path and {_NETWORK}.model_path: there the second wins; leave one of them")
+
+
+LARTPC_MLRECO3D = Dialect(
+    name="lartpc_mlreco3d",
+    title="lartpc_mlreco3d",
+    stage="uresnet",
+    table=TABLE,
+    defaults={
+        **IMAGE_STAGE,
+        **LARCV_FILES,
+        "model.reps": (2, "there built in"),
+        "model.input_kernel": (3, "there built in"),
+        "model.leak": (0.0, "there built in: ReLU"),
+        "model.norm_eps": (1e-4, "SparseConvNet's"),
+        "model.norm_momentum": (0.1, "SparseConvNet's 0.9 is the share of the old"),
+    },
+    signs=(("iotool",), ("trainval",)),
+    differs=(
+        "every epoch is a permutation of single events; there runs of events are drawn with replacement",
+        "the loss is a mean over the voxels of a step; there over events, of means over their voxels",
+        "events of val choose the best weights; there the last are kept",
+        "each of the modules becomes a stage of its own; this release has the stage of uresnet_lonely",
+    ),
+    check=_check,
+)

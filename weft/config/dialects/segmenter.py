@@ -1,0 +1,145 @@
+"""The Allen segmenter's Trainer YAML: microscopy_segmentation §2 (sizes) and §6 (keys)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weft.config.dialects.dialect import Dialect
+from weft.config.dialects.rules import Drops, Maps, Noted, Only, PartOf, Refuses, Rule, Several, Source, Unfit
+
+Size = tuple[int, int, int]
+
+
+def out_size(model: str, size_in: Size, zoom: int = 1) -> Size | None:
+    """Output patch (z, y, x) of ``unet_xy`` or ``unet_xy_zoom``; None where the network does not admit the input.
+
+    z shrinks by 28 (with zoom 32). xy: 8p+60 becomes 8p−28 with an integer p ≥ 4; with zoom k, k(8p+60) becomes
+    k(8p−28)−4 (microscopy_segmentation §2.1, §2.2).
+    """
+    zoomed = model == "unet_xy_zoom"
+    z = size_in[0] - (32 if zoomed else 28)
+    out = [z]
+    for extent in size_in[1:]:
+        p, rest = divmod(extent - 60 * zoom, 8 * zoom)
+        if rest or p < 4:
+            return None
+        out.append(zoom * (8 * p - 28) - 4 * zoomed)
+    return (out[0], out[1], out[2]) if z > 0 else None
+
+
+def nearest_size(model: str, size_in: Size, zoom: int = 1) -> Size:
+    """The admissible input patch nearest to ``size_in``, the larger of two that are as near."""
+    near = [max(4, round((extent - 60 * zoom) / (8 * zoom) + 1e-6)) for extent in size_in[1:]]
+    return (max(size_in[0], _least_z(model)), zoom * (8 * near[0] + 60), zoom * (8 * near[1] + 60))
+
+
+def _least_z(model: str) -> int:
+    return 33 if model == "unet_xy_zoom" else 29
+
+
+def _check(source: Source) -> None:
+    """The law of sizes (§2.1–2.3)."""
+    model, zoom = source.get("model.name"), source.get("model.zoom_ratio", default=3)
+    given_in, given_out = source.get("size_in"), source.get("size_out")
+    if model not in ("unet_xy", "unet_xy_zoom") or given_in is None:
+        return  # said by the rule of the key
+    zoom = zoom if model == "unet_xy_zoom" else 1
+    size_in, expected = _size("size_in", given_in), out_size(model, _size("size_in", given_in), zoom)
+    if expected is None:
+        near = nearest_size(model, size_in, zoom)
+        law = f"{zoom}·(8p+60)" if zoom > 1 else "8p+60"
+        named = f"{model} with zoom_ratio {zoom}" if zoom > 1 else model
+        raise Unfit(
+            f"size_in {list(size_in)}: {named} admits y and x of {law}, p = 4, 5, …, and z from {_least_z(model)}; "
+            f"nearest that works: size_in {list(near)}, size_out {list(out_size(model, near, zoom) or ())}"
+        )
+    if given_out is not None and _size("size_out", given_out) != expected:
+        raise Unfit(f"size_out {given_out}: size_in {list(size_in)} gives {list(expected)}")
+
+
+def _size(key: str, value: Any) -> Size:
+    if not (isinstance(value, list) and len(value) == 3 and all(isinstance(n, int) and n > 0 for n in value)):
+        raise Unfit(f"{key}: expected three positive numbers of voxels, z, y, x; got {value}")
+    return (value[0], value[1], value[2])
+
+
+def _network(value: str, source: Source) -> str:
+    if value not in ("unet_xy", "unet_xy_zoom"):
+        raise Unfit("no such network; nearest that work: unet_xy, unet_xy_zoom")
+    return value
+
+
+def _iterations(value: int, source: Source) -> Several:
+    """An epoch there is a buffer of patches; the loop runs epochs 0 to E inclusive (§5)."""
+    batch, patches = source.get("loader.batch_size", default=1), source.get("loader.PatchPerBuffer", default=200)
+    steps = (value + 1) * (patches // batch)
+    note = f"{value} + 1 epochs of {patches} patches in batches of {batch}"
+    return Several({"training.iterations": Noted(steps, note)})
+
+
+def _save(value: int, source: Source) -> Noted:
+    batch, patches = source.get("loader.batch_size", default=1), source.get("loader.PatchPerBuffer", default=200)
+    return Noted(value * (patches // batch), f"{value} epochs of {patches // batch} steps")
+
+
+TABLE: dict[str, Rule] = {
+    "model.name": Maps("model.name", _network, "unet_xy, unet_xy_zoom"),
+    "model.zoom_ratio": Maps("model.zoom_ratio"),
+    "nchannel": Maps("model.channels"),
+    "nclass": Maps("model.classes", says="of the output and of each auxiliary head"),
+    "size_in": Maps(
+        "data.patch", says="checked against the law of sizes; the nearest that the network admits is named"
+    ),
+    "size_out": Drops("follows from size_in"),
+    "checkpoint_dir": Drops("results lie below results/<experiment>"),
+    "resume": Maps("init", says="weights only, as there"),
+    "learning_rate": Maps("optimizer.lr"),
+    "weight_decay": Maps(
+        "optimizer.weight_decay",
+        lambda value, source: Several(
+            {"optimizer.weight_decay": value, **({"optimizer.decay_all": True} if value else {})}
+        ),
+        "of all parameters: decay_all",
+    ),
+    "loss.name": Only(("Aux",), "the weighted sum over the output and the auxiliary heads"),
+    "loss.loss_weight": Maps("loss.heads", says="weights of the output and of each auxiliary head"),
+    "loss.ignore_index": Maps("loss.ignore_index", says="there read and not used; here it is"),
+    "epochs": Maps("training.iterations", _iterations, "(epochs + 1) · (PatchPerBuffer // batch_size)"),
+    "save_every_n_epoch": Maps("training.validate_every", _save, "times PatchPerBuffer // batch_size"),
+    "loader.name": Maps(
+        "data.focus",
+        lambda value, source: {"default": False, "focus": True}.get(value, value),
+        "default: false; focus: true",
+    ),
+    "loader.datafolder": Maps("experiment:dataset", lambda value, source: None, "a dataset of volumes; to be defined"),
+    "loader.batch_size": Maps("training.batch_size", says="patches"),
+    "loader.PatchPerBuffer": PartOf("epochs"),
+    "loader.epoch_shuffle": Drops("every patch is drawn anew; there is no buffer"),
+    "loader.NumWorkers": Maps("training.workers"),
+    "validation.metric": Only(("default",), "intersection over union, among others"),
+    "validation.leaveout": Refuses("which volumes validate is for the dataset's splits; nearest that works: null"),
+    "validation.OutputCh": Drops("every class is scored"),
+    "validation.validate_every_n_epoch": Maps("training.validate_every", _save, "times PatchPerBuffer // batch_size"),
+    "device": Maps(
+        "resources.gpu", lambda value, source: int(str(value).startswith("cuda")), "1 for cuda, of whatever number"
+    ),
+}
+
+SEGMENTER = Dialect(
+    name="segmenter",
+    title="the segmenter's Trainer",
+    stage="unet",
+    table=TABLE,
+    defaults={
+        "task": ("volumes", ""),
+        "experiment:dataset": ("volumes", "not defined yet"),
+        "optimizer.name": ("Adam", "there built in"),
+        "schedule.name": ("constant", "there none"),
+    },
+    signs=(("size_in", "size_out", "loader"), ("loader.PatchPerBuffer",)),
+    differs=(
+        "one optimiser for the run; there a new one every epoch, whose moments begin at zero",
+        "patches are drawn anew each time; there from a buffer that is refilled every epoch_shuffle epochs",
+    ),
+    check=_check,
+)

@@ -1,0 +1,159 @@
+"""Weights that another tool has trained, as a ``model.ckpt`` of ours.
+
+A task lists where other tools keep the tensors of its network (`Task.foreign_layout`); reading, renaming and checking
+are the same for all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from weft.engine.model_file import ModelFile, load_weights, save_model
+from weft.engine.task import Task
+from weft.errors import WeftError
+from weft.io.atomic import atomic_path
+from weft.io.provenance import collect
+
+#: Counters that torch's batch norm carries along and nothing depends on.
+_COUNTERS = "num_batches_tracked"
+
+
+class Checkpoint(NamedTuple):
+    """What a training of another tool has left."""
+
+    state: dict[str, Tensor]
+    step: int | None
+    config: dict[str, Any] | None
+    """the resolved configuration, where the file has it (SPINE's format 2)"""
+    sha256: str
+
+
+class Summary(NamedTuple):
+    """What :func:`import_weights` did."""
+
+    tool: str
+    module: str
+    """prefix of the tensors that were taken, ``""`` for a file of this network alone"""
+    parameters: int
+    unused: dict[str, int]
+    """tensors of other modules in the file, counted by module"""
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """A checkpoint of SPINE (both formats) or lartpc_mlreco3d, or a bare state dict.
+
+    Only tensors and plain data are unpickled. A ``.sha256`` file beside it, as SPINE writes, is checked.
+    """
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise WeftError(f"{path}: cannot be read: {error.strerror}") from None
+    sidecar = path.with_name(path.name + ".sha256")
+    if sidecar.is_file() and sidecar.read_text().split()[:1] != [digest]:
+        raise WeftError(f"{path}: does not have the checksum that {sidecar.name} says; fetch the file again")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise WeftError(f"{path}: not a checkpoint of tensors and plain data ({reason})") from None
+    if not isinstance(content, dict):
+        raise WeftError(f"{path}: expected a mapping with 'state_dict', found {type(content).__name__}")
+    state = content.get("state_dict", content)
+    tensors = {
+        str(name).removeprefix("module."): value
+        for name, value in (state.items() if isinstance(state, Mapping) else ())
+        if isinstance(value, Tensor)
+    }
+    if not tensors:
+        raise WeftError(f"{path}: expected 'state_dict' with tensors; the file has: {', '.join(map(str, content))}")
+    step = content.get("global_step")
+    config = content.get("config")
+    return Checkpoint(
+        tensors, step if isinstance(step, int) else None, config if isinstance(config, dict) else None, digest
+    )
+
+
+def rename(
+    state: Mapping[str, Tensor], names: Mapping[str, str], source: str, module: str | None = None
+) -> tuple[dict[str, Tensor], str, dict[str, int]]:
+    """The tensors of ``state`` under our names, the prefix they had there, and how many other modules have.
+
+    names: ``{our name: theirs}`` below the module. module: its prefix in the file; found where there is only one.
+    Every tensor that is missing, or that the module has and we do not expect, is named in the error.
+    """
+    prefix = _prefix(state, next(iter(names.values())), source, module)
+    wanted = {prefix + theirs for theirs in names.values()}
+    problems = [f"{name} is missing" for name in wanted - state.keys()]
+    others: Counter[str] = Counter()
+    for name in state.keys() - wanted:
+        if not name.startswith(prefix):
+            others[name.partition(".")[0]] += 1
+        elif not name.endswith(_COUNTERS):
+            problems.append(f"{name} is not in the network")
+    if problems:
+        raise WeftError(f"{source} does not fit the network: {'; '.join(sorted(problems))}")
+    return {ours: state[prefix + theirs] for ours, theirs in names.items()}, prefix.rstrip("."), dict(others)
+
+
+def _prefix(state: Mapping[str, Tensor], first: str, source: str, module: str | None) -> str:
+    """What precedes the tensor ``first`` in the file, with the dot."""
+    found = sorted(name[: -len(first)] for name in state if name == first or name.endswith("." + first))
+    listed = ", ".join(prefix.rstrip(".") or "(top level)" for prefix in found)
+    if not found:
+        modules = ", ".join(sorted({name.partition(".")[0] for name in state}))
+        raise WeftError(f"{source}: no tensor '{first}', neither at the top level nor in a module; it has: {modules}")
+    if module is not None:
+        if module + "." not in found:
+            raise WeftError(f"{source}: no such network in module '{module}'; it is in: {listed}")
+        return module + "."
+    if len(found) > 1:
+        raise WeftError(f"{source}: several modules have such a network, choose one with --module: {listed}")
+    return found[0]
+
+
+def import_weights(
+    task: Task[Any],
+    checkpoint: Checkpoint,
+    source: Path,
+    output: Path,
+    options: Mapping[str, Any],
+    module: str | None = None,
+) -> Summary:
+    """Write ``checkpoint`` as the model file of ``task``, with ``model.json`` beside it.
+
+    options: what the run depends on, for the provenance. Raises WeftError where a tensor is missing, unexpected, or
+    of another shape; every such tensor is named.
+    """
+    layout = task.foreign_layout()
+    if layout is None:
+        raise WeftError(f"task '{task.name}' reads no weights of other tools")
+    state, prefix, unused = rename(checkpoint.state, layout.names, str(source), module)
+    network = task.network()
+    own = network.state_dict()
+    # A kernel of one voxel has no axis of offsets in MinkowskiEngine.
+    state = {
+        name: tensor[None] if name in own and tensor.ndim + 1 == own[name].ndim and own[name].shape[0] == 1 else tensor
+        for name, tensor in state.items()
+    }
+    load_weights(network, state, str(source))
+    record = collect(
+        config=options,
+        inputs={str(source): checkpoint.sha256},
+        task=task.name,
+        imported_from=layout.tool,
+        best_step=checkpoint.step,
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+    )
+    with atomic_path(output.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(record, indent=2, default=str) + "\n")
+    weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    save_model(output, ModelFile(weights, task.name, task.options.model_dump(mode="json"), record))
+    return Summary(layout.tool, prefix, record["parameters"], unused)
