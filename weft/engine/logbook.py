@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import resource
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -47,11 +46,8 @@ class Logbook(Callback):
         self.epochs_per_step = training.batch_size * training.accumulate / events
         self.file = LogFile(folder / LOG)
         self.validated = 0
-        self._norm: torch.Tensor | None = None
         self._bar: Any = None
         self._board: Any = None
-        self._waited = self._spent = 0.0
-        self._since = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if rank() == 0:
@@ -60,49 +56,28 @@ class Logbook(Callback):
             self._open_board(trainer.global_step)
             if sys.stdout.isatty():
                 self._open_bar(trainer)
-        self._ready = time.perf_counter()
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self.file.sync()
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        self._begun = time.perf_counter()
-        self._waited += self._begun - self._ready
-
-    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
-        if self._due(trainer, trainer.global_step + 1):
-            gradients = [weight.grad for weight in pl_module.parameters() if weight.grad is not None]
-            self._norm = torch.nn.utils.get_total_norm(gradients)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(pl_module, Trainee)
-        self._ready = time.perf_counter()
-        self._spent += self._ready - self._begun
         if not pl_module.ends_step(batch_idx):
             return
-        self._since += 1
-        if self._due(trainer, trainer.global_step):
+        if trainer.global_step % self.training.log_every == 0 or trainer.global_step == trainer.max_steps:
             self._log_step(trainer, pl_module)
         if self._bar:
             self._bar.update(self._job, completed=trainer.global_step)
 
-    def _due(self, trainer: Trainer, step: int) -> bool:
-        return step % self.training.log_every == 0 or step == trainer.max_steps
-
     def _log_step(self, trainer: Trainer, trainee: Trainee) -> None:
         terms = trainee.step_terms()
-        assert self._norm is not None
-        values = {"loss": sum(terms.values())} | terms | {"lr": trainee.learning_rate, "grad_norm": float(self._norm)}
-        seconds, waited = self._spent + self._waited, self._waited
-        values["seconds_per_step"] = round(seconds / self._since, 4)
-        values["seconds_waiting"] = round(waited / self._since, 4)
+        values = {"loss": sum(terms.values())} | terms
+        values |= {"lr": trainee.learning_rate, "grad_norm": float(trainee.gradient_norm)}
         for gauge in self.gauges:
             values |= gauge.row()
         values["memory_mb"] = round(_peak_memory(trainee.device), 1)
-        self._spent = self._waited = 0.0
-        self._since = 0
         self._row(trainer.global_step, "train", values)
         if self._board:
             for number, group in enumerate(trainer.optimizers[0].param_groups):
@@ -112,7 +87,6 @@ class Logbook(Callback):
         assert isinstance(pl_module, Trainee)
         self.validated = trainer.global_step
         self._row(trainer.global_step, "val", pl_module.last_metrics)
-        self._ready = time.perf_counter()
 
     def _row(self, step: int, split: str, values: Mapping[str, float]) -> None:
         if rank() != 0:

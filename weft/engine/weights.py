@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from weft.engine.checkpoint_file import read_checked
 from weft.errors import WeftError
 
 _NETWORK = "network."
@@ -21,12 +22,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     another tool with a ``state_dict``, or a plain state dict. Only tensors and plain data are ever unpickled.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = read_checked(path, require_sum=False)
     except FileNotFoundError:
         raise WeftError(f"{path}: no such file of weights") from None
-    except Exception as error:
-        reason = " ".join(str(error).split(". ")[0].split())
-        raise WeftError(f"{path}: not a file of tensors and plain data ({type(error).__name__}: {reason})") from None
     state = _find(content)
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
         keys = ", ".join(map(str, content)) if isinstance(content, Mapping) else type(content).__name__
@@ -40,7 +38,8 @@ def _find(content: Any) -> Mapping[str, Any] | None:
         return None
     if "pytorch-lightning_version" in content:  # a training of ours
         state = content["state_dict"]
-        return {name.removeprefix(_NETWORK): state[name] for name in state if name.startswith(_NETWORK)}
+        averages = content.get("callbacks", {}).get("Averaging", {}).get("averages", {})
+        return {name.removeprefix(_NETWORK): state[name] for name in state if name.startswith(_NETWORK)} | averages
     for key in ("state", "state_dict"):  # of ours; of most others
         if isinstance(content.get(key), Mapping):
             return content[key]

@@ -235,7 +235,7 @@ def test_a_loss_that_is_not_finite_is_named(run: Fit, toy: Any) -> None:
             (total, weight) = super().loss(*arguments)["semantic"]
             return {"semantic": (total * (float("nan") if self.steps == 3 else 1), weight)}
 
-    with pytest.raises(WeftError, match=r"not finite at step 3: semantic nan; events \(file, index\) \[\("):
+    with pytest.raises(WeftError, match=r"^step 3, micro-batch 2: the loss is not finite \(semantic nan\); events of "):
         run("a", task=Diverging(toy, -1, 0))
 
 
