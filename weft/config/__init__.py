@@ -4,7 +4,7 @@ from weft.config.dataset import Dataset, FileDataset, Shard, SimulatedDataset, d
 from weft.config.experiment import Experiment, Stage, load_experiment
 from weft.config.layout import Layout
 from weft.config.loading import ConfigError
-from weft.config.plan import BASELINE, Run, plan, run_of, variants
+from weft.config.plan import BASELINE, Run, plan, run_of, runs_of
 
 __all__ = [
     "BASELINE",
@@ -22,5 +22,5 @@ __all__ = [
     "load_experiment",
     "plan",
     "run_of",
-    "variants",
+    "runs_of",
 ]

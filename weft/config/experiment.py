@@ -10,8 +10,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from weft.config.loading import ConfigError, at_scale, closest, find, override, read_mapping, validate
+from weft.config.schedule import CosineSchedule, Schedule
+from weft.config.starting import WHOLE, Init, by_part
 from weft.config.strict import Strict
-from weft.config.training import Optimizer, Schedule, Training
+from weft.config.sweep import expand, names_of, points_of, require_chosen, require_free
+from weft.config.training import Optimizer, Training
 
 EXPERIMENTS = Path("config/experiments")
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
@@ -24,6 +27,7 @@ class Need(Strict):
     weights: Literal["best"] | None = Field(None, description="start from the weights of that stage")
     predictions: tuple[str, ...] = Field((), description="products of that stage's deploy to read")
     seed: int | None = Field(None, ge=0, description="seed of the upstream stage; default: the same seed")
+    point: str | None = Field(None, description="point of the upstream stage's sweep, such as lr=0.001-filters=16")
 
 
 class Evaluation(Strict):
@@ -37,25 +41,63 @@ class Resources(Strict):
     """What a training job asks the machine or the cluster for; does not change the result."""
 
     threads: int = Field(1, ge=1, description="of the training; more did not pay (benchmarks/results/threads.md)")
-    mem_mb: int = Field(4000, ge=1000)
-    runtime: int = Field(120, ge=1, description="minutes")
-    gpu: int = Field(0, ge=0, le=1, description="number of GPUs")
+    mem_mb: int = Field(4000, ge=1000, description="memory, MB")
+    runtime: int = Field(120, ge=1, description="time limit, minutes")
+    gpu: int = Field(0, ge=0, description="GPUs; of several each has a process of its own, and they share every batch")
+    processes: int = Field(1, ge=1, description="on CPU: processes that share every batch")
+
+    @model_validator(mode="after")
+    def _one_process_a_gpu(self) -> Resources:
+        if self.gpu and self.processes > 1:
+            raise ValueError("processes are those of a training on CPU; on GPUs there is one for each")
+        return self
+
+    @property
+    def ranks(self) -> int:
+        """Processes that train one model together."""
+        return self.gpu or self.processes
+
+    @property
+    def cpus(self) -> int:
+        """CPU cores of the whole job."""
+        return self.threads * self.ranks
 
 
 class Stage(Strict):
     """One learnable step. ``model``, ``loss``, ``data`` and ``baseline`` are validated by its task."""
 
-    task: str
+    task: str = Field(description="what is learned: a folder of weft/tasks")
     needs: dict[str, Need] = Field({}, description="earlier stages, and truth")
-    model: dict[str, Any] = Field({})
-    loss: dict[str, Any] = Field({})
-    data: dict[str, Any] = Field({})
-    baseline: dict[str, Any] | None = Field({}, description="options of the baseline; null: none is fitted")
+    init: dict[str, Init] = Field({}, description=f"{{module of the network, or '{WHOLE}': what it starts from}}")
+    freeze: tuple[str, ...] = Field((), description="patterns of modules and parameters that are not trained")
+    model: dict[str, Any] = Field({}, description="the network; keys of the task")
+    loss: dict[str, Any] = Field({}, description="what is minimised; keys of the task")
+    data: dict[str, Any] = Field({}, description="what the network sees, and augmentation; keys of the task")
+    baseline: dict[str, Any] | None = Field({}, description="what it is compared with, keys of the task; null: none")
     optimizer: Optimizer = Optimizer()
-    schedule: Schedule = Schedule()
+    schedule: Schedule = Field(CosineSchedule(), description="how the learning rate goes with the steps of the run")
     training: Training
     evaluation: Evaluation = Evaluation()
     resources: Resources = Resources()
+    sweep: dict[str, list[Any]] | list[dict[str, Any]] | None = Field(
+        None, description="{key: [values]}, every value with every other, or a list of points {key: value}"
+    )
+    follow: bool = Field(False, description="train at every point of the earlier stages' sweeps, times one's own")
+    points: dict[str, Stage] = Field({}, repr=False, description="set by the loader: the stage at each point")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand(cls, stage: Any) -> Any:
+        """The stage at each point of its sweep; a stage that was written out by us has them already."""
+        if not isinstance(stage, dict) or stage.get("sweep") is None:
+            return stage
+        return {"points": expand(stage)} | stage
+
+    @model_validator(mode="after")
+    def _own_points(self) -> Stage:
+        if list(self.points) != ([] if self.sweep is None else names_of(points_of(self.sweep))):
+            raise ValueError("points: these follow from sweep, give that")
+        return self
 
     @field_validator("needs", mode="before")
     @classmethod
@@ -65,10 +107,42 @@ class Stage(Strict):
             return {key: {"predictions": value} if isinstance(value, list) else value for key, value in needs.items()}
         return needs
 
+    @field_validator("init", mode="before")
+    @classmethod
+    def _whole_network(cls, init: Any) -> Any:
+        return by_part(init)
+
+    @model_validator(mode="after")
+    def _one_start(self) -> Stage:
+        whole = [name for name, need in self.needs.items() if need.weights and name not in self._named_in_init()]
+        if len(whole) > (WHOLE not in self.init):
+            raise ValueError(
+                f"several weights for the whole network ({', '.join(whole + [WHOLE] * (WHOLE in self.init))}): "
+                "say under init which module starts from which stage"
+            )
+        return self
+
+    def _named_in_init(self) -> list[str]:
+        return [start.source for start in self.init.values() if not start.is_file]
+
+    @property
+    def starts(self) -> dict[str, Init]:
+        """``init``, and for ``weights`` of a stage that it does not name: that stage's for the whole network."""
+        named = self._named_in_init()
+        whole = {WHOLE: Init(source=name) for name, need in self.needs.items() if need.weights and name not in named}
+        return whole | self.init
+
+    def training_options(self) -> dict[str, Any]:
+        """All that a trained model depends on besides its seed and its input files, as plain data."""
+        left_out = {"resources", "evaluation", "baseline", "sweep", "follow", "points"}
+        options = self.model_dump(mode="json", exclude=left_out)
+        del options["training"]["workers"]
+        return options
+
     @property
     def upstream(self) -> list[str]:
         """Stages this one waits for."""
-        return [name for name in self.needs if name != "truth"]
+        return list(dict.fromkeys([*(name for name in self.needs if name != "truth"), *self._named_in_init()]))
 
     @property
     def providers(self) -> dict[str, str]:
@@ -78,19 +152,19 @@ class Stage(Strict):
     @property
     def inputs(self) -> list[str]:
         """Stages whose predictions this one reads."""
-        return [name for name in self.upstream if self.needs[name].predictions]
+        return [name for name in self.upstream if name in self.needs and self.needs[name].predictions]
 
 
 class Experiment(Strict):
     """A named study: a dataset, stages, and the seeds they are trained with."""
 
-    name: str = Field(pattern=_NAME)
-    title: str = ""
-    description: str = ""
+    name: str = Field(pattern=_NAME, description="letters, digits, - and _; the folder of its results")
+    title: str = Field("", description="heading of the report")
+    description: str = Field("", description="first paragraph of the report")
     scale: str | None = Field(None, description="set by the loader")
     dataset: str = Field(description="name of a file in config/datasets, or its path")
-    seeds: tuple[int, ...] = Field((0,), min_length=1)
-    stages: dict[Annotated[str, Field(pattern=_NAME)], Stage] = Field(min_length=1)
+    seeds: tuple[int, ...] = Field((0,), min_length=1, description="each stage is trained once for each")
+    stages: dict[Annotated[str, Field(pattern=_NAME)], Stage] = Field(min_length=1, description="what is learned")
 
     @property
     def id(self) -> str:
@@ -106,14 +180,16 @@ class Experiment(Strict):
                 raise ValueError(f"stages.{name}: this name is reserved")
             for needed in stage.upstream:
                 if needed not in self.stages:
-                    raise ValueError(f"stages.{name}.needs.{needed}: no such stage{closest(needed, list(self.stages))}")
-                seed = stage.needs[needed].seed
+                    key = f"needs.{needed}" if needed in stage.needs else f"init: '{needed}'"
+                    raise ValueError(f"stages.{name}.{key}: no such stage{closest(needed, list(self.stages))}")
+                seed = stage.needs.get(needed, Need()).seed
                 if seed is not None and seed not in self.seeds:
                     raise ValueError(f"stages.{name}.needs.{needed}.seed: {seed} is not one of the seeds {self.seeds}")
         try:
             list(self.order())
         except CycleError as error:
             raise ValueError(f"stages need each other in a circle: {' -> '.join(error.args[1])}") from None
+        require_chosen(self.stages)
         return self
 
     def order(self) -> Iterable[str]:
@@ -130,6 +206,7 @@ def load_experiment(name: str | Path, scale: str | None = None, overrides: Seque
     document, applied = at_scale(read_mapping(path), scale, str(path))
     stages = list(document.get("stages") or {})
     document = override(document, overrides)
+    require_free(document.get("stages") or {}, overrides)
     for added in set(document.get("stages") or {}) - set(stages):
         raise ConfigError(f"{path}: no stage '{added}'{closest(added, stages)}; it has: {', '.join(stages)}")
     return validate(Experiment, document | {"scale": applied}, str(path))

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from weft.config.dataset import Dataset
 from weft.config.experiment import Experiment, Need, Stage
 from weft.config.layout import Layout
 from weft.config.loading import ConfigError
+from weft.config.sweep import (
+    Setting,
+    baseline_name,
+    labels_of,
+    points_of,
+    setting_name,
+    settings_of,
+    upstream_setting,
+)
 
 BASELINE = "baseline"
 SPLITS = ("train", "val")
@@ -16,10 +25,10 @@ SPLITS = ("train", "val")
 
 @dataclass(frozen=True)
 class Run:
-    """One stage trained with one seed, or its baseline.
+    """One stage trained with one seed, at one point of its sweep if it has one; or its baseline.
 
-    ``variant`` is ``seed<k>`` or ``baseline``; with options given by hand, ``+<hash>`` follows, so that such a run
-    does not take the place of what the experiment's file describes.
+    ``variant`` is ``seed<k>`` or ``baseline``, then ``-<point>`` (``seed0-lr=0.001-filters=16``); with options given by
+    hand, ``+<hash>`` follows, so that such a run does not take the place of what the experiment's file describes.
     """
 
     experiment: Experiment
@@ -27,27 +36,50 @@ class Run:
     stage_name: str
     variant: str
     layout: Layout
+    seed: int
+    """a baseline is fitted with the first of the experiment"""
+    setting: Setting = field(default_factory=dict)
+    """the point at which each swept stage stands that this run depends on"""
+    is_baseline: bool = False
 
     @property
     def stage(self) -> Stage:
-        return self.experiment.stages[self.stage_name]
+        """The stage, at the run's point of its sweep."""
+        stage = self.experiment.stages[self.stage_name]
+        return stage.points[self.setting[self.stage_name]] if stage.sweep is not None else stage
 
     @property
-    def is_baseline(self) -> bool:
-        return self.variant.partition("+")[0] == BASELINE
+    def point(self) -> str:
+        """Name of what tells the run apart from others of its seed; "" where nothing is swept."""
+        return setting_name(self.setting, self.stage_name)
 
-    @property
-    def seed(self) -> int:
-        """The seed of the variant; a baseline is fitted with the first."""
-        if self.is_baseline:
-            return self.experiment.seeds[0]
-        return int(self.variant.partition("+")[0].removeprefix("seed"))
+    def swept(self) -> dict[str, Any]:
+        """The values of all keys that are swept, its own first; None for a key that this point has no use for."""
+        values: dict[str, Any] = {}
+        for name in sorted(self.setting, key=lambda name: name != self.stage_name):
+            stage = self.experiment.stages[name]
+            assert stage.sweep is not None
+            options = stage.points[self.setting[name]].training_options()
+            for key, label in labels_of(key for point in points_of(stage.sweep) for key in point).items():
+                value: Any = options
+                for part in key.split("."):
+                    value = value.get(part) if isinstance(value, dict) else None
+                values[label if name == self.stage_name else f"{name}.{label}"] = value
+        return values
+
+    def baseline(self) -> Run | None:
+        """The run of the baseline that this one is compared with."""
+        if self.experiment.stages[self.stage_name].baseline is None:
+            return None
+        known = _baselines(self.experiment, self.dataset, self.layout, self.stage_name)
+        return known[baseline_name(self.experiment.stages, self.stage_name, self.setting)]
 
     def upstream(self, stage: str) -> Run:
-        """The run of an earlier stage that this one builds on: same seed unless pinned."""
+        """The run of an earlier stage that this one builds on: the same seed and point unless pinned."""
         need = self.stage.needs.get(stage, Need())
         seed = self.seed if need.seed is None else need.seed
-        return Run(self.experiment, self.dataset, stage, f"seed{seed}", self.layout)
+        setting = upstream_setting(self.experiment.stages, self.stage_name, self.setting, stage)
+        return _trained(self.experiment, self.dataset, self.layout, stage, seed, setting)
 
     @property
     def source(self) -> str:
@@ -69,9 +101,13 @@ class Run:
         return files
 
     def weights(self) -> dict[str, str]:
-        """Model files of the stages whose weights this one starts from."""
-        runs = [self.upstream(name) for name in self.stage.upstream if self.stage.needs[name].weights]
-        return {run.stage_name: run.model for run in runs}
+        """``{stage or file, as init names it: file}`` of all that this run starts from."""
+        if self.is_baseline:
+            return {}
+        return {
+            start.source: start.source if start.is_file else self.upstream(start.source).model
+            for start in self.stage.starts.values()
+        }
 
     def prediction(self, split: str, shard: str) -> str:
         return self.layout.predictions(self.experiment.id, self.stage_name, self.variant, self.source, split, shard)
@@ -100,13 +136,13 @@ class Run:
         stage = self.stage
         if self.is_baseline:
             return stage.model_dump(mode="json", include={"task", "needs", "data", "baseline"}) | {"seed": self.seed}
-        options = stage.model_dump(mode="json", exclude={"resources", "evaluation", "baseline"})
-        del options["training"]["workers"]
-        return options | {"seed": self.seed}
+        return stage.training_options() | {"seed": self.seed}
 
     def deploy_options(self) -> dict[str, Any]:
         """All that predictions depend on besides the model and the input files, as plain data."""
-        return {"task": self.stage.task, "model": self.stage.model, "data": self.stage.data}
+        # A baseline has no network: which points the model is trained at is nothing to it.
+        model = self.experiment.stages[self.stage_name].model if self.is_baseline else self.stage.model
+        return {"task": self.stage.task, "model": model, "data": self.stage.data}
 
     def providers(self) -> dict[str, str]:
         """Where a product is read from: ``{product: alias}``."""
@@ -122,10 +158,15 @@ class Run:
         }
 
 
-def variants(experiment: Experiment, stage: str) -> list[str]:
-    """Names of the variants of a stage: one per seed, and the baseline if there is one."""
-    names = [f"seed{seed}" for seed in experiment.seeds]
-    return names + ([BASELINE] if experiment.stages[stage].baseline is not None else [])
+def runs_of(experiment: Experiment, dataset: Dataset, layout: Layout, stage: str) -> list[Run]:
+    """Every run of a stage, each point of its sweep with each seed, then the baselines if there are any."""
+    trained = [
+        _trained(experiment, dataset, layout, stage, seed, setting)
+        for setting in settings_of(experiment.stages, stage)
+        for seed in experiment.seeds
+    ]
+    fitted = experiment.stages[stage].baseline is not None
+    return trained + (list(_baselines(experiment, dataset, layout, stage).values()) if fitted else [])
 
 
 def plan(experiment: Experiment, dataset: Dataset, layout: Layout) -> list[Run]:
@@ -135,21 +176,37 @@ def plan(experiment: Experiment, dataset: Dataset, layout: Layout) -> list[Run]:
             if split not in dataset.splits:
                 known = ", ".join(dataset.splits)
                 raise ConfigError(f"stage '{name}': dataset '{dataset.name}' has no split '{split}'; it has: {known}")
-    return [
-        Run(experiment, dataset, stage, variant, layout)
-        for stage in experiment.order()
-        for variant in variants(experiment, stage)
-    ]
+    return [run for stage in experiment.order() for run in runs_of(experiment, dataset, layout, stage)]
 
 
-def run_of(experiment: Experiment, dataset: Dataset, layout: Layout, stage: str, variant: str) -> Run:
-    """One run by name; an unknown stage or variant is an error that lists the known ones."""
+def run_of(experiment: Experiment, dataset: Dataset, layout: Layout, stage: str, variant: str | None = None) -> Run:
+    """One run by name (default: the first); an unknown stage or variant is an error that lists the known ones."""
     if stage not in experiment.stages:
         raise ConfigError(
             f"experiment '{experiment.name}' has no stage '{stage}'; it has: {', '.join(experiment.stages)}"
         )
-    if variant not in variants(experiment, stage):
-        raise ConfigError(
-            f"stage '{stage}' has no variant '{variant}'; it has: {', '.join(variants(experiment, stage))}"
-        )
-    return Run(experiment, dataset, stage, variant, layout)
+    runs = {run.variant: run for run in runs_of(experiment, dataset, layout, stage)}
+    if variant is None:
+        return next(iter(runs.values()))
+    if variant not in runs:
+        raise ConfigError(f"stage '{stage}' has no variant '{variant}'; it has: {', '.join(runs)}")
+    return runs[variant]
+
+
+def _name(kind: str, point: str) -> str:
+    return f"{kind}-{point}" if point else kind
+
+
+def _trained(experiment: Experiment, dataset: Dataset, layout: Layout, stage: str, seed: int, setting: Setting) -> Run:
+    variant = _name(f"seed{seed}", setting_name(setting, stage))
+    return Run(experiment, dataset, stage, variant, layout, seed, setting)
+
+
+def _baselines(experiment: Experiment, dataset: Dataset, layout: Layout, stage: str) -> dict[str, Run]:
+    """The baselines of a stage by the name of what they depend on; each stands at the first point that it serves."""
+    fitted: dict[str, Run] = {}
+    for setting in settings_of(experiment.stages, stage):
+        kind = baseline_name(experiment.stages, stage, setting)
+        variant, seed = _name(BASELINE, kind), experiment.seeds[0]
+        fitted.setdefault(kind, Run(experiment, dataset, stage, variant, layout, seed, setting, is_baseline=True))
+    return fitted
