@@ -6,7 +6,7 @@ from weft.engine.logs import job_log
 
 with job_log(snakemake.log[0]):
     from weft import tasks
-    from weft.config import Stage
+    from weft.config import Resources, Stage
     from weft.engine.fit import fit, fit_baseline
 
     params, resources = snakemake.params, snakemake.resources
@@ -17,8 +17,9 @@ with job_log(snakemake.log[0]):
     else:
         # What the result does not depend on comes as resources: another value there retrains nothing.
         training = options["training"] | {"workers": resources.loader_workers}
-        machine = {"threads": snakemake.threads, "gpu": resources.gpu}
-        settings = options | {"training": training, "resources": machine}
+        machine = Resources(gpu=resources.gpu, processes=resources.processes)
+        settings = options | {"training": training, "resources": machine.model_dump()}
         seed = settings.pop("seed")
-        stage, work, threads = Stage.model_validate(settings), Path(params.work), snakemake.threads
+        stage, work = Stage.model_validate(settings), Path(params.work)
+        threads = max(1, snakemake.threads // machine.ranks)
         fit(task, stage, seed, params.train, params.val, output, work, options, params.weights, threads=threads)

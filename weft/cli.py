@@ -24,7 +24,7 @@ app = typer.Typer(
 Scale = Annotated[str | None, typer.Option(help="tiny, demo, study or reference; default: as in config/config.yaml")]
 Results = Annotated[str | None, typer.Option(help="folder of all results; default: as in config/config.yaml")]
 StageName = Annotated[str | None, typer.Option("--stage", help="stage; may be left out if there is only one")]
-Variant = Annotated[str | None, typer.Option(help="seed<k> or baseline; default: the first seed")]
+Variant = Annotated[str | None, typer.Option(help="seed<k>, seed<k>-<point of a sweep> or baseline; default: the first")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="key.path=value, addressing the stage")]
 ExperimentName = Annotated[str, typer.Argument(help="name of a file in config/experiments, or its path")]
 
@@ -109,20 +109,44 @@ def train(
     variant: Variant = None,
     scale: Scale = None,
     results: Results = None,
-    resume: Annotated[bool, typer.Option(help="go on from the last checkpoint of the same config and inputs")] = True,
+    resume: Annotated[
+        str, typer.Option(help="auto: go on with work of the same config and inputs; none: begin again; or a checkpoint")
+    ] = "auto",
+    allow_changes: Annotated[
+        bool, typer.Option("--allow-changes", help="with --resume PATH: its config or inputs may be others")
+    ] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="print every option and its source; no training")] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="leave a trace of a few steps in the work folder; same result")
+    ] = False,
 ) -> None:
     """Train one stage with one seed, or fit its baseline. Exit code 75: stopped by a signal, saved; run again.
+
+    `--resume PATH` names the keys that differ from those of the checkpoint, and stops unless `--allow-changes` is given.
+
+    With `resources.gpu=4` or `resources.processes=2` several processes share every batch; so do those of
+    `torchrun --nproc-per-node=4 -m weft train ...`.
 
     Example: `weft train segmentation --scale demo --variant seed0 optimizer.lr=1e-3`
     """
     from weft import tasks
-    from weft.engine.fit import fit, fit_baseline
 
     run = _run(experiment, scale, results, stage, variant, overrides)
     task = tasks.of(run.stage, f"experiment '{experiment}', stage '{run.stage_name}'")
+    if explain:
+        from weft.config import explain as explanation
+
+        lines = explanation.explain(run, task.options, experiment, _assignments(run.stage_name, overrides))
+        explanation.show(run, lines)
+        return
+    from weft.engine.distributed import speaks
+    from weft.engine.fit import fit, fit_baseline
+
     shards = {split: list(run.inputs(split).values()) for split in ("train", "val")}
     output = Path(run.model).parent
     if run.is_baseline:
+        if profile:
+            raise WeftError("--profile: a baseline has no steps to trace")
         threads = run.stage.resources.threads
         fit_baseline(task, shards["train"], output, run.training_options(), run.seed, run.providers(), threads)
     else:
@@ -137,9 +161,12 @@ def train(
             run.training_options(),
             weights=run.weights(),
             resume=resume,
+            allow_changes=allow_changes,
             threads=run.stage.resources.threads,
+            profile=profile,
         )
-    print(run.model)
+    if speaks():
+        print(run.model)
 
 
 @app.command()
@@ -348,6 +375,8 @@ def import_weights(
     print(f"{target}: {done.parameters:,} parameters of {done.tool}" + (f", module {done.module}" if done.module else ""))
     for name, tensors in done.unused.items():
         print(f"not used: module {name}, {tensors} tensors")
+    if done.unchecked:
+        print(done.unchecked)
 
 
 bench = typer.Typer(help="Side-by-side measurements on this machine.", no_args_is_help=True)
@@ -415,6 +444,11 @@ def _experiment(name: str, scale: str | None, overrides: list[str]) -> Any:
     return experiment, load_dataset(experiment.dataset, _setting(scale, "scale"))
 
 
+def _assignments(stage: str, overrides: list[str] | None) -> list[str]:
+    """Overrides that address a stage, as seen from the experiment."""
+    return [a if a.startswith(("stages.", "seeds=")) else f"stages.{stage}.{a}" for a in overrides or ()]
+
+
 def _run(
     name: str,
     scale: str | None,
@@ -434,9 +468,9 @@ def _run(
         if len(stages) > 1:
             raise ConfigError(f"experiment '{name}' has several stages, choose one with --stage: {', '.join(stages)}")
         stage = stages[0]
-    assignments = [a if a.startswith(("stages.", "seeds=")) else f"stages.{stage}.{a}" for a in overrides or ()]
+    assignments = _assignments(stage, overrides)
     experiment, dataset = _experiment(name, scale, assignments)
-    run = run_of(experiment, dataset, _layout(results), stage, variant or f"seed{experiment.seeds[0]}")
+    run = run_of(experiment, dataset, _layout(results), stage, variant)
     # What the experiment's file describes keeps its place: the workflow could not tell the difference.
     return replace(run, variant=f"{run.variant}+{config_hash(sorted(assignments))[:8]}") if assignments else run
 

@@ -1,7 +1,7 @@
 """Experiments, datasets, and where results lie."""
 
 from weft.config.dataset import Dataset, FileDataset, Shard, SimulatedDataset, dataset_from, load_dataset
-from weft.config.experiment import Experiment, Stage, load_experiment
+from weft.config.experiment import Experiment, Resources, Stage, load_experiment
 from weft.config.layout import Layout
 from weft.config.loading import ConfigError
 from weft.config.plan import BASELINE, Run, plan, run_of, runs_of
@@ -13,6 +13,7 @@ __all__ = [
     "Experiment",
     "FileDataset",
     "Layout",
+    "Resources",
     "Run",
     "Shard",
     "SimulatedDataset",

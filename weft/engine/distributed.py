@@ -1,18 +1,98 @@
-"""The processes that train one model together: what they add up, collect and agree on.
+"""The processes that train one model together: how they meet, and what they add up, collect and agree on.
 
-Every function here is called by all ranks alike, and costs nothing where there is only one.
+``torchrun`` and :mod:`weft.engine.launch` tell each process its rank in the environment. Every function here is called
+by all ranks alike, and costs nothing where there is only one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from weft.config.experiment import Resources
+from weft.errors import WeftError
+
 T = TypeVar("T")
+
+
+def launched() -> bool:
+    """Whether this process was started as one of several ranks, or as the only one by ``torchrun``."""
+    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+
+
+def speaks() -> bool:
+    """Whether this process is the one that writes, also before the ranks have met."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def ranks_joined(resources: Resources) -> Iterator[None]:
+    """Meet the other ranks, and part from them. Of what is printed, only rank 0's is seen.
+
+    Raises WeftError where the processes that there are do not fit ``resources``.
+    """
+    world = _world_asked(resources)
+    if world == 1:
+        yield
+        return
+    if resources.gpu:
+        torch.cuda.set_device(local_rank())
+    # With GPUs, what lies in the memory of the host (counts, tables, flags) is still exchanged there.
+    dist.init_process_group("cpu:gloo,cuda:nccl" if resources.gpu else "gloo")
+    if rank() == 0:
+        yield
+    else:
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+            yield
+    dist.destroy_process_group()  # not after an error: it might wait for ranks that are gone
+
+
+def _world_asked(resources: Resources) -> int:
+    if not launched():
+        tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
+        if tasks > 1:
+            raise WeftError(
+                f"srun started {tasks} processes, which would each train alone and write the same files: start one, "
+                "with resources.gpu for the GPUs of a node, or torchrun in one process a node"
+            )
+        return 1
+    world, here = int(os.environ["WORLD_SIZE"]), local_world_size()
+    if resources.gpu and here != resources.gpu:
+        raise WeftError(
+            f"resources.gpu: {resources.gpu} asked for, but {here} processes were started on this machine, and each "
+            "needs a GPU of its own"
+        )
+    if world % here:
+        raise WeftError(f"{world} ranks in all, {here} on this machine: every machine must have the same number")
+    return world
+
+
+def trainer_settings(resources: Resources) -> dict[str, Any]:
+    """Arguments of Lightning's ``Trainer`` for this number of ranks."""
+    world = world_size()
+    if world == 1:
+        return {"devices": 1}
+    from lightning.pytorch.plugins.environments import TorchElasticEnvironment
+    from lightning.pytorch.strategies import DDPStrategy
+
+    strategy = DDPStrategy(cluster_environment=TorchElasticEnvironment())
+    return {"devices": local_world_size(), "num_nodes": world // local_world_size(), "strategy": strategy}
+
+
+def local_rank() -> int:
+    """Number of this process on its machine, which is that of its GPU."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def local_world_size() -> int:
+    """Number of processes on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", os.environ.get("WORLD_SIZE", "1")))
 
 
 def world_size() -> int:
@@ -21,7 +101,7 @@ def world_size() -> int:
 
 
 def rank() -> int:
-    """Number of this process; 0 is the one that writes."""
+    """Number of this process among all; 0 is the one that writes."""
     return dist.get_rank() if world_size() > 1 else 0
 
 

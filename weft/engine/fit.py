@@ -18,24 +18,29 @@ from threadpoolctl import threadpool_limits
 
 from weft.config.experiment import Stage
 from weft.engine.accumulation import Steps
+from weft.engine.batch_norm import synchronise_batch_norm
 from weft.engine.best import BestWeights
 from weft.engine.checkpoint_file import full_disk_named
 from weft.engine.checkpoints import CheckedFiles, Checkpoints
 from weft.engine.corpus import TRUTH, Corpus
 from weft.engine.determinism import deterministic, seed_generators
 from weft.engine.device import choose_device
+from weft.engine.distributed import on_first, rank, speaks, sum_over_ranks, trainer_settings, world_size
+from weft.engine.launch import over_ranks
 from weft.engine.log_file import LOG, write_rows
 from weft.engine.logbook import Logbook
 from weft.engine.logs import Interrupted
 from weft.engine.model_file import ModelFile, read_model, save_model
 from weft.engine.monitor import MonitorExists
 from weft.engine.precision import choose_precision
+from weft.engine.profiling import TRACE, Stopwatch, Trace
 from weft.engine.randomness import initial_seed
 from weft.engine.resume import AUTO, resume_point
+from weft.engine.safety import Guard, failures_explained
 from weft.engine.schedules import LearningRate
 from weft.engine.starting import freeze, initialise
 from weft.engine.stopping import StopAtOnce, StopRequest
-from weft.engine.stream import Count, EventBatches, TrainingBatches, loader
+from weft.engine.stream import Count, EventBatches, TrainingBatches, loader, share
 from weft.engine.task import Batch, Task
 from weft.engine.trainee import Trainee
 from weft.errors import WeftError
@@ -45,6 +50,7 @@ from weft.io.provenance import collect, config_hash
 Shards = Sequence[Mapping[str, str | Path]]
 
 
+@over_ranks
 def fit(
     task: Task[Any],
     stage: Stage,
@@ -58,6 +64,7 @@ def fit(
     resume: str | Path = AUTO,
     allow_changes: bool = False,
     threads: int | None = None,
+    profile: bool = False,
 ) -> None:
     """Train and leave ``model.ckpt``, ``model.json`` and ``log.csv`` in the folder ``output``.
 
@@ -67,6 +74,7 @@ def fit(
     resume, allow_changes: ``auto`` goes on from the last checkpoint in the folder of the same hash, ``none`` begins
         again, a path goes on from that checkpoint (:func:`weft.engine.resume.resume_point`).
     weights: ``{stage or file, as init names it: file}``, what the network starts from (``stage.starts``).
+    profile: leave ``trace.json`` of a few steps in the work folder; does not change the result.
     Raises :class:`weft.engine.logs.Interrupted` after SIGINT or SIGTERM, with everything saved; a repeated call goes on
     from there. After a second signal it leaves at once, and what was done since the last checkpoint is lost.
     """
@@ -79,6 +87,8 @@ def fit(
         part.require([*task.reads, *(f"{TRUTH}/{label}" for label in task.labels)])
     seed_generators(initial_seed(seed))
     network = task.network()
+    if world_size() > 1:
+        synchronise_batch_norm(network)
     started_from = initialise(network, stage.starts, weights or {})
     frozen = freeze(network, stage.freeze)
     inputs = corpus.content_hashes() | held_out.content_hashes() | started_from
@@ -91,9 +101,10 @@ def fit(
     averaging = [] if trainee.averaging is None else [trainee.averaging]
     learning_rate = LearningRate(stage.schedule, settings, steps)
     record = collect(config=options, seeds={"run": seed}, inputs=inputs, task=task.name)
-    point = resume_point(folder, resume, record, allow_changes)
+    point = on_first(lambda: resume_point(folder, resume, record, allow_changes))
     stop = StopRequest()
-    logbook, best = Logbook(folder, settings, len(corpus)), BestWeights(folder, settings, record)
+    stopwatch = Stopwatch(choose_device(stage.resources.gpu))
+    logbook, best = Logbook(folder, settings, len(corpus), (stopwatch,)), BestWeights(folder, settings, record)
     checkpoints = Checkpoints(folder, settings, record, best, stop)
     start, finished = 0, False
     if point is not None:
@@ -107,17 +118,25 @@ def fit(
     if not finished:
         pin = stage.resources.gpu > 0
         events = settings.validation_events
-        validation_batches = EventBatches(task, held_out, stage.evaluation.batch_size, labels=True, events=events)
-        batches = TrainingBatches(task, corpus, seed, settings.batch_size)
-        validate = loader(validation_batches, Count(0, len(validation_batches)), 0, pin)
+        validation_batches = EventBatches(task, held_out, stage.evaluation.batch_size, True, events, world_size())
+        batches = TrainingBatches(task, corpus, seed, settings.batch_size, rank(), world_size())
+        validate = loader(validation_batches, share(len(validation_batches), rank(), world_size()), 0, pin)
         micro_batches = Count(start * settings.accumulate, steps * settings.accumulate)
         feed: Iterable[Batch] = loader(batches, micro_batches, settings.workers, pin)
         if settings.accumulate > 1:
             feed = Steps(feed, task, settings.accumulate)
         trainee.validation_counts = _total_counts(task, validation_batches)
-        with full_disk_named(folder), _quiet_lightning(), stop, deterministic(settings.deterministic):
+        with (
+            full_disk_named(folder),
+            _quiet_lightning(),
+            stop,
+            deterministic(settings.deterministic),
+            failures_explained(stage, corpus),
+        ):
             monitor = MonitorExists(settings.monitor, validation_batches)
-            trainer = _trainer(stage, steps, folder, [monitor, *averaging, learning_rate, logbook, best, checkpoints])
+            first = [monitor, *averaging, learning_rate, stopwatch, Guard(folder, corpus)]
+            trace = [Trace(folder / TRACE)] if profile else []
+            trainer = _trainer(stage, steps, folder, [*first, *trace, logbook, best, checkpoints, stopwatch.rest])
             try:
                 trainer.fit(trainee, feed, validate, ckpt_path=None if point is None else point.path, weights_only=True)
                 if logbook.validated < trainer.global_step:
@@ -127,8 +146,10 @@ def fit(
                     f"left at once after step {trainer.global_step}; the last checkpoint is of step {checkpoints.step}"
                 )
                 raise Interrupted(f"{signal} again: {done}, run again to go on from it") from None
+    elif profile:
+        print("profile: no trace, nothing is left to train; --resume none begins again", flush=True)
     with full_disk_named(output):
-        _finish(task, options, seed, inputs, output, folder, best.path)
+        on_first(lambda: _finish(task, options, seed, inputs, output, folder, best.path))
 
 
 def fit_baseline(
@@ -144,6 +165,8 @@ def fit_baseline(
 
     providers: ``{product: alias}``, where the stage's needs say to look for a product.
     """
+    if not speaks():
+        return  # one of several that torchrun has started, with nothing to share
     corpus = Corpus(train, providers)
     _require_events(corpus, "train")
     baseline = task.baseline()
@@ -175,7 +198,7 @@ def _trainer(stage: Stage, steps: int, folder: Path, callbacks: list[Any]) -> Tr
     device = choose_device(stage.resources.gpu)
     return Trainer(
         accelerator="gpu" if device.type == "cuda" else "cpu",
-        devices=1,
+        **trainer_settings(stage.resources),
         max_steps=steps,
         max_epochs=-1,
         precision=choose_precision(settings.precision, device),
@@ -205,7 +228,13 @@ def _quiet_lightning() -> Iterator[None]:
     with warnings.catch_warnings():
         # The number of loader processes is the user's to choose, and a batch is a function of its number, so a loader
         # needs no state to go on from the middle of an epoch.
-        for message in (".*many workers.*", ".*not resumable.*", ".*treespec.*", ".*`srun` command.*"):
+        for message in (
+            ".*many workers.*",
+            ".*not resumable.*",
+            ".*treespec.*",
+            ".*`srun` command.*",
+            ".*in eval mode.*",
+        ):
             warnings.filterwarnings("ignore", message=message)
         try:
             yield
@@ -216,12 +245,12 @@ def _quiet_lightning() -> Iterator[None]:
 def _total_counts(task: Task[Any], batches: EventBatches) -> torch.Tensor | None:
     """The numbers that loss weights depend on over all of the validation, so that its batches do not matter."""
     total = None
-    for k in range(len(batches)):
+    for k in share(len(batches), rank(), world_size()):
         counts = task.counts(batches[k])
         if counts is None:
             return None
         total = counts if total is None else total + counts
-    return total
+    return None if total is None else sum_over_ranks(total)
 
 
 def _finish(

@@ -8,26 +8,26 @@ import numpy as np
 
 from weft.engine.task import Products
 from weft.io.products import Ragged
-from weft.io.store import EventStore
+from weft.io.store import EventStore, Product
 
 PREDICTION = "prediction"
 
 
 class PredictedEvents:
-    """The first ``len(predictions)`` events of a store, with predicted tables as ``prediction/<product>``.
+    """``len(predictions)`` events of a store from ``first`` on, with predicted tables as ``prediction/<product>``.
 
     Reads like an :class:`~weft.io.store.EventStore` opened as ``truth`` and ``prediction``.
     """
 
-    def __init__(self, store: EventStore, predictions: list[Products]) -> None:
-        self._store, self._predictions = store, predictions
+    def __init__(self, store: EventStore, predictions: list[Products], first: int = 0) -> None:
+        self._store, self._predictions, self._first = store, predictions, first
 
     def __len__(self) -> int:
         return len(self._predictions)
 
     @property
     def events(self) -> np.ndarray:
-        return self._store.events[: len(self)]
+        return self._store.events[self._first : self._first + len(self)]
 
     def __contains__(self, product: object) -> bool:
         alias, _, name = str(product).partition("/")
@@ -37,10 +37,30 @@ class PredictedEvents:
 
     def __getitem__(self, product: str) -> Any:
         alias, _, name = product.partition("/")
-        return [event[name] for event in self._predictions] if alias == PREDICTION else self._store[product]
+        if alias == PREDICTION:
+            return [event[name] for event in self._predictions]
+        return _Run(self._store[product], self._first, len(self))
 
     def read(self, product: str, start: int, stop: int) -> Any:
         alias, _, name = product.partition("/")
         if alias != PREDICTION:
-            return self._store.read(product, start, stop)
+            return self._store.read(product, self._first + start, self._first + min(stop, len(self)))
         return Ragged.of([event[name] for event in self._predictions[start:stop]])
+
+
+class _Run:
+    """``count`` events of a product from ``first`` on."""
+
+    def __init__(self, product: Product, first: int, count: int) -> None:
+        self._product, self._first, self._count = product, first, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, i: int) -> Any:
+        return self._product[self._first + range(self._count)[i]]
+
+    @property
+    def counts(self) -> np.ndarray:
+        """int64 [count]: rows (tables) or items (lists) of each event."""
+        return self._product.counts[self._first : self._first + self._count]

@@ -15,7 +15,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from weft.engine.corpus import Corpus
 from weft.engine.determinism import seed_generators
 from weft.engine.randomness import batch_events, draw_generator, loader_seed
+from weft.engine.reading import reading
 from weft.engine.task import Batch, Task
+from weft.errors import WeftError
 
 
 class TrainingBatches(Dataset[Batch]):
@@ -29,6 +31,8 @@ class TrainingBatches(Dataset[Batch]):
     ) -> None:
         self.task, self.corpus, self.seed = task, corpus, seed
         self.batch_size, self.rank, self.world = batch_size, rank, world
+        if batch_size < world:
+            raise WeftError(f"training.batch_size: {batch_size} samples cannot be shared by {world} processes")
 
     def __getitem__(self, t: int) -> Batch:
         seed_generators(loader_seed(self.seed, t, self.rank))
@@ -36,19 +40,29 @@ class TrainingBatches(Dataset[Batch]):
         samples = []
         for position in range(self.rank, self.batch_size, self.world):
             index = int(chosen[position])
-            sample = self.task.sample(self.corpus[index], self.corpus.locate(index), labels=True)
-            samples.append(self.task.draw(sample, draw_generator(self.seed, t, position)))
+            with reading(self.corpus, index, t):
+                sample = self.task.sample(self.corpus[index], self.corpus.locate(index), labels=True)
+                samples.append(self.task.draw(sample, draw_generator(self.seed, t, position)))
         return self.task.collate(samples)
 
 
 class EventBatches(Dataset[Batch]):
-    """Whole events in order, ``batch_size`` at a time, unaugmented."""
+    """Whole events in order, unaugmented, ``batch_size`` at a time, or fewer so that there is a batch for each rank."""
 
     def __init__(
-        self, task: Task[Any], corpus: Corpus, batch_size: int, labels: bool, events: int | None = None
+        self,
+        task: Task[Any],
+        corpus: Corpus,
+        batch_size: int,
+        labels: bool,
+        events: int | None = None,
+        world: int = 1,
     ) -> None:
-        self.task, self.corpus, self.batch_size, self.labels = task, corpus, batch_size, labels
+        self.task, self.corpus, self.labels = task, corpus, labels
         self.events = len(corpus) if events is None else min(events, len(corpus))
+        if self.events < world:
+            raise WeftError(f"{self.events} validation events cannot be shared by {world} processes")
+        self.batch_size = min(batch_size, max(1, self.events // world))
 
     def __len__(self) -> int:
         return -(-self.events // self.batch_size)
@@ -72,7 +86,14 @@ class Count(Sampler[int]):
         return self.stop
 
 
-def loader(batches: Dataset[Batch], count: Count, workers: int, pin_memory: bool = False) -> DataLoader[Batch]:
+def share(batches: int, rank: int, world: int) -> range:
+    """The batches that one rank goes through: a run, so that those of all ranks end to end are all in order."""
+    return range(batches * rank // world, batches * (rank + 1) // world)
+
+
+def loader(
+    batches: Dataset[Batch], count: Sampler[int] | range, workers: int, pin_memory: bool = False
+) -> DataLoader[Batch]:
     """A loader of the numbered batches; the number of workers does not change what it yields."""
     return DataLoader(
         batches,

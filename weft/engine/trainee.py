@@ -2,43 +2,72 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from inspect import signature
+from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
 
 from weft.config.experiment import Stage
+from weft.engine.averaging import Averaging
 from weft.engine.corpus import Corpus
-from weft.engine.distributed import sum_over_ranks, world_size
+from weft.engine.determinism import seed_generators
+from weft.engine.distributed import gather, sum_over_ranks, world_size
 from weft.engine.memory import PredictedEvents
+from weft.engine.optimizers import build_optimizer
+from weft.engine.precision import loss_terms
 from weft.engine.randomness import torch_seed
+from weft.engine.starting import keep_frozen
 from weft.engine.task import Batch, LossTerms, Products, Task
-from weft.errors import WeftError
 from weft.metrics.scores import concat
 
 
 class Trainee(LightningModule):
-    """Loss, optimiser and validation of one network. ``step_terms`` and ``last_metrics`` are for the logs."""
+    """Loss, optimiser and validation of one network.
+
+    ``step_terms``, ``learning_rate``, ``gradient_norm`` (L2, of the last step, before clipping) and ``last_metrics``
+    are for the logs; ``batch_terms`` are what the last micro-batch of this rank added to the terms of the loss.
+    """
 
     def __init__(
-        self, task: Task[Any], network: nn.Module, stage: Stage, seed: int, steps: int, validation: Corpus
+        self,
+        task: Task[Any],
+        network: nn.Module,
+        stage: Stage,
+        seed: int,
+        steps: int,
+        validation: Corpus,
+        frozen: Sequence[nn.Module] = (),
     ) -> None:
         super().__init__()
+        self.frozen = tuple(frozen)
         self.task, self.network, self.stage = task, network, stage
         self.seed, self.steps, self.validation = seed, steps, validation
         self._terms: dict[str, Tensor] = {}
+        self.batch_terms: dict[str, Tensor] = {}
+        self.gradient_norm = torch.tensor(0.0)
         self.last_metrics: dict[str, float] = {}
         self.validation_counts: Tensor | None = None
-        self._validated: dict[int, list[Products]] = {}
+        ema = stage.training.ema
+        self.averaging = None if ema is None else Averaging(network, ema)
+        self.learning_rate = 0.0
+        self._validated: dict[int, tuple[int, list[Products]]] = {}
+        """by file: the first event and the predictions from there on"""
         self._validation_terms: dict[str, list[float]] = {}
 
     # --- training -----------------------------------------------------------------------------------------
 
+    def train(self, mode: bool = True) -> Trainee:
+        super().train(mode)
+        keep_frozen(self.frozen)
+        return self
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        torch.manual_seed(torch_seed(self.seed, batch_idx, self.global_rank))
+        seed_generators(torch_seed(self.seed, batch_idx, self.global_rank))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """What the micro-batch of this rank adds to the loss of its step."""
@@ -46,20 +75,15 @@ class Trainee(LightningModule):
         counts = batch.counts
         if accumulate == 1 and (counts := self.task.counts(batch)) is not None:
             counts = sum_over_ranks(counts)
-        terms = self.task.loss(self.network(batch), batch, counts)
+        terms = loss_terms(self.task, self.network(batch), batch, counts)
         weights = batch.weights if accumulate > 1 else _weights_over_ranks(terms)
         means = {name: total / _positive(weights[name], total) for name, (total, _) in terms.items()}
         loss = torch.stack(list(means.values())).sum()
-        if not torch.isfinite(loss):
-            named = ", ".join(f"{name} {float(mean.detach())}" for name, mean in means.items())
-            raise WeftError(
-                f"the loss is not finite at step {self.trainer.global_step + 1}: {named}; events (file, index) "
-                f"{batch.events}; a lower optimizer.lr or training.clip_norm may help"
-            )
+        self.batch_terms = {name: mean.detach() for name, mean in means.items()}
         if batch_idx % accumulate == 0:
             self._terms = {}
-        for name, mean in means.items():
-            self._terms[name] = self._terms.get(name, 0.0) + mean.detach()
+        for name, mean in self.batch_terms.items():
+            self._terms[name] = self._terms.get(name, 0.0) + mean
         # The loop divides by the micro-batches of a step, gradients are averaged over ranks: both are undone here.
         parts = accumulate * world_size()
         return loss if parts == 1 else loss * parts
@@ -73,50 +97,26 @@ class Trainee(LightningModule):
         values = sum_over_ranks(torch.stack([term.double() for term in self._terms.values()]))
         return dict(zip(self._terms, values.tolist(), strict=True))
 
-    def configure_optimizers(self) -> Any:
-        chosen = self.stage.optimizer
-        kinds = {name: kind for name, kind in vars(torch.optim).items() if isinstance(kind, type)}
-        kinds.pop("Optimizer")
-        if chosen.name not in kinds:
-            raise WeftError(f"optimizer.name: torch.optim has no optimiser '{chosen.name}'; it has: {', '.join(kinds)}")
-        kind = kinds[chosen.name]
-        fused = {}
-        if "fused" in signature(kind).parameters and self.stage.training.precision != "16-mixed":
-            fused = {"fused": True}  # one pass over all weights, a third of the time; not with a gradient scaler
-        try:
-            optimizer: torch.optim.Optimizer = kind(
-                [parameter for parameter in self.network.parameters() if parameter.requires_grad],
-                lr=chosen.lr,
-                weight_decay=chosen.weight_decay,
-                **(fused | chosen.options),
-            )
-        except TypeError as error:
-            raise WeftError(f"optimizer.options: {chosen.name}: {error}") from None
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        # A gradient scaler cannot be used with the one-pass optimisers. Rates are set by LearningRate.
+        fused = self.trainer.precision != "16-mixed"
+        return build_optimizer(self.task, self.network, self.stage.optimizer, fused)
 
-    def _rate(self, step: int) -> float:
-        """Learning rate of an optimiser step as a share of the peak."""
-        schedule = self.stage.schedule
-        if step < schedule.warmup:
-            return (step + 1) / schedule.warmup
-        if schedule.name == "constant":
-            return 1.0
-        done = min(1.0, (step - schedule.warmup) / max(1, self.steps - schedule.warmup))
-        half_cosine = 0.5 * (1 + torch.cos(torch.tensor(torch.pi * done, dtype=torch.float64)).item())
-        return schedule.floor + (1 - schedule.floor) * half_cosine
+    def deployed_state(self) -> dict[str, Tensor]:
+        """The state of the network that is validated and that deploy will use: with ``training.ema``, the averages."""
+        return self.network.state_dict() if self.averaging is None else self.averaging.deployed_state()
 
     # --- validation ---------------------------------------------------------------------------------------
 
     def on_validation_epoch_start(self) -> None:
-        self._validated = defaultdict(list)
+        self._validated = {}
         self._validation_terms = defaultdict(lambda: [0.0, 0.0])
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         terms, predictions = self.task.validate(self.network, batch, self.validation_counts)
         self._add(terms)
-        for (file, _), products in zip(batch.events, predictions, strict=True):
-            self._validated[file].append(products)
+        for (file, index), products in zip(batch.events, predictions, strict=True):
+            self._validated.setdefault(file, (index, []))[1].append(products)
 
     def _add(self, terms: LossTerms) -> None:
         for name, (total, weight) in terms.items():
@@ -125,12 +125,17 @@ class Trainee(LightningModule):
             pooled[1] += float(weight)
 
     def on_validation_epoch_end(self) -> None:
+        """Score what this rank has validated, a run of events, and pool it with what the others have, in order."""
         scores = [
-            self.task.score(PredictedEvents(self.validation.store(file), predictions), "val", str(file))
-            for file, predictions in sorted(self._validated.items())
+            self.task.score(PredictedEvents(self.validation.store(file), predictions, first), "val", str(file))
+            for file, (first, predictions) in sorted(self._validated.items())
         ]
-        losses = {name: total / weight if weight else 0.0 for name, (total, weight) in self._validation_terms.items()}
-        metrics = self.task.summary(concat(scores).events)
+        parts = gather((dict(self._validation_terms), concat(scores).events))
+        losses = {}
+        for name in parts[0][0]:
+            total, weight = (math.fsum(terms[name][k] for terms, _ in parts) for k in (0, 1))
+            losses[name] = total / weight if weight else 0.0
+        metrics = self.task.summary(pd.concat([events for _, events in parts], ignore_index=True))
         self.last_metrics = {"loss": sum(losses.values())} | losses | metrics
         self._validated = {}
 

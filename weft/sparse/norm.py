@@ -47,13 +47,13 @@ class VoxelBatchNorm(nn.Module):
             return out.to(features.dtype)
         if not distributed:
             return self._affine(values).to(features.dtype)
-        total, mean, var = _moments_over_ranks(values.detach())
+        total, mean, var = moments_over_ranks(values.detach())
         if total < 2:
             return self._affine(values).to(features.dtype)
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(var * (total / (total - 1)), self.momentum)
-        out = _Standardise.apply(values, mean, torch.rsqrt(var + self.eps), total)
+        out = Standardise.apply(values, mean, torch.rsqrt(var + self.eps), total)
         return torch.addcmul(self.bias, out, self.weight).to(features.dtype)
 
     def _affine(self, values: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ class VoxelBatchNorm(nn.Module):
         return f"{len(self.weight)}, eps={self.eps}, momentum={self.momentum}"
 
 
-def _moments_over_ranks(values: Tensor) -> tuple[int, Tensor, Tensor]:
+def moments_over_ranks(values: Tensor) -> tuple[int, Tensor, Tensor]:
     """Number of rows, mean [C] and biased variance [C] of the rows of all ranks."""
     # Σx² loses digits where the mean is large against the spread, so it is carried in float64.
     rows = values.double()
@@ -76,7 +76,7 @@ def _moments_over_ranks(values: Tensor) -> tuple[int, Tensor, Tensor]:
     return total, mean.to(values.dtype), var.to(values.dtype)
 
 
-class _Standardise(torch.autograd.Function):
+class Standardise(torch.autograd.Function):
     """(x − mean) / std with the gradient through mean and std, which depend on the rows of all ranks."""
 
     @staticmethod

@@ -17,7 +17,7 @@ rule deploy_stage:
     resources:
         mem_mb=lambda w: resources_of(w).mem_mb,
         runtime=lambda w: resources_of(w).runtime,
-        gpu=lambda w: gpus_of(w),
+        gpu=lambda w: min(1, gpus_of(w)),
         batch_size=lambda w: run_of(w).stage.evaluation.batch_size,
     params:
         options=lambda w: run_of(w).deploy_options(),

@@ -16,11 +16,12 @@ rule train_stage:
         benchmark_of("train_stage", "{experiment}", "{stage}", "{variant}")
     conda:
         "../../envs/train.yaml"
-    threads: lambda w: resources_of(w).threads
+    threads: lambda w: resources_of(w).threads if run_of(w).is_baseline else resources_of(w).cpus
     resources:
         mem_mb=lambda w: resources_of(w).mem_mb,
         runtime=lambda w: resources_of(w).runtime,
         gpu=lambda w: gpus_of(w),
+        processes=lambda w: 1 if run_of(w).is_baseline else resources_of(w).processes,
         loader_workers=lambda w: run_of(w).stage.training.workers,
     params:
         options=lambda w: run_of(w).training_options(),

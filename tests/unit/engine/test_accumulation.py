@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
+from toy_task import Toy, ToyOptions, write_shard
 
-from tests.unit.engine.conftest import Toy, ToyOptions, write_shard
 from weft.config.experiment import Optimizer
 from weft.config.schedule import ConstantSchedule
 from weft.engine.accumulation import Steps, totals
@@ -131,9 +131,7 @@ class Interrupting(Balanced):
 
 
 @pytest.mark.parametrize("micro_batch", [4, 5, 6])
-def test_a_signal_waits_for_the_end_of_the_step(
-    make_stage: Any, ragged: Any, tmp_path: Path, micro_batch: int
-) -> None:
+def test_a_signal_waits_for_the_end_of_the_step(make_stage: Any, ragged: Any, tmp_path: Path, micro_batch: int) -> None:
     settings: dict[str, Any] = {"batch_size": 2, "accumulate": 3}
     whole = train(Balanced(ToyOptions()), make_stage, ragged, tmp_path / "whole", **settings)
     with pytest.raises(Interrupted, match="stopped after step 2 of 6"):
