@@ -38,9 +38,10 @@ def named(network: nn.Module, groups: list[dict[str, Any]]) -> dict[str, tuple[f
 def test_only_weight_matrices_decay(toy: Any) -> None:
     network = Mixture()
     given = named(network, parameter_groups(toy, network, Optimizer(lr=0.1, weight_decay=0.05)))
+    names = dict(network.named_parameters()).keys()
     decaying = {"matrix", "linear.weight", "conv.weight", "attention.in_proj_weight", "attention.out_proj.weight"}
     assert {name for name, (_, decay) in given.items() if decay == 0.05} == decaying
-    assert {name for name, (_, decay) in given.items() if decay == 0} == set(dict(network.named_parameters())) - decaying
+    assert {name for name, (_, decay) in given.items() if decay == 0} == names - decaying
 
 
 def test_all_decay_when_told_to_and_one_group_where_nothing_does(toy: Any) -> None:
