@@ -121,6 +121,7 @@ class ForeignLayout(NamedTuple):
     """The checkpoints of another tool that trains the same network."""
 
     tool: str
+    """name of its dialect in :mod:`weft.config.dialects`"""
     names: Mapping[str, str]
     """``{our name: theirs}`` of every tensor; theirs below a module of whatever name"""
 
@@ -198,6 +199,7 @@ class Task(ABC, Generic[Options]):
     def loss(self, output: Any, batch: Batch, counts: Tensor | None = None) -> LossTerms:
         """Terms as (sum, weight): the engine minimises the sum over terms of sum/weight, weights over all ranks.
 
+        output: what the network gives, in float32 and without autocast whatever ``training.precision`` is.
         counts: :meth:`counts` summed over the step and ranks; default: those of this batch.
         """
 
@@ -214,10 +216,13 @@ class Task(ABC, Generic[Options]):
     ) -> tuple[LossTerms, list[Products]]:
         """Loss and prediction of a batch of whole events with labels, in one forward pass.
 
+        A task with its own way takes the loss from :func:`weft.engine.precision.loss_terms` too.
         counts: :meth:`counts` summed over all of the validation.
         """
+        from weft.engine.precision import loss_terms
+
         output = model(batch)
-        return self.loss(output, batch, counts), self.decode(output, batch)
+        return loss_terms(self, output, batch, counts), self.decode(output, batch)
 
     # --- judging (no torch) -------------------------------------------------------------------------------
 
