@@ -13,7 +13,9 @@ from weft.config.training import Training
 from weft.engine.distributed import rank
 from weft.engine.model_file import ModelFile, save_model
 from weft.engine.ranking import Kept, Ranking
+from weft.engine.resume import warn
 from weft.engine.trainee import Trainee
+from weft.errors import WeftError
 
 BEST = "best.ckpt"
 
@@ -33,6 +35,8 @@ class BestWeights(Callback):
     @property
     def path(self) -> Path:
         """The file with the best weights."""
+        if not self.ranking.kept:
+            raise WeftError(f"{self.folder}: the best weights are gone; --resume none trains again")
         return self.folder / self.ranking.kept[0].file
 
     @property
@@ -41,8 +45,11 @@ class BestWeights(Callback):
         return self.training.patience is not None and self.ranking.waiting >= self.training.patience
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go back to what a checkpoint says; files that are gone are forgotten."""
+        """Go back to what a checkpoint says; files that are gone are forgotten, with a warning."""
         there = [kept for kept in state["kept"] if (self.folder / kept["file"]).is_file()]
+        gone = [kept["file"] for kept in state["kept"] if kept not in there]
+        if gone:
+            warn(f"{self.folder}: {', '.join(gone)}: gone, and no longer among the best")
         self.ranking.restore({**state, "kept": there})
         self._in_last = self._needed()
 

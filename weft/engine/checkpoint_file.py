@@ -11,7 +11,6 @@ import errno
 import hashlib
 import io
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +22,9 @@ from weft.errors import WeftError
 from weft.io.atomic import atomic_path
 
 _COMMENT = b"weft sha256 "
-_TRAILER = len(_COMMENT) + 64
+_HEX = 64
+_ENDING = (len(_COMMENT) + _HEX).to_bytes(2, "little") + _COMMENT
+"""what comes before the digits of the sum: the last field of a zip archive is the length of its comment, and that"""
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -48,11 +49,11 @@ def write_checked(path: Path, content: Any, keep_as: str | None = None) -> None:
     memory = io.BytesIO()
     torch.save(content, memory)
     data = memory.getbuffer()
-    comment = _COMMENT + hashlib.sha256(data).hexdigest().encode()
+    digits = hashlib.sha256(data).hexdigest().encode()
     with full_disk_named(path), atomic_path(path) as temporary:
         with open(temporary, "wb") as stream:
-            stream.write(data[:-2])  # the last two bytes of an archive are the length of its comment
-            stream.write(len(comment).to_bytes(2, "little") + comment)
+            stream.write(data[:-2])  # without the length of the comment, there being none
+            stream.write(_ENDING + digits)
             stream.flush()
             os.fsync(stream.fileno())
         if keep_as is not None and path.exists():
@@ -66,10 +67,11 @@ def read_checked(path: Path, map_location: Any = "cpu", require_sum: bool = True
     Raises :class:`DamagedFile`, and FileNotFoundError.
     """
     data = path.read_bytes()
-    if re.fullmatch(re.escape(_COMMENT) + rb"[0-9a-f]{64}", data[-_TRAILER:]):
-        found = hashlib.sha256(memoryview(data)[: -_TRAILER - 2])
-        found.update(b"\0\0")
-        if found.hexdigest().encode() != data[len(data) - 64 :]:
+    start = len(data) - _HEX - len(_ENDING)
+    if start >= 0 and data[start:-_HEX] == _ENDING:
+        found = hashlib.sha256(memoryview(data)[:start])
+        found.update(bytes(2))
+        if found.hexdigest().encode() != data[-_HEX:]:
             raise DamagedFile(path, "damaged, its bytes do not have the checksum written with them")
     elif require_sum:
         raise DamagedFile(path, "cut short or not a checkpoint of weft, there is no checksum at its end")

@@ -78,9 +78,9 @@ def _last(folder: Path) -> Point | None:
             damaged = True
             aside = path.with_name(f"damaged-{path.name}")
             os.replace(path, aside)
-            _warn(f"{error}; set aside as {aside.name}")
+            warn(f"{error}; set aside as {aside.name}")
     if damaged:
-        _warn(f"{folder}: no whole checkpoint, the training begins again")
+        warn(f"{folder}: no whole checkpoint, the training begins again")
     return None
 
 
@@ -114,7 +114,7 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
             yield f"{key}: {_text(before.get(key, _ABSENT))} -> {_text(now.get(key, _ABSENT))}"
     files, others = Counter(old["inputs"].values()), Counter(new["inputs"].values())
     if files != others:
-        yield f"inputs: {(others - files).total()} of {others.total()} files have other content"
+        yield f"inputs: {(others - files).total()} files are new or changed, {(files - others).total()} no longer there"
 
 
 _ABSENT = object()
@@ -132,5 +132,6 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield f"{prefix}{key}", value
 
 
-def _warn(message: str) -> None:
+def warn(message: str) -> None:
+    """One line on the error output."""
     print(f"warning: {message}", file=sys.stderr, flush=True)
