@@ -19,17 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
+from weft.engine.task import Sample
 
-def steps(count: int, threads: int) -> list[float]:
-    """Seconds of each training step on eight events of straight lines, about 15,000 voxels."""
-    import torch
 
-    from weft import tasks
-    from weft.engine.task import Sample
-
-    torch.set_num_threads(threads)
+def events() -> list[Sample]:
+    """Eight events of straight lines, about 15,000 voxels."""
     rng = np.random.default_rng(0)
-    task = tasks.build("segmentation", {"model": {"filters": 16}})
     samples = []
     for event in range(8):
         starts, directions = rng.uniform(0, 256, (12, 3)), rng.normal(size=(12, 3))
@@ -38,7 +33,18 @@ def steps(count: int, threads: int) -> list[float]:
         labels = rng.integers(0, 5, len(coords)).astype(np.int8)
         arrays = {"coords": coords, "charge": rng.exponential(1, (len(coords), 1)).astype(np.float32)}
         samples.append(Sample({**arrays, "semantics": labels}, (0, event)))
-    batch, network = task.collate(samples), task.network()
+    return samples
+
+
+def steps(count: int, threads: int) -> list[float]:
+    """Seconds of each training step on these events."""
+    import torch
+
+    from weft import tasks
+
+    torch.set_num_threads(threads)
+    task = tasks.build("segmentation", {"model": {"filters": 16}})
+    batch, network = task.collate(events()), task.network()
     optimizer = torch.optim.AdamW(network.parameters())
     seconds = []
     for _ in range(count + 2):

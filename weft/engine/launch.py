@@ -58,6 +58,8 @@ class _Rank:
     pipe: Connection
     outcome: tuple[str, str] | None = None
     """(kind, text) of what it raised; kind is ``interrupted``, ``error`` or ``unforeseen``"""
+    told: bool = False
+    """to end, after another rank had failed"""
 
     def listen(self) -> None:
         with suppress(EOFError, OSError):
@@ -88,18 +90,19 @@ class _Ranks:
     def wait(self) -> None:
         """Until all have ended; a rank that is left waiting for one that is gone is told to end too."""
         since: float | None = None
-        told = False
         while any(one.running for one in self.ranks):
             time.sleep(0.05)
             for one in self.ranks:
                 one.listen()
             if since is None and any(one.failed for one in self.ranks):
                 since = time.monotonic()
-            if since is not None and time.monotonic() - since > (2 if told else 1) * _GRACE:
-                for one in self.ranks:
-                    if one.running:
-                        one.process.kill() if told else one.process.terminate()
-                told = True
+            waited = 0.0 if since is None else time.monotonic() - since
+            for one in self.ranks:
+                if one.running and waited > 2 * _GRACE:
+                    one.process.kill()
+                elif one.running and waited > _GRACE and not one.told:
+                    one.process.terminate()
+                    one.told = True
         for one in self.ranks:
             one.listen()
 
@@ -113,10 +116,10 @@ class _Ranks:
         if "error" in texts:
             raise WeftError(texts["error"])
         if self.asked and ("interrupted" in texts or any(codes)):
-            text = f"{self.asked}: left before the first step; run again"
+            text = f"{self.asked}: left before anything more was saved; run again to go on from the last checkpoint"
             raise Interrupted(texts.get("interrupted", text))
         for number, (one, code) in enumerate(zip(self.ranks, codes, strict=True)):
-            if code and one.outcome is None:
+            if code and one.outcome is None and not one.told:
                 how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
                 hint = ": the machine may be out of memory" if code == -signal.SIGKILL else ""
                 raise WeftError(f"rank {number} of {len(codes)} was ended by {how}{hint}; run again to go on")

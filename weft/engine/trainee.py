@@ -111,6 +111,8 @@ class Trainee(LightningModule):
     def on_validation_epoch_start(self) -> None:
         self._validated = {}
         self._validation_terms = defaultdict(lambda: [0.0, 0.0])
+        if self.validation_counts is not None:
+            self.validation_counts = self.validation_counts.to(self.device)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         terms, predictions = self.task.validate(self.network, batch, self.validation_counts)

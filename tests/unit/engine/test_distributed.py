@@ -112,9 +112,7 @@ def compare(one: Path, other: Path, tolerance: float) -> None:
 
 
 @pytest.mark.parametrize(("accumulate", "batch_size"), [(1, 5), (2, 2)])
-def test_two_ranks_train_as_one_process_does(
-    ragged: Shards, tmp_path: Path, accumulate: int, batch_size: int
-) -> None:
+def test_two_ranks_train_as_one_process_does(ragged: Shards, tmp_path: Path, accumulate: int, batch_size: int) -> None:
     """Odd batches, an empty event alone on a rank, voxel batch norm, balanced classes; metrics and best step too."""
     for world in (1, 2):
         stage = segmentation(world, accumulate=accumulate, batch_size=batch_size)

@@ -50,12 +50,16 @@ def test_what_went_wrong_is_told_once_and_by_its_cause() -> None:
         ranks(lost, -signal.SIGKILL).conclude()
     with pytest.raises(WeftError, match="rank 0 of 2 was ended by exit code 3"):
         ranks(3, 0).conclude()
+    left = ranks(-signal.SIGTERM, lost)  # the first one would have waited for the second for ever
+    left.ranks[0].told = True
+    with pytest.raises(WeftError, match="its traceback is above"):
+        left.conclude()
     with pytest.raises(WeftError, match="its traceback is above"):
         ranks(lost, lost).conclude()
     stopped = ("interrupted", "SIGTERM: stopped after step 3 of 9")
     with pytest.raises(Interrupted, match="stopped after step 3 of 9"):
         ranks(stopped, stopped, asked="SIGTERM").conclude()
-    with pytest.raises(Interrupted, match="SIGTERM: left before the first step"):
+    with pytest.raises(Interrupted, match="SIGTERM: left before anything more was saved"):
         ranks(-signal.SIGTERM, -signal.SIGTERM, asked="SIGTERM").conclude()
 
 
