@@ -52,8 +52,8 @@ class LogFile:
 
     def _widen(self, new: list[str]) -> None:
         self.close()
-        rows = list(csv.DictReader(_whole_lines(self.path))) if self.columns else []
-        self.columns += [name for name in [*(() if self.columns else COLUMNS), *new] if name not in self.columns]
+        rows = list(csv.DictReader(_whole_lines(self.path)))
+        self.columns = list(dict.fromkeys([*(self.columns or COLUMNS), *new]))
         write_rows(self.path, self.columns, rows)
 
     def sync(self) -> None:

@@ -21,6 +21,11 @@ LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 RECORD = "weft"
 """Key of a checkpoint below which our own part of it is: provenance, with config and inputs, and ``progress``."""
 
+FIXED = (
+    "task", "model", "freeze", "optimizer.name", "optimizer.decay_all", "optimizer.layer_decay", "training.accumulate",
+)  # fmt: skip
+"""Keys that weights, the optimiser's state and the number of a micro-batch depend on: no change is possible."""
+
 
 @dataclass(frozen=True)
 class Point:
@@ -61,6 +66,12 @@ def resume_point(folder: Path, resume: str | Path, record: Mapping[str, Any], al
         raise WeftError(
             f"--resume {point.path}: config or inputs differ from those of this training: {'; '.join(point.changed)}; "
             "add --allow-changes to go on with the new ones, or --resume auto to go on only with work of the same"
+        )
+    fixed = [change for change in point.changed if any(_below(change.partition(":")[0], key) for key in FIXED)]
+    if fixed:
+        raise WeftError(
+            f"--resume {point.path}: cannot be resumed with another {'; '.join(fixed)}; to start a training from its "
+            "weights use 'init'"
         )
     if point.path.parent.resolve() != folder.resolve():
         _take_along(point, folder)
@@ -115,6 +126,10 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     files, others = Counter(old["inputs"].values()), Counter(new["inputs"].values())
     if files != others:
         yield f"inputs: {(others - files).total()} files are new or changed, {(files - others).total()} no longer there"
+
+
+def _below(key: str, root: str) -> bool:
+    return key == root or key.startswith(f"{root}.")
 
 
 _ABSENT = object()
