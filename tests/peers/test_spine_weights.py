@@ -48,7 +48,7 @@ CASES = {
     "even stem": (SMALL | {"input_kernel": 2}, {"filters": 6, "depth": 3, "reps": 1, "input_kernel": 2}),
     "pointwise stem": (SMALL | {"input_kernel": 1}, {"filters": 6, "depth": 3, "reps": 1, "input_kernel": 1}),
     "relu": (SMALL | {"activation": "relu"}, {"filters": 6, "depth": 3, "reps": 1, "leak": 0.0}),
-    "one level": (SMALL | {"depth": 1}, {"filters": 6, "depth": 1, "reps": 1}),
+    "two levels": (SMALL | {"depth": 2, "reps": 3}, {"filters": 6, "depth": 2, "reps": 3}),
 }
 
 

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from weft.config.dialects import DIALECTS, Dialect, translate
+from weft.config.loading import ConfigError
 from weft.engine.model_file import ModelFile, load_weights, save_model
 from weft.engine.task import Task
 from weft.errors import WeftError
@@ -45,6 +47,8 @@ class Summary(NamedTuple):
     parameters: int
     unused: dict[str, int]
     """tensors of other modules in the file, counted by module"""
+    unchecked: str
+    """what the file does not say of the training, though the outputs depend on it; "" where it says all"""
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -130,12 +134,13 @@ def import_weights(
     """Write ``checkpoint`` as the model file of ``task``, with ``model.json`` beside it.
 
     options: what the run depends on, for the provenance. Raises WeftError where a tensor is missing, unexpected, or
-    of another shape; every such tensor is named.
+    of another shape, every such tensor being named, and where the file says that the network was another one.
     """
     layout = task.foreign_layout()
     if layout is None:
         raise WeftError(f"task '{task.name}' reads no weights of other tools")
     state, prefix, unused = rename(checkpoint.state, layout.names, str(source), module)
+    unchecked = _same_training(DIALECTS[layout.tool], checkpoint.config, source, options)
     network = task.network()
     own = network.state_dict()
     # A kernel of one voxel has no axis of offsets in MinkowskiEngine.
@@ -156,4 +161,27 @@ def import_weights(
         temporary.write_text(json.dumps(record, indent=2, default=str) + "\n")
     weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     save_model(output, ModelFile(weights, task.name, task.options.model_dump(mode="json"), record))
-    return Summary(layout.tool, prefix, record["parameters"], unused)
+    return Summary(DIALECTS[layout.tool].title, prefix, record["parameters"], unused, unchecked)
+
+
+#: Options that no tensor tells, though outputs depend on them.
+_UNTOLD = (("model", "leak"), ("model", "norm_eps"), ("data", "charge"))
+
+
+def _same_training(dialect: Dialect, config: dict[str, Any] | None, source: Path, options: Mapping[str, Any]) -> str:
+    """Compare what the checkpoint says of its training with the stage's options; returns what could not be compared."""
+    here = {f"{section}.{key}": options.get(section, {}).get(key) for section, key in _UNTOLD}
+    here = {key: value for key, value in here.items() if value is not None}
+    reason = "the file does not say"
+    if config is not None:
+        try:
+            stage = translate(dialect, source, config).experiment.plain()["stages"][dialect.stage]
+        except ConfigError as error:
+            reason = str(error)
+        else:
+            for section, key in _UNTOLD:
+                was, name = stage[section][key], f"{section}.{key}"
+                if here.get(name, was) != was:
+                    raise WeftError(f"{source}: trained with {name} {was}, the experiment has {here[name]}")
+            return ""
+    return f"taken from the experiment: {', '.join(f'{key} {value}' for key, value in here.items())} ({reason})"

@@ -119,7 +119,7 @@ class Segmentation(Task[Options]):
     def foreign_layout(self) -> ForeignLayout:
         from weft.tasks.segmentation.network import spine_names
 
-        return ForeignLayout("SPINE", spine_names(self.options.model))
+        return ForeignLayout("spine", spine_names(self.options.model))
 
     def counts(self, batch: Batch) -> Tensor:
         return self._loss.counts(batch.targets["semantics"], batch.targets.get("near"))

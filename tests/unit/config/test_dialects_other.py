@@ -1,0 +1,198 @@
+"""The dialects whose pipelines are to come: sizes of the segmenter's networks, images, meshes."""
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weft.config.dialects import import_config
+from weft.config.dialects.segmenter import nearest_size, out_size
+from weft.config.loading import ConfigError
+
+#: microscopy_segmentation §2.3
+PUBLISHED = [
+    ("unet_xy", 1, (44, 140, 140), (16, 52, 52)),
+    ("unet_xy", 1, (48, 148, 148), (20, 60, 60)),
+    ("unet_xy", 1, (50, 156, 156), (22, 68, 68)),
+    ("unet_xy", 1, (88, 180, 180), (60, 92, 92)),
+    ("unet_xy_zoom", 3, (52, 372, 372), (20, 104, 104)),
+    ("unet_xy_zoom", 3, (52, 420, 420), (20, 152, 152)),
+    ("unet_xy_zoom", 3, (62, 420, 420), (30, 152, 152)),
+]
+
+
+@pytest.mark.parametrize(("model", "zoom", "size_in", "expected"), PUBLISHED)
+def test_published_pairs_of_patch_sizes(model, zoom, size_in, expected):
+    assert out_size(model, size_in, zoom) == expected
+    assert nearest_size(model, size_in, zoom) == size_in
+
+
+def layer_by_layer(extent, zoom, zoomed):
+    """The extent in y or x of what the network of §2.1-2.2 makes of a patch, layer by layer; None where it fails."""
+
+    def halve(n):
+        if n % 2 or n < 2:
+            raise ValueError
+        return n // 2
+
+    def convolve_twice(n):
+        if n <= 4:
+            raise ValueError
+        return n - 4
+
+    try:
+        if extent % zoom:
+            raise ValueError
+        e1 = convolve_twice(extent // zoom if zoomed else extent)
+        e2 = convolve_twice(halve(e1))
+        e3 = convolve_twice(halve(e2))
+        e4 = convolve_twice(halve(e3))
+        up = e4
+        for skip, crop in ((e3, 4), (e2, 16), (e1, 40)):
+            up *= 2
+            if skip - 2 * crop != up:
+                raise ValueError
+            up = convolve_twice(up)
+        return convolve_twice(up * zoom) if zoomed else up
+    except ValueError:
+        return None
+
+
+@given(st.integers(1, 700), st.integers(1, 4), st.booleans())
+def test_the_law_of_sizes_is_what_the_layers_do(extent, zoom, zoomed):
+    model, zoom = ("unet_xy_zoom", zoom) if zoomed else ("unet_xy", 1)
+    admitted = out_size(model, (60, extent, extent), zoom)
+    layers = layer_by_layer(extent, zoom, zoomed)
+    assert (admitted[1] if admitted else None) == layers
+
+
+@given(st.integers(1, 700), st.integers(1, 4), st.booleans())
+def test_the_nearest_size_is_admitted_and_none_is_nearer(extent, zoom, zoomed):
+    model, zoom = ("unet_xy_zoom", zoom) if zoomed else ("unet_xy", 1)
+    near = nearest_size(model, (60, extent, extent), zoom)[1]
+    assert out_size(model, (60, near, near), zoom) is not None
+    distance = abs(near - extent)
+    closer = range(max(1, extent - distance + 1), extent + distance)
+    assert all(out_size(model, (60, n, n), zoom) is None for n in closer)
+
+
+def write(tmp_path, text, **changes):
+    document = yaml.safe_load(text)
+    for key, value in changes.items():
+        *parents, last = key.split("/")
+        node = document
+        for name in parents:
+            node = node.setdefault(name, {})
+        node[last] = value
+    (tmp_path / "theirs.yaml").write_text(yaml.safe_dump(document))
+    return tmp_path / "theirs.yaml"
+
+
+TRAINER = """
+model: {name: unet_xy}
+size_in: [48, 148, 148]
+size_out: [20, 60, 60]
+epochs: 9
+loader: {name: focus, batch_size: 4, PatchPerBuffer: 10}
+"""
+
+
+def test_the_focus_loader_and_the_steps_of_an_epoch(tmp_path):
+    made = import_config(write(tmp_path, TRAINER)).experiment.plain()["stages"]["unet"]
+    assert made["data"] == {"patch": [48, 148, 148], "focus": True}
+    assert made["training"] == {"iterations": 10 * 2, "batch_size": 4}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"size_out": [20, 60, 64]}, "size_out [20, 60, 64]: size_in [48, 148, 148] gives [20, 60, 60]"),
+        (
+            {"size_in": [20, 148, 148]},
+            "and z from 29; nearest that works: size_in [29, 148, 148], size_out [1, 60, 60]",
+        ),
+        ({"size_in": [48, 148]}, "size_in: expected three positive numbers of voxels, z, y, x; got [48, 148]"),
+        ({"model/name": "unet"}, "nearest that work: unet_xy, unet_xy_zoom"),
+        ({"loader/numworkers": 1}, "unknown key 'loader.numworkers' (did you mean 'NumWorkers'?)"),
+    ],
+)
+def test_what_the_segmenter_cannot_do_is_named(changes, message, tmp_path):
+    with pytest.raises(ConfigError) as error:
+        import_config(write(tmp_path, TRAINER, **changes), "segmenter")
+    assert message in str(error.value)
+
+
+MESH = """
+paths: {mesh_dir: meshes/train, label_dir: labels/train, val_mesh_dir: meshes/val, checkpoint_pertrain: pre.pth}
+training:
+  {epochs: 100, batch_size: 8, accumulation_steps: 2, use_pretrained: true, num_unfrozen_encoder_layers: 2,
+   weight_decay: 0.01, use_ema: true, ema_decay: 0.999, layer_wise_lr_decay: [10, 2]}
+model: {feature_dim: 24, embedding_dim: 128, num_heads: 4, num_attention_blocks: 6, n_classes: 6}
+optimizer: {type: adamw, learning_rate: 0.001}
+"""
+
+
+def test_the_mesh_groups_become_a_stage(tmp_path):
+    made = import_config(write(tmp_path, MESH))
+    stage = made.experiment.plain()["stages"]["faces"]
+    assert stage["freeze"] == [f"encoder.blocks.{i}" for i in range(4)]
+    assert stage["init"] == {"encoder": "pre.pth"}
+    assert stage["optimizer"] == {
+        "name": "AdamW",
+        "lr": 0.001,
+        "weight_decay": 0.01,
+        "head_multiplier": 10,
+        "layer_decay": 2,
+    }
+    assert stage["schedule"] == {"name": "cosine_legacy", "floor": pytest.approx(1e-3)}
+    assert stage["training"]["ema"] == {"decay": 0.999}
+    assert stage["training"]["accumulate"] == 2
+    assert made.validated("dataset").stages["faces"].schedule.name == "cosine_legacy"
+    assert "# This release of Weft has no task 'meshes'" in made.render(task_exists=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"training/num_unfrozen_encoder_layers": 7}, "expected 0 to model.num_attention_blocks (6)"),
+        ({"training/layer_wise_lr_decay": 2}, "nearest that works: [10, 2]"),
+        ({"model/embed_dim": 2}, "unknown key 'model.embed_dim' (did you mean 'embedding_dim'?)"),
+    ],
+)
+def test_what_a_mesh_configuration_cannot_have_is_named(changes, message, tmp_path):
+    with pytest.raises(ConfigError) as error:
+        import_config(write(tmp_path, MESH, **changes), "mesh")
+    assert message in str(error.value)
+
+
+IMAGES = """
+experiment_name: base
+dataset: {root: data, num_classes: 4, image_size: [64, 64]}
+scheduler: {name: cosine, warmup_epochs: 5, max_epochs: 100}
+training: {epochs: 100, batch_size: 8, early_stopping: {patience: 3, metric: val/loss, mode: min, min_delta: 0.1}}
+"""
+
+
+def test_early_stopping_of_images(tmp_path):
+    made = import_config(write(tmp_path, IMAGES)).experiment.plain()["stages"]["unet"]["training"]
+    assert (made["monitor"], made["mode"], made["patience"], made["min_delta"]) == ("loss", "min", 3, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"scheduler/max_epochs": 50},
+            "a cosine of 50 epochs in a training of 100; nearest that works: max_epochs 100",
+        ),
+        ({"scheduler/name": "linear"}, "nearest that work: cosine, constant"),
+        ({"training/early_stopping": {"metric": "val/F2"}}, "no such metric; nearest that work: val/mIoU"),
+        ({"training/early_stopping": {"patient": 1}}, "unknown key 'patient'"),
+        ({"optimizer/name": "lion"}, "nearest that work: adamw, adam, sgd, rmsprop"),
+        ({"checkpointing/monitor": "val/loss", "training/early_stopping": {"metric": "val/mIoU"}}, "training.monitor"),
+    ],
+)
+def test_what_images_cannot_have_is_named(changes, message, tmp_path):
+    with pytest.raises(ConfigError) as error:
+        import_config(write(tmp_path, IMAGES, **changes), "image_segmentation")
+    assert message in str(error.value)
