@@ -100,7 +100,7 @@ def fit(
     # What changes the weights and rates comes before what logs and saves them.
     averaging = [] if trainee.averaging is None else [trainee.averaging]
     learning_rate = LearningRate(stage.schedule, settings, steps)
-    record = collect(config=options, seeds={"run": seed}, inputs=inputs, task=task.name)
+    record = collect(config=options, seeds={"run": seed}, inputs=inputs, task=task.name, ranks=world_size())
     point = on_first(lambda: resume_point(folder, resume, record, allow_changes))
     stop = StopRequest()
     stopwatch = Stopwatch(choose_device(stage.resources.gpu))
@@ -110,7 +110,8 @@ def fit(
     if point is not None:
         start, finished = point.step, point.finished
         best.restore(point.record["progress"])
-        print(f"resuming at step {start} from {point.path}", flush=True)
+        if rank() == 0:
+            print(f"resuming at step {start} from {point.path}", flush=True)
         if start >= steps and not finished:
             raise WeftError(
                 f"{point.path}: nothing is left to train, it is of step {start} and the training has {steps}"
@@ -269,6 +270,7 @@ def _finish(
         seeds={"run": seed},
         inputs=inputs,
         task=task.name,
+        ranks=world_size(),
         best_step=weights.provenance["best_step"],
         parameters=sum(tensor.numel() for name, tensor in weights.state.items() if _is_weight(name)),
     )
