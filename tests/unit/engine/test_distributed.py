@@ -117,6 +117,7 @@ def test_two_ranks_train_as_one_process_does(ragged: Shards, tmp_path: Path, acc
     for world in (1, 2):
         stage = segmentation(world, accumulate=accumulate, batch_size=batch_size)
         assert on_ranks(world, train(stage, ragged, tmp_path / str(world))) == [0] * world
+        assert read_model(tmp_path / str(world) / "model.ckpt").provenance["ranks"] == world
     compare(tmp_path / "1", tmp_path / "2", 1e-5)
     rows = pd.read_csv(tmp_path / "2" / "log.csv")
     assert rows.groupby("split").step.apply(list).to_dict() == {"train": [1, 2, 3, 4, 5, 6], "val": [2, 4, 6]}
