@@ -112,25 +112,27 @@ class Stage(Strict):
     def _whole_network(cls, init: Any) -> Any:
         return by_part(init)
 
-    @model_validator(mode="after")
-    def _one_start(self) -> Stage:
-        whole = [name for name, need in self.needs.items() if need.weights and name not in self._named_in_init()]
-        if len(whole) > (WHOLE not in self.init):
-            raise ValueError(
-                f"several weights for the whole network ({', '.join(whole + [WHOLE] * (WHOLE in self.init))}): "
-                "say under init which module starts from which stage"
-            )
-        return self
+    def _stages_of_init(self) -> list[str]:
+        return [init.source for init in self.init.values() if not init.is_file]
 
-    def _named_in_init(self) -> list[str]:
-        return [start.source for start in self.init.values() if not start.is_file]
+    def _whole_by_need(self) -> list[str]:
+        """Stages whose ``weights`` are needed, and init does not say for what."""
+        return [name for name, need in self.needs.items() if need.weights and name not in self._stages_of_init()]
 
     @property
     def starts(self) -> dict[str, Init]:
         """``init``, and for ``weights`` of a stage that it does not name: that stage's for the whole network."""
-        named = self._named_in_init()
-        whole = {WHOLE: Init(source=name) for name, need in self.needs.items() if need.weights and name not in named}
-        return whole | self.init
+        whole = [(WHOLE, Init(source=name)) for name in self._whole_by_need()]
+        return dict(whole) | self.init
+
+    def require_one_start(self, name: str) -> None:
+        """Raise unless the network as a whole starts from one thing at most."""
+        whole = [*self._whole_by_need(), *(init.source for part, init in self.init.items() if part == WHOLE)]
+        if len(whole) > 1:
+            raise ValueError(
+                f"stages.{name}: several weights for the whole network ({', '.join(whole)}): "
+                "init says which module starts from which"
+            )
 
     def training_options(self) -> dict[str, Any]:
         """All that a trained model depends on besides its seed and its input files, as plain data."""
@@ -142,7 +144,7 @@ class Stage(Strict):
     @property
     def upstream(self) -> list[str]:
         """Stages this one waits for."""
-        return list(dict.fromkeys([*(name for name in self.needs if name != "truth"), *self._named_in_init()]))
+        return list(dict.fromkeys([*(name for name in self.needs if name != "truth"), *self._stages_of_init()]))
 
     @property
     def providers(self) -> dict[str, str]:
@@ -185,6 +187,7 @@ class Experiment(Strict):
                 seed = stage.needs.get(needed, Need()).seed
                 if seed is not None and seed not in self.seeds:
                     raise ValueError(f"stages.{name}.needs.{needed}.seed: {seed} is not one of the seeds {self.seeds}")
+            stage.require_one_start(name)
         try:
             list(self.order())
         except CycleError as error:
