@@ -97,6 +97,8 @@ def test_overrides_keep_out_of_the_workflows_place(folder: Path, capsys: pytest.
         (["train", "{short}", "optimizer.lrr=1"], "unknown key 'stages.uresnet.optimizer.lrr' (did you mean 'lr'?)"),
         (["train", "{short}", "--variant", "seed7"], "no variant 'seed7'; it has: seed0, baseline"),
         (["train", "{short}", "--stage", "ursnet"], "no stage 'ursnet'; it has: uresnet"),
+        (["train", "{short}", "--resume", "x.ckpt"], "x.ckpt: no such file; expected a checkpoint, 'auto' or 'none'"),
+        (["train", "{short}", "--allow-changes"], "--allow-changes is for --resume PATH"),
         (["deploy", "{short}", "--split", "tset"], "has no split 'tset'; it has: "),
         (["deploy", "{short}", "--events", "x.h5"], "--events and --output belong together"),
         (["deploy", "{short}", "--variant", "baseline"], "baseline/model.ckpt"),

@@ -54,6 +54,8 @@ def resume_point(folder: Path, resume: str | Path, record: Mapping[str, Any], al
     record: provenance of this training, with ``config`` and ``inputs``.
     Raises WeftError.
     """
+    if allow_changes and resume in (AUTO, NONE):
+        raise WeftError(f"--allow-changes is for --resume PATH; '{resume}' never takes work of another config")
     if resume == NONE:
         if folder.is_dir():
             print(f"beginning again: {folder} deleted", flush=True)

@@ -196,3 +196,11 @@ def test_a_full_disk_leaves_the_last_checkpoint(train: Train, tmp_path: Path, mo
         a, b = read_checked(one / name), read_checked(other / name)
         a, b = (a["state_dict"], b["state_dict"]) if one == whole else (a["state"], b["state"])
         assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_looking_for_the_monitored_metric_at_the_start_changes_nothing(train: Train) -> None:
+    states = [
+        read_checked(train(name, iterations=6, monitor=name, mode="max") / LAST)["state_dict"]
+        for name in ("loss", "accuracy")
+    ]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
