@@ -6,13 +6,15 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
 from weft.errors import WeftError
 from weft.metrics.bootstrap import Interval, paired_bootstrap
-from weft.metrics.scores import counts, pool
+from weft.metrics.scores import Scores, counts, pool
+from weft.report.figure import Figure
 from weft.report.tables import format_number
 
 # What a claim of this project needs: DESIGN §6.
@@ -20,6 +22,16 @@ CLAIM_SEEDS, CLAIM_EVENTS = 3, 200
 
 Metrics = Callable[[pd.DataFrame], pd.DataFrame]
 """as :meth:`weft.engine.task.Task.metrics`: from rows of counts to rows of metrics"""
+
+
+class Judge(Protocol):
+    """What a report asks of a task (:class:`weft.engine.task.Task`)."""
+
+    @property
+    def headline(self) -> tuple[str, ...]: ...
+    def metrics(self, counts: pd.DataFrame) -> pd.DataFrame: ...
+    def figures(self, scores: Mapping[str, Scores], split: str) -> list[Figure]: ...
+
 
 _WORDS = {"iou": "IoU", "f1": "F1", "nll": "NLL", "ari": "ARI", "ece": "ECE"}
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,26 +14,17 @@ import pandas as pd
 from weft.config import BASELINE, Dataset, Experiment, Layout, Run, plan
 from weft.errors import WeftError
 from weft.io.store import EventStore
-from weft.metrics.scores import Scores, read_scores
+from weft.metrics.scores import read_scores
 from weft.report import rerun
-from weft.report.comparison import Comparison, Metrics, compare, metric_label
+from weft.report.comparison import Comparison, Judge, Metrics, compare, metric_label
 from weft.report.dataset import dataset_table
-from weft.report.figure import Figure
 from weft.report.page import Cover, StageReport, render_report
 from weft.report.show import PREDICTION, TRUTH, can_show, store_payload
+from weft.report.sweep import gather_points, sweep_figures, sweep_notes
 from weft.report.tables import format_number
 
 EXTREMES = 3
 """worst and best events shown, of each kind"""
-
-
-class Judge(Protocol):
-    """What a report asks of a task (:class:`weft.engine.task.Task`)."""
-
-    @property
-    def headline(self) -> tuple[str, ...]: ...
-    def metrics(self, counts: pd.DataFrame) -> pd.DataFrame: ...
-    def figures(self, scores: Mapping[str, Scores], split: str) -> list[Figure]: ...
 
 
 def report_experiment(
@@ -100,32 +91,44 @@ def code_notes(records: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def gather_stage(runs: Sequence[Run], task: Judge, source: str) -> StageReport:
-    """One stage from the files of its runs: scores, logs, provenance, and the events worth a look."""
-    first = runs[0]
-    stage = first.stage
+    """One stage from the files of its runs: scores, logs, provenance, and the events worth a look.
+
+    Of a swept stage the point that did best in validation is shown in full, and all are compared.
+    """
     models = [run for run in runs if not run.is_baseline]
     logs = {run.variant: _read(run.log, pd.read_csv) for run in models}
     provenance = {run.variant: _read(run.provenance, _json) for run in runs}
     scores = {run.variant: read_scores(Path(run.score("events")).parent) for run in runs}
-    split, *others = stage.evaluation.splits
-    tables = {variant: table.events for variant, table in scores.items()}
-    figures = task.figures(scores, split)
+    points = gather_points(models, logs, provenance, task.headline[0])
+    chosen, baseline = points[0].runs, points[0].runs[0].baseline()
+    shown = {f"seed{run.seed}": scores[run.variant] for run in chosen}
+    if baseline is not None:
+        shown[BASELINE] = scores[baseline.variant]
+    first = chosen[0]
+    split, *others = first.stage.evaluation.splits
+    tables = {name: table.events for name, table in shown.items()}
+    comparisons = compare_split(tables, split, task.metrics, task.headline)
+    figures = task.figures(shown, split)
     # A task that shows the other splits itself does so in more detail.
     shifted = [] if any(figure.key == "shifts" for figure in figures) else others
-    displays, displayed = extreme_events(models[0], tables[models[0].variant], task, split)
+    displays, displayed = extreme_events(first, scores[first.variant].events, task, split)
+    swept = len(points) > 1
     return StageReport(
         name=first.stage_name,
-        task=stage.task,
-        variants=[run.variant for run in runs],
-        comparisons=compare_split(tables, split, task.metrics, task.headline),
+        task=first.stage.task,
+        variants=[f"{len(points)} points of a sweep", *shown] if swept else [run.variant for run in runs],
+        point=points[0].title,
+        comparisons=comparisons,
         shifts=[c for other in shifted for c in compare_split(tables, other, task.metrics, task.headline[:1])],
+        sweep=sweep_figures(points, scores, split, task, provenance) if swept else [],
         figures=figures,
         displays=displays,
         displayed=displayed,
         logs=logs,
+        curves={run.variant: point.title for point in points for run in point.runs} if swept else {},
         provenance=provenance,
-        rerun=[(f"Train {run.variant}", rerun.train(run, source)) for run in models[:1]],
-        notes=sample_notes(first),
+        rerun=[(f"Train {first.variant}", rerun.train(first, source))],
+        notes=(sweep_notes(points, task.headline[0]) if swept else []) + sample_notes(first),
     )
 
 

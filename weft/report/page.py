@@ -51,20 +51,31 @@ class StageReport:
     name: str
     task: str
     variants: Sequence[str]
+    point: str = ""
+    """of a sweep, the point that the page shows in full"""
     comparisons: Sequence[Comparison] = ()
     """headline metrics, first one first, each on the headline split"""
     shifts: Sequence[Comparison] = ()
     """the first headline metric on the other splits"""
+    sweep: Sequence[Figure] = ()
+    """all points of a sweep beside each other"""
     figures: Sequence[Figure] = ()
     displays: Sequence[Mapping[str, Any]] = ()
     """payloads of :func:`weft.report.display.event_payload`"""
     displayed: str = ""
     """how the displayed events were chosen"""
     logs: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    curves: Mapping[str, str] = field(default_factory=dict)
+    """which variants share a colour among the learning curves, best first; default: each has its own"""
     provenance: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """``model.json`` of each variant"""
     rerun: Sequence[tuple[str, str]] = ()
     notes: Sequence[str] = ()
+
+    @property
+    def sentence(self) -> str:
+        """What was found, by the first headline metric."""
+        return self.comparisons[0].sentence(f"{self.name} with {self.point}" if self.point else self.name)
 
 
 def render_report(path: Path, cover: Cover, stages: Sequence[StageReport]) -> None:
@@ -90,7 +101,7 @@ def summarise(cover: Cover, stages: Sequence[StageReport]) -> dict[str, Any]:
             {
                 "name": stage.name,
                 "verdict": stage.comparisons[0].verdict,
-                "sentence": stage.comparisons[0].sentence(stage.name),
+                "sentence": stage.sentence,
                 "headline": [
                     {
                         "stage": stage.name,
@@ -144,7 +155,7 @@ def _drawn(stage: StageReport) -> list[Figure]:
         return []
     best = {variant: int(record["best_step"]) for variant, record in stage.provenance.items() if "best_step" in record}
     metrics = [comparison.metric for comparison in stage.comparisons]
-    return [learning_curves(f"{stage.name}-learning", logs, metrics, best)]
+    return [learning_curves(f"{stage.name}-learning", logs, metrics, best, stage.curves)]
 
 
 def is_wide(figure: Figure) -> bool:
