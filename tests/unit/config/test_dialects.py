@@ -1,5 +1,6 @@
 """Configurations of other tools: each key mapped or listed, the rest an error with a way out."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ import yaml
 from weft import tasks
 from weft.config import load_dataset, load_experiment
 from weft.config.dialects import DIALECTS, import_config, recognise, translate
-from weft.config.dialects.rules import Drops, Source, walk
+from weft.config.dialects.reference import filled, table
+from weft.config.dialects.rules import Drops, Maps, Source, walk
 from weft.config.loading import ConfigError
 
 SEEDS = Path(__file__).parents[4] / "shared/seeds/configs"
@@ -393,7 +395,11 @@ def test_weights_of_a_module_and_of_all(tmp_path):
 
 MLRECO_ERRORS = {
     "mini-batches": ({"iotool/minibatch_size": 5}, "nearest that works: minibatch_size 4"),
-    "devices": ({"trainval/gpus": "0,1,2"}, "32 events do not divide over 3 devices"),
+    "devices": ({"trainval/gpus": "0,1,2"}, "32 events do not divide over 3 devices; nearest that works: 30"),
+    "form": (
+        {"iotool/dataset/schema": ["parse_sparse3d_scn"]},
+        "iotool.dataset.schema: not of the form that lartpc_mlreco3d has; the file says [parse_sparse3d_scn]",
+    ),
     "frozen": ({"model/modules/uresnet_lonely/freeze_weights": True}, "nearest that works: false"),
     "parser": (
         {"iotool/dataset/schema/more": ["parse_tensor3d", "a"]},
@@ -451,3 +457,19 @@ def test_a_document_that_was_read_elsewhere_is_translated_the_same(tmp_path):
     (tmp_path / "theirs.cfg").write_text(SPINE)
     read = translate(DIALECTS["spine"], tmp_path / "theirs.cfg", yaml.safe_load(SPINE))
     assert read.render() == import_config(tmp_path / "theirs.cfg").render()
+
+
+def test_the_tables_of_the_documentation_are_those_of_the_dialects():
+    page = (Path(__file__).parents[3] / "docs/coming_from.md").read_text()
+    assert all(f"<!-- keys of {name} -->" in page for name in DIALECTS)
+    assert filled(page) == page, "run: python -m weft.config.dialects.reference docs/coming_from.md"
+
+
+def test_a_table_says_the_same_of_neighbours_once():
+    rows = {"a.x": Drops("gone"), "a.y": Drops("gone"), "a.z": Maps("model.z"), "b": Drops("gone")}
+    dialect = replace(DIALECTS["spine"], table=rows)
+    assert table(dialect).splitlines()[2:] == [
+        "| `a.{x, y}` | – | gone |",
+        "| `a.z` | `model.z` |  |",
+        "| `b` | – | gone |",
+    ]

@@ -97,6 +97,12 @@ loader: {name: focus, batch_size: 4, PatchPerBuffer: 10}
 """
 
 
+def test_the_zoom_that_is_not_given_is_3(tmp_path):
+    sizes = {"size_in": [52, 420, 420], "size_out": [20, 152, 152]}
+    made = import_config(write(tmp_path, TRAINER, **{"model/name": "unet_xy_zoom"}, **sizes))
+    assert made.experiment.plain()["stages"]["unet"]["model"] == {"name": "unet_xy_zoom", "zoom_ratio": 3}
+
+
 def test_the_focus_loader_and_the_steps_of_an_epoch(tmp_path):
     made = import_config(write(tmp_path, TRAINER)).experiment.plain()["stages"]["unet"]
     assert made["data"] == {"patch": [48, 148, 148], "focus": True}
@@ -112,6 +118,8 @@ def test_the_focus_loader_and_the_steps_of_an_epoch(tmp_path):
             "and z from 29; nearest that works: size_in [29, 148, 148], size_out [1, 60, 60]",
         ),
         ({"size_in": [48, 148]}, "size_in: expected three positive numbers of voxels, z, y, x; got [48, 148]"),
+        ({"model": {"name": "unet_xy_zoom", "zoom_ratio": 2.5}}, "model.zoom_ratio: expected a whole number from 1"),
+        ({"model": {"name": "unet_xy_zoom"}}, "admits y and x of 3·(8p+60)"),
         ({"model/name": "unet"}, "nearest that work: unet_xy, unet_xy_zoom"),
         ({"loader/numworkers": 1}, "unknown key 'loader.numworkers' (did you mean 'NumWorkers'?)"),
     ],

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -108,12 +109,10 @@ def translate(dialect: Dialect, path: Path, document: Mapping[str, Any] | None =
     source = Source(path, dialect.read(path) if document is None else document)
     made = Imported(path, dialect)
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-_") or dialect.name
-    try:
+    with _explained(f"{path}", dialect.title):
         dialect.check(source)
-    except Unfit as error:
-        raise ConfigError(f"{path}: {error}") from None
     for key, value, rule, met in walk(source.document, dialect.table, source):
-        try:
+        with _explained(f"{path}: {key}", dialect.title, f"; the file says {flow(value)}"):
             if isinstance(rule, Later):
                 made.later.setdefault(rule.step, []).append((key, value))
             elif isinstance(rule, Drops):
@@ -135,14 +134,23 @@ def translate(dialect: Dialect, path: Path, document: Mapping[str, Any] | None =
                     made.left_out.append((key, value, reason))
                 else:
                     _put(made, key, rule.ours.replace("*", met), converted)
-        except Unfit as error:
-            raise ConfigError(f"{path}: {key}: {error}; the file says {flow(value)}") from None
     _put(made, "", "experiment:name", Noted(name, f"from the name {path.name}"), default=True)
     for ours, (value, why) in dialect.defaults.items():
         _put(made, "", ours, Noted(value, why), default=True)
     if "source" in made.dataset:
         _put(made, "", "dataset:name", Noted(name, ""), default=True)
     return made
+
+
+@contextmanager
+def _explained(where: str, title: str, given: str = "") -> Iterator[None]:
+    """What a conversion says of a value, and what it trips over, as one line that names the key."""
+    try:
+        yield
+    except Unfit as error:
+        raise ConfigError(f"{where}: {error}{given}") from None
+    except (AttributeError, TypeError, ValueError, KeyError, IndexError) as error:
+        raise ConfigError(f"{where}: not of the form that {title} has{given}") from error
 
 
 def _put(made: Imported, key: str, ours: str, value: Any, default: bool = False) -> None:

@@ -52,7 +52,7 @@ def _stopping(value: dict[str, Any], source: Source) -> Several:
     return Several(given)
 
 
-_RESULTS = "results lie below results/<experiment>"
+_RESULTS = "everything lies in the folder of the experiment, below results/"
 
 TABLE: dict[str, Rule] = {
     "experiment_name": Maps("experiment:name"),

@@ -23,7 +23,7 @@ IMAGE_STAGE: dict[str, tuple[Any, str]] = {
 }
 
 #: Keys of a dataset of LArCV files.
-LARCV_FILES: dict[str, tuple[Any, str]] = {"dataset:source": ("files", ""), "dataset:kind": ("larcv", "")}
+LARCV_FILES: dict[str, tuple[Any, str]] = {"dataset:source": ("files", "")}
 
 
 def saves(value: int, source: Source) -> Several:

@@ -51,17 +51,19 @@ def _batch(value: int, source: Source) -> Several:
     """The mini-batch rule: a step sees ``batch_size`` events, ``minibatch_size`` at a time on every GPU."""
     devices = max(1, _gpus(source.get("trainval.gpus", default="")))
     each = source.get("iotool.minibatch_size", "iotool.sampler.minibatch_size")
+    if value % devices:
+        raise Unfit(
+            f"{value} events do not divide over {devices} devices; nearest that works: {value - value % devices}"
+        )
     together = devices * each if each is not None and each > 0 else value
     if together > value or value % together:
         fits = [size for size in range(1, value // devices + 1) if value % (devices * size) == 0]
-        nearest = min(fits, key=lambda size: abs(size - (each or size)), default=None)
+        nearest = min(fits, key=lambda size: abs(size - each))
         raise Unfit(
             f"{value} events are not a whole number of mini-batches of {each} on {devices} devices; "
             f"nearest that works: minibatch_size {nearest}"
         )
     batches = value // together
-    if value % devices:
-        raise Unfit(f"{value} events do not divide over {devices} devices")
     note = f"{value} events a step, {together} at a time"
     return Several(
         {
@@ -95,7 +97,7 @@ def _module(name: str, step: str, keys: str) -> dict[str, Rule]:
     return {f"model.modules.{name}.{key}": Later(step) for key in (*keys.split(), "model_path", "freeze_weights")}
 
 
-_RESULTS = "results lie below results/<experiment>"
+_RESULTS = "everything lies in the folder of the experiment, below results/"
 _PPN, _SPICE = "points of interest (PPN)", "clustering by embeddings (SPICE)"
 _GRAPH = "grouping by graph networks (GrapPA)"
 _NODES = (

@@ -47,7 +47,7 @@ def _optimizer(value: str, source: Source) -> str:
 
 
 _DATA = "a dataset of meshes; to be defined"
-_RESULTS = "results lie below results/<experiment>"
+_RESULTS = "everything lies in the folder of the experiment, below results/"
 _FOLDERS = ("mesh_dir", "label_dir", "json_dir", "texture_dir")
 
 TABLE: dict[str, Rule] = {

@@ -39,11 +39,11 @@ def _least_z(model: str) -> int:
 
 def _check(source: Source) -> None:
     """The law of sizes (§2.1–2.3)."""
-    model, zoom = source.get("model.name"), source.get("model.zoom_ratio", default=3)
+    model = source.get("model.name")
     given_in, given_out = source.get("size_in"), source.get("size_out")
     if model not in ("unet_xy", "unet_xy_zoom") or given_in is None:
         return  # said by the rule of the key
-    zoom = zoom if model == "unet_xy_zoom" else 1
+    zoom = _zoom(source) if model == "unet_xy_zoom" else 1
     size_in, expected = _size("size_in", given_in), out_size(model, _size("size_in", given_in), zoom)
     if expected is None:
         near = nearest_size(model, size_in, zoom)
@@ -63,10 +63,18 @@ def _size(key: str, value: Any) -> Size:
     return (value[0], value[1], value[2])
 
 
-def _network(value: str, source: Source) -> str:
+def _network(value: str, source: Source) -> Several:
     if value not in ("unet_xy", "unet_xy_zoom"):
         raise Unfit("no such network; nearest that work: unet_xy, unet_xy_zoom")
-    return value
+    return Several({"model.name": value, **({"model.zoom_ratio": _zoom(source)} if value == "unet_xy_zoom" else {})})
+
+
+def _zoom(source: Source) -> int:
+    """By what factor ``unet_xy_zoom`` pools its input in y and x."""
+    zoom = source.get("model.zoom_ratio", default=3)
+    if not isinstance(zoom, int) or zoom < 1:
+        raise Unfit(f"model.zoom_ratio: expected a whole number from 1, got {zoom}; nearest that works: 3")
+    return zoom
 
 
 def _iterations(value: int, source: Source) -> Several:
@@ -83,15 +91,15 @@ def _save(value: int, source: Source) -> Noted:
 
 
 TABLE: dict[str, Rule] = {
-    "model.name": Maps("model.name", _network, "unet_xy, unet_xy_zoom"),
-    "model.zoom_ratio": Maps("model.zoom_ratio"),
+    "model.name": Maps("model.name, model.zoom_ratio", _network, "unet_xy, unet_xy_zoom"),
+    "model.zoom_ratio": PartOf("model.name"),
     "nchannel": Maps("model.channels"),
     "nclass": Maps("model.classes", says="of the output and of each auxiliary head"),
     "size_in": Maps(
         "data.patch", says="checked against the law of sizes; the nearest that the network admits is named"
     ),
     "size_out": Drops("follows from size_in"),
-    "checkpoint_dir": Drops("results lie below results/<experiment>"),
+    "checkpoint_dir": Drops("everything lies in the folder of the experiment, below results/"),
     "resume": Maps("init", says="weights only, as there"),
     "learning_rate": Maps("optimizer.lr"),
     "weight_decay": Maps(

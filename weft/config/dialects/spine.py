@@ -47,12 +47,8 @@ def _seed(value: Any, source: Source) -> list[int] | Noted:
     return [value] if value >= 0 else Noted([0], "there the clock, which cannot be repeated")
 
 
-def _batch(value: Any, source: Source) -> int:
+def _minibatch(value: int, source: Source) -> int:
     """SPINE's batch_size is that of all processes together, minibatch_size that of one."""
-    return value
-
-
-def _minibatch(value: Any, source: Source) -> int:
     if source.get("io.loader.batch_size") is not None:
         raise Unfit("batch_size is given too; SPINE takes exactly one of them")
     return value * max(1, source.get("base.world_size", default=0))
@@ -157,7 +153,7 @@ def _check(source: Source) -> None:
 
 
 _STREAM = "events are drawn in a new permutation every epoch, keyed by the seed"
-_RESULTS = "results lie below results/<experiment>"
+_RESULTS = "everything lies in the folder of the experiment, below results/"
 _INFERENCE = "for inference: weft deploy"
 _ENTRIES = "a choice of entries is a manifest here: weft inspect --manifest, and `manifest` in the dataset"
 
@@ -214,7 +210,7 @@ TABLE: dict[str, Rule] = {
     "validation.best_checkpoint": Drops("model.ckpt is always the best by training.monitor"),
     "validation.fraction": Drops("all of the val split; training.validation_events takes its first events"),
     "validation.file_keys": PartOf("io.loader.dataset.file_keys"),
-    "io.loader.batch_size": Maps("training.batch_size", _batch, "of all processes together"),
+    "io.loader.batch_size": Maps("training.batch_size", says="of all processes together"),
     "io.loader.minibatch_size": Maps("training.batch_size", _minibatch, "times world_size"),
     "io.loader.shuffle": Drops(_STREAM),
     "io.loader.sampler": Only(("random_sequence",), _STREAM),
