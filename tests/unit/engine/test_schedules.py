@@ -1,10 +1,14 @@
+import os
+import signal
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.optim import lr_scheduler
 
@@ -21,6 +25,8 @@ from weft.config.schedule import (
     StepSchedule,
 )
 from weft.config.training import Training
+from weft.engine.fit import fit
+from weft.engine.logs import Interrupted
 from weft.engine.schedules import LearningRate, Plateau, rate
 
 STEPS = 100
@@ -95,6 +101,7 @@ def test_values_by_hand(schedule: Any, values: dict[int, float]) -> None:
 BLOCKS: dict[str, dict[str, Any]] = {"step": {"every": 3}, "exponential": {"factor": 0.5, "every": 7}}
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(SCHEDULES)), st.integers(0, 30), st.integers(1, 60))
 def test_rates_lie_between_nothing_and_the_peak_whatever_the_lengths(name: str, warmup: int, steps: int) -> None:
     warm = {} if name == "one_cycle" else {"warmup": warmup}
@@ -102,12 +109,14 @@ def test_rates_lie_between_nothing_and_the_peak_whatever_the_lengths(name: str, 
     assert all(0 <= share <= 1 for share in rates(schedule, steps))
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(SCHEDULES.keys() - {"constant", "step"})), st.integers(1, 60))
 def test_no_rate_is_below_the_floor(name: str, steps: int) -> None:
     schedule = SCHEDULES[name](**BLOCKS.get(name, {}), floor=0.25, **({"start": 0.3} if name == "one_cycle" else {}))
     assert all(share >= 0.25 - 1e-12 for share in rates(schedule, steps))
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), max_size=60), st.integers(0, 4), st.integers(0, 3), st.sampled_from([0.0, 0.1]))
 def test_plateau_is_that_of_torch(metrics: list[float], patience: int, cooldown: int, delta: float) -> None:
     schedule = PlateauSchedule(factor=0.5, patience=patience, cooldown=cooldown, floor=0.05)
@@ -146,3 +155,34 @@ def test_every_group_follows_from_its_own_peak() -> None:
     for step, share in ((5, 0.5), (0, 1.0), (10, 0.0)):
         callback.set(optimizer, step)
         assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.4 * share, 0.1 * share])
+
+
+class SignalAt:
+    """The toy task, telling its own process to stop at one training step."""
+
+    def __init__(self, toy: Any, step: int) -> None:
+        self.toy, self.left = toy, step
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.toy, name)
+
+    def loss(self, *arguments: Any) -> Any:
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return self.toy.loss(*arguments)
+
+
+def test_a_plateau_goes_on_after_a_resume(toy: Any, make_stage: Any, shards: Any, tmp_path: Path) -> None:
+    stage = make_stage(min_delta=100.0).model_copy(update={"schedule": PlateauSchedule(patience=0)})
+
+    def train(task: Any) -> None:
+        fit(task, stage, 0, shards, shards[1:], tmp_path, tmp_path / "work", {})
+
+    with pytest.raises(Interrupted, match="after step 10 of 12"):
+        train(SignalAt(toy, 10))
+    train(toy)
+    log = pd.read_csv(tmp_path / "log.csv")
+    taken = log[log.split == "train"].set_index("step").lr
+    # Nothing is an improvement of 100: the second validation, after step 8, is one too many.
+    assert taken.to_dict() == pytest.approx({step: 0.05 if step <= 8 else 0.005 for step in range(1, 13)})
