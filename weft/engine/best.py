@@ -48,7 +48,7 @@ class BestWeights(Callback):
         """Go back to what a checkpoint says; files that are gone are forgotten, with a warning."""
         there = [kept for kept in state["kept"] if (self.folder / kept["file"]).is_file()]
         gone = [kept["file"] for kept in state["kept"] if kept not in there]
-        if gone:
+        if gone and rank() == 0:
             warn(f"{self.folder}: {', '.join(gone)}: gone, and no longer among the best")
         self.ranking.restore({**state, "kept": there})
         self._in_last = self._needed()

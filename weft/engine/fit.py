@@ -35,7 +35,7 @@ from weft.engine.monitor import MonitorExists
 from weft.engine.precision import choose_precision
 from weft.engine.profiling import TRACE, Stopwatch, Trace
 from weft.engine.randomness import initial_seed
-from weft.engine.resume import AUTO, resume_point
+from weft.engine.resume import AUTO, resume_point, warn
 from weft.engine.safety import Guard, failures_explained
 from weft.engine.schedules import LearningRate
 from weft.engine.starting import freeze, initialise
@@ -109,9 +109,12 @@ def fit(
     start, finished = 0, False
     if point is not None:
         start, finished = point.step, point.finished
-        best.restore(point.record["progress"])
+        if point.comparable:
+            best.restore(point.record["progress"])
         if rank() == 0:
             print(f"resuming at step {start} from {point.path}", flush=True)
+            if not point.comparable:
+                warn("its best weights do not count: they were chosen by another metric or on other events")
         if start >= steps and not finished:
             raise WeftError(
                 f"{point.path}: nothing is left to train, it is of step {start} and the training has {steps}"

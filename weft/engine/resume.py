@@ -26,6 +26,9 @@ FIXED = (
 )  # fmt: skip
 """Keys that weights, the optimiser's state and the number of a micro-batch depend on: no change is possible."""
 
+JUDGED_BY = ("inputs", "loss", "data", "training.monitor", "training.mode", "training.validation_events")
+"""Keys that the value of the monitored metric depends on, besides the weights."""
+
 
 @dataclass(frozen=True)
 class Point:
@@ -41,6 +44,15 @@ class Point:
     def finished(self) -> bool:
         """Whether nothing but ``model.ckpt`` was left to do; not so if something has changed since."""
         return bool(self.record["progress"]["finished"]) and not self.changed
+
+    @property
+    def comparable(self) -> bool:
+        """Whether the validations so far are worth as much as those to come."""
+        return not self.changes_of(JUDGED_BY)
+
+    def changes_of(self, roots: tuple[str, ...]) -> list[str]:
+        """What has changed at some keys and below them."""
+        return [change for change in self.changed if any(_below(change.partition(":")[0], root) for root in roots)]
 
 
 def resume_point(folder: Path, resume: str | Path, record: Mapping[str, Any], allow_changes: bool) -> Point | None:
@@ -64,16 +76,16 @@ def resume_point(folder: Path, resume: str | Path, record: Mapping[str, Any], al
     if resume == AUTO:
         return _last(folder)
     point = _named(Path(resume), record)
-    if point.changed and not allow_changes:
-        raise WeftError(
-            f"--resume {point.path}: config or inputs differ from those of this training: {'; '.join(point.changed)}; "
-            "add --allow-changes to go on with the new ones, or --resume auto to go on only with work of the same"
-        )
-    fixed = [change for change in point.changed if any(_below(change.partition(":")[0], key) for key in FIXED)]
+    fixed = point.changes_of(FIXED)
     if fixed:
         raise WeftError(
             f"--resume {point.path}: cannot be resumed with another {'; '.join(fixed)}; to start a training from its "
             "weights use 'init'"
+        )
+    if point.changed and not allow_changes:
+        raise WeftError(
+            f"--resume {point.path}: config or inputs differ from those of this training: {'; '.join(point.changed)}; "
+            "add --allow-changes to go on with the new ones, or --resume auto to go on only with work of the same"
         )
     if point.path.parent.resolve() != folder.resolve():
         _take_along(point, folder)

@@ -71,6 +71,14 @@ def test_some_keys_cannot_change_even_so(train: Train) -> None:
         train("b", first / LAST, allow=True, iterations=4, accumulate=2)
 
 
+def test_another_metric_has_another_best(train: Train, tmp_path: Path) -> None:
+    first = train("a", iterations=4)
+    folder = train("b", first / LAST, allow=True, iterations=8, monitor="accuracy", mode="max", keep_best=5)
+    log = pd.read_csv(tmp_path / "b" / "log.csv").set_index(["split", "step"])
+    (kept,) = progress(folder / LAST)["kept"]
+    assert (kept["step"], kept["value"]) == (8, log.accuracy["val", 8])
+
+
 def test_a_path_of_the_same_config_goes_back_to_its_step(train: Train, tmp_path: Path) -> None:
     folder = train("whole")
     whole = read_model(tmp_path / "whole" / "model.ckpt").state
