@@ -147,7 +147,7 @@ def test_killed_at_any_time(toy: Any, shards: Shards, tmp_path: Path) -> None:
 def test_killed_and_the_last_checkpoint_damaged(
     toy: Any, shards: Shards, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # Saved after steps 3, 6 and 9; the validations after 4 and 8 count twice, as they compute a loss too: dies in step 10.
+    # Saved after steps 3, 6 and 9, and dies in step 10; the validations after 4 and 8 count twice, having a loss too.
     assert live(toy, "save_every", shards, tmp_path / "parts", 4 + 2 + 4 + 2 + 2, False) == -signal.SIGKILL
     (folder,) = (tmp_path / "parts" / "work").iterdir()
     data = bytearray((folder / LAST).read_bytes())
