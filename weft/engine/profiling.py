@@ -111,12 +111,12 @@ class Trace(Callback):
         self.path, self.skip, self.steps = path, skip, steps
         self._profile: torch.profiler.profile | None = None
         self._phase: Any = None
-        self._step = 0
+        self._first = self._step = 0
         self._done = False
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if self._profile is None and not self._done:  # not before: the loader has forked its processes by now
-            self._step = trainer.global_step
+            self._first = self._step = trainer.global_step
             activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])]
             schedule = torch.profiler.schedule(wait=0, warmup=self.skip, active=self.steps, repeat=1)
             self._profile = torch.profiler.profile(
@@ -170,6 +170,8 @@ class Trace(Callback):
             profile.stop()
 
     def _write(self, profile: torch.profiler.profile) -> None:
+        if self._step - self._first <= self.skip:
+            return
         with atomic_path(self.path) as temporary:
             profile.export_chrome_trace(str(temporary))
         by = "self_cuda_time_total" if torch.cuda.is_available() else "self_cpu_time_total"

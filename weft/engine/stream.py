@@ -16,7 +16,7 @@ from weft.engine.corpus import Corpus
 from weft.engine.determinism import seed_generators
 from weft.engine.randomness import batch_events, draw_generator, loader_seed
 from weft.engine.reading import reading
-from weft.engine.task import Batch, Task
+from weft.engine.task import Batch, Sample, Task
 from weft.errors import WeftError
 
 
@@ -40,7 +40,7 @@ class TrainingBatches(Dataset[Batch]):
         samples = []
         for position in range(self.rank, self.batch_size, self.world):
             index = int(chosen[position])
-            with reading(self.corpus, index, t):
+            with reading(self.corpus, index, f"micro-batch {t}", t):
                 sample = self.task.sample(self.corpus[index], self.corpus.locate(index), labels=True)
                 samples.append(self.task.draw(sample, draw_generator(self.seed, t, position)))
         return self.task.collate(samples)
@@ -69,7 +69,11 @@ class EventBatches(Dataset[Batch]):
 
     def __getitem__(self, k: int) -> Batch:
         rows = range(k * self.batch_size, min((k + 1) * self.batch_size, self.events))
-        return self.task.collate([self.task.sample(self.corpus[i], self.corpus.locate(i), self.labels) for i in rows])
+        return self.task.collate([self._sample(i, k) for i in rows])
+
+    def _sample(self, index: int, k: int) -> Sample:
+        with reading(self.corpus, index, f"batch {k}"):
+            return self.task.sample(self.corpus[index], self.corpus.locate(index), self.labels)
 
 
 class Count(Sampler[int]):
