@@ -24,7 +24,7 @@ app = typer.Typer(
 Scale = Annotated[str | None, typer.Option(help="tiny, demo, study or reference; default: as in config/config.yaml")]
 Results = Annotated[str | None, typer.Option(help="folder of all results; default: as in config/config.yaml")]
 StageName = Annotated[str | None, typer.Option("--stage", help="stage; may be left out if there is only one")]
-Variant = Annotated[str | None, typer.Option(help="seed<k>, seed<k>-<point of a sweep> or baseline; default: the first")]
+Variant = Annotated[str | None, typer.Option(help="seedK, seedK-POINT of a sweep, or baseline; default: the first")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="key.path=value, addressing the stage")]
 ExperimentName = Annotated[str, typer.Argument(help="name of a file in config/experiments, or its path")]
 
@@ -267,6 +267,33 @@ def report(
     judges = {name: tasks.of(stage) for name, stage in loaded.stages.items()}
     report_experiment(loaded, dataset, judges, layout, path, source=experiment)
     print(path)
+
+
+@app.command()
+def status(
+    experiment: ExperimentName,
+    scale: Scale = None,
+    results: Results = None,
+) -> None:
+    """How far each run of an experiment is, and the file to ask snakemake for where something is missing.
+
+    Example: `weft status segmentation --scale study`
+    """
+    from weft import tasks
+    from weft.config import plan
+    from weft.report import rerun
+    from weft.report.status import status_lines, status_of
+
+    loaded, dataset = _experiment(experiment, scale, [])
+    layout = _layout(results)
+    judges = {name: tasks.of(stage) for name, stage in loaded.stages.items()}
+    states = [status_of(run, judges[run.stage_name]) for run in plan(loaded, dataset, layout)]
+    print("\n".join(status_lines(states)))
+    missing = sum(state.state != "scored" for state in states)
+    if missing:
+        (_, everything), *_ = rerun.whole(loaded, dataset, layout, experiment)
+        print(f"\n{len(states) - missing} of {len(states)} done. All of them: {everything}")
+        print("One of them: the same, then `-- ` and its target")
 
 
 @app.command()

@@ -54,7 +54,7 @@ def planned_jobs(*settings: str) -> list[Job]:
     ):
         fields = dict(line.strip().partition(": ")[::2] for line in body.splitlines())
         lists = {key: [item for item in fields.get(key, "").split(", ") if item] for key in fields}
-        wildcards = dict(item.split("=") for item in lists.get("wildcards", ()))
+        wildcards = dict(item.split("=", 1) for item in lists.get("wildcards", ()))
         jobs.append(Job(rule, wildcards, frozenset(lists.get("input", ())), frozenset(lists.get("output", ()))))
     return jobs
 

@@ -108,6 +108,8 @@ def sweep_figures(
         _row(point, result, _against(point, best, tables, split, task), provenance)
         for point, result in zip(points, results, strict=True)
     ]
+    frame = pd.DataFrame(rows)
+    same = [key for key in ("parameters", *best.values) if frame[key].nunique(dropna=False) == 1]
     many = f"mean ± standard deviation of {len(best.runs)} seeds" if len(best.runs) > 1 else "one seed"
     table = Figure(
         "points",
@@ -116,7 +118,7 @@ def sweep_figures(
         "the validation events, which orders the points. Difference to the baseline: of the seed that does worst; to "
         "the point that is shown, and the verdict: of the counts of all seeds added up. Intervals: paired bootstrap "
         "over events; of many points some differ by chance.",
-        table=pd.DataFrame(rows).dropna(axis="columns", how="all"),
+        table=frame.drop(columns=same).dropna(axis="columns", how="all"),
     )
     return [drawing, table]
 
