@@ -47,6 +47,8 @@ _INSIDE = {dict: ".<name>.", tuple: "[].", list: "[]."}
 def _options(model: type[BaseModel], defaults: Mapping[str, Any], prefix: str, deep: bool) -> Iterator[Option]:
     for name, field in fields(model).items():
         key, default, sections = prefix + (field.alias or name), defaults[name], kinds_of(field.annotation)
+        if kind(field) == default:
+            continue  # says which kind of section this is, and has no other value
         origin, opened = get_origin(field.annotation), deep and len(sections) == 1
         several = _INSIDE.get(origin) if origin else None
         if several or default is None or not opened:

@@ -1,5 +1,8 @@
 """Every option describes itself, and the tables say what the models accept."""
 
+import re
+from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
@@ -12,6 +15,7 @@ from weft.config.reference import Option, default_of, kind, kinds_of, meaning, m
 from weft.config.strict import Strict
 from weft.simulation.settings import SimulationSettings
 
+DOCS = Path(__file__).parents[3] / "docs"
 ROOTS = [Experiment, SimulatedDataset, FileDataset, SimulationSettings]
 ROOTS += [tasks.load(name).options_model for name in tasks.names()]
 MODELS = list(dict.fromkeys(model for root in ROOTS for model in models(root)))
@@ -28,6 +32,22 @@ def test_every_option_has_a_description_and_every_section_too(model: type[BaseMo
 def test_all_models_are_walked() -> None:
     names = {model.__name__ for model in MODELS}
     assert {"Experiment", "Stage", "Training", "Need", "PolySchedule", "FileSplit", "Block", "ModelOptions"} <= names
+
+
+def test_every_model_is_in_the_documentation() -> None:
+    pages = "".join(page.read_text() for page in DOCS.glob("*.md"))
+    written: set[type[BaseModel]] = set()
+    for path, flags in re.findall(r"```\{options\} (\S+)\n((?::.*\n)*)", pages):
+        module, _, name = path.rpartition(".")
+        for model in kinds_of(getattr(import_module(module), name)):
+            written |= {model} if ":shallow:" in flags else opened(model)
+    assert [model.__name__ for model in MODELS if model not in written] == []
+
+
+def opened(model: type[BaseModel]) -> set[type[BaseModel]]:
+    """The models whose keys are rows of a model's table."""
+    inside = [kinds_of(field.annotation) for field in model.model_fields.values()]
+    return {model}.union(*(opened(kinds[0]) for kinds in inside if len(kinds) == 1))
 
 
 class Inner(Strict):

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft.engine.randomness import batch_events, draw_generator, epoch_order, initial_seed, torch_seed
+from weft.engine.randomness import batch_events, draw_generator, epoch_order, initial_seed, loader_seed, torch_seed
 
 
 @given(st.integers(0, 2**31), st.integers(1, 50), st.integers(1, 17))
@@ -26,7 +26,8 @@ def test_streams_do_not_share_numbers() -> None:
     seeds = [torch_seed(s, t, r) for s in range(3) for t in range(3) for r in range(2)] + [
         initial_seed(s) for s in range(3)
     ]
-    assert len(set(seeds)) == 21
+    seeds += [loader_seed(s, t, r) for s in range(3) for t in range(3) for r in range(2)]
+    assert len(set(seeds)) == 39
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 
