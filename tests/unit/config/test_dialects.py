@@ -397,8 +397,8 @@ MLRECO_ERRORS = {
     "mini-batches": ({"iotool/minibatch_size": 5}, "nearest that works: minibatch_size 4"),
     "devices": ({"trainval/gpus": "0,1,2"}, "32 events do not divide over 3 devices; nearest that works: 30"),
     "form": (
-        {"iotool/dataset/schema": ["parse_sparse3d_scn"]},
-        "iotool.dataset.schema: not of the form that lartpc_mlreco3d has; the file says [parse_sparse3d_scn]",
+        {"iotool/dataset/schema/input_data": 5},
+        "iotool.dataset.schema: not of the form that lartpc_mlreco3d has; the file says {input_data: 5, ",
     ),
     "frozen": ({"model/modules/uresnet_lonely/freeze_weights": True}, "nearest that works: false"),
     "parser": (
