@@ -101,8 +101,9 @@ def _signal(error: BaseException, process: int) -> signal.Signals | None:
     for frame, _ in traceback.walk_tb(error.__traceback__):
         loader = frame.f_locals.get("self")
         for worker in loader._workers if isinstance(loader, _MultiProcessingDataLoaderIter) else ():
-            if worker.pid == process and (worker.exitcode or 0) < 0:
-                return signal.Signals(-worker.exitcode)
+            code = worker.exitcode
+            if worker.pid == process and code is not None and code < 0:
+                return signal.Signals(-code)
     said = _SIGNAL.search(" ".join(str(cause) for cause in _chain(error)))
     known = {signal.strsignal(number): number for number in signal.Signals}
     return known.get(said[1]) if said else None

@@ -40,6 +40,11 @@ class Guard(Callback):
     def __init__(self, folder: Path, corpus: Corpus) -> None:
         self.folder, self.corpus = folder, corpus
         self._batches: dict[int, Any] = {}
+        self._parameters: dict[str, torch.nn.Parameter] = {}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, Trainee)
+        self._parameters = dict(pl_module.network.named_parameters())  # once: it goes through all modules
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         assert isinstance(pl_module, Trainee)
@@ -58,12 +63,12 @@ class Guard(Callback):
         self, trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
         assert isinstance(pl_module, Trainee)
-        gradients = {name: p.grad for name, p in pl_module.network.named_parameters() if p.grad is not None}
-        pl_module.gradient_norm = torch.nn.utils.get_total_norm(gradients.values())
+        gradients = [p.grad for p in self._parameters.values() if p.grad is not None]
+        pl_module.gradient_norm = torch.nn.utils.get_total_norm(gradients)
         if trainer.precision == "16-mixed":
             return  # the scaler of float16 leaves such a step out and takes a smaller scale
         if not torch.isfinite(pl_module.gradient_norm):
-            bad = [name for name, gradient in gradients.items() if not torch.isfinite(gradient).all()]
+            bad = [name for name, p in self._parameters.items() if p.grad is not None and not p.grad.isfinite().all()]
             where = f"of {', '.join(bad[:4])}{' and others' if len(bad) > 4 else ''}" if bad else "in their norm"
             self._stop(trainer, pl_module, f"gradients are not finite: {where}", self._batches)
 

@@ -130,3 +130,10 @@ def test_global_generators_are_a_function_of_the_batch_number(shards: Shards, to
     for start, workers in ((0, 0), (0, 2), (4, 1)):
         loaded = loader(batches, Count(start, 6), workers)
         assert all(torch.equal(a.features, b) for a, b in zip(loaded, expected[start:], strict=True))
+
+
+def test_seeding_is_that_of_torch_without_its_cost() -> None:
+    seed_generators(2**62 + 5)
+    ours = torch.rand(4)
+    torch.manual_seed(2**62 + 5)
+    assert torch.equal(ours, torch.rand(4))
