@@ -20,8 +20,8 @@ def deterministic(on: bool) -> Iterator[None]:
     """Compute inside with algorithms that give the same bits in every run, or, with ``on=False``, the fastest ones.
 
     Sets torch's deterministic algorithms, cuDNN's, and the workspace that cuBLAS needs for it; all is put back after.
-    On the CPU this costs nothing (benchmarks/determinism.py). New tensors are not filled with NaN, as torch would do on
-    top of it: that costs 3 to 6 % and finds errors rather than prevents them.
+    On the CPU this costs nothing that can be measured (benchmarks/results/determinism.md). New tensors are not filled
+    with NaN, as torch would do on top of it: that takes up to 8 %, and finds errors rather than prevents them.
 
     Raises:
         WeftError: an operation has no deterministic algorithm on this device; it is named.
