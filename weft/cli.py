@@ -110,7 +110,7 @@ def train(
     scale: Scale = None,
     results: Results = None,
     resume: Annotated[
-        str, typer.Option(help="auto: go on with work of the same config and inputs; none: begin again; or a checkpoint")
+        str, typer.Option(help="auto: go on with work of the same config and inputs; none: begin again; or a file")
     ] = "auto",
     allow_changes: Annotated[
         bool, typer.Option("--allow-changes", help="with --resume PATH: its config or inputs may be others")
@@ -122,7 +122,7 @@ def train(
 ) -> None:
     """Train one stage with one seed, or fit its baseline. Exit code 75: stopped by a signal, saved; run again.
 
-    `--resume PATH` names the keys that differ from those of the checkpoint, and stops unless `--allow-changes` is given.
+    `--resume PATH` names the keys that differ from those of the checkpoint, and stops without `--allow-changes`.
 
     With `resources.gpu=4` or `resources.processes=2` several processes share every batch; so do those of
     `torchrun --nproc-per-node=4 -m weft train ...`.
@@ -399,7 +399,8 @@ def import_weights(
     if target.exists():
         raise WeftError(f"{target}: exists; remove it or write elsewhere with --to")
     done = take_over(task, read_checkpoint(checkpoint), checkpoint, target, run.training_options(), module)
-    print(f"{target}: {done.parameters:,} parameters of {done.tool}" + (f", module {done.module}" if done.module else ""))
+    module = f", module {done.module}" if done.module else ""
+    print(f"{target}: {done.parameters:,} parameters of {done.tool}{module}")
     for name, tensors in done.unused.items():
         print(f"not used: module {name}, {tensors} tensors")
     if done.unchecked:
