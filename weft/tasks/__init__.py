@@ -13,6 +13,7 @@ from typing import Any
 
 from weft.config.experiment import Experiment, Stage
 from weft.config.loading import ConfigError, closest, validate
+from weft.config.sweep import require_different
 from weft.engine.task import Task
 
 
@@ -42,11 +43,18 @@ def of(stage: Stage, source: str = "options") -> Task[Any]:
 
 
 def resolve(experiment: Experiment) -> Experiment:
-    """The experiment with every task's options validated and their defaults filled in."""
+    """The experiment with every task's options validated and their defaults filled in, at every point of a sweep."""
     stages = {}
     for name, stage in experiment.stages.items():
-        options = of(stage, f"experiment '{experiment.name}', stage '{name}'").options.model_dump(mode="json")
-        if stage.baseline is None:
-            options["baseline"] = None
-        stages[name] = stage.model_copy(update={key: options[key] for key in ("model", "loss", "data", "baseline")})
+        where = f"experiment '{experiment.name}', stage '{name}'"
+        points = {point: _resolved(at, f"{where}, point {point}") for point, at in stage.points.items()}
+        require_different({point: at.training_options() for point, at in points.items()}, where)
+        stages[name] = _resolved(stage, where).model_copy(update={"points": points})
     return experiment.model_copy(update={"stages": stages})
+
+
+def _resolved(stage: Stage, where: str) -> Stage:
+    options = of(stage, where).options.model_dump(mode="json")
+    if stage.baseline is None:
+        options["baseline"] = None
+    return stage.model_copy(update={key: options[key] for key in ("model", "loss", "data", "baseline")})
