@@ -21,7 +21,6 @@ from weft.engine.fit import fit, fit_baseline
 from weft.engine.logs import Interrupted
 from weft.engine.model_file import read_model
 from weft.engine.randomness import initial_seed
-from weft.engine.trainee import Trainee
 from weft.errors import WeftError
 from weft.io.store import EventStore
 from weft.metrics.scores import read_scores

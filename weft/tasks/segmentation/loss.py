@@ -79,9 +79,7 @@ class SegmentationLoss:
 
     def weights(self, labels: Tensor, near: Tensor | None = None, counts: Tensor | None = None) -> dict[str, Tensor]:
         """The weights of the terms alone, which do not depend on logits: float32 scalars."""
-        return {
-            name: weight.sum() for name, (_, weight) in self._targets(labels, near, counts, torch.float32).items()
-        }
+        return {name: weight.sum() for name, (_, weight) in self._targets(labels, near, counts, torch.float32).items()}
 
     def _targets(
         self, labels: Tensor, near: Tensor | None, counts: Tensor | None, dtype: torch.dtype

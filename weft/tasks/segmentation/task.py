@@ -113,7 +113,7 @@ class Segmentation(Task[Options]):
         from weft.tasks.segmentation.network import SegmentationNetwork
 
         assert isinstance(network, SegmentationNetwork)
-        heads = [network.head] if network.ghost_head is None else [network.head, network.ghost_head]
+        heads: list[nn.Module] = [head for head in (network.head, network.ghost_head) if head is not None]
         return [*network.trunk.levels(), heads]
 
     def foreign_layout(self) -> ForeignLayout:
