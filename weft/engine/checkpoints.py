@@ -66,6 +66,8 @@ class Checkpoints(Callback):
             group.update(options)
         self.step = trainer.global_step
         self.stop.listen()
+        if any_rank(self.stop.asked is not None):  # while all was made ready; Lightning has heard it too
+            self._leave(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.stop.listen()  # a validation after the training has Lightning's handlers again

@@ -73,16 +73,24 @@ def _world_asked(resources: Resources) -> int:
     return world
 
 
-def trainer_settings(resources: Resources) -> dict[str, Any]:
-    """Arguments of Lightning's ``Trainer`` for this number of ranks."""
-    world = world_size()
-    if world == 1:
-        return {"devices": 1}
-    from lightning.pytorch.plugins.environments import TorchElasticEnvironment
+def trainer_settings(*plugins: Any) -> dict[str, Any]:
+    """Arguments of Lightning's ``Trainer`` for this number of ranks, with ``plugins``.
+
+    The environment is said, not looked for: in a Slurm job Lightning would find one that on SIGUSR1 saves a checkpoint
+    of its own in the middle of a step, goes on from it, and requeues the job.
+    """
+    from lightning.pytorch.plugins.environments import LightningEnvironment, TorchElasticEnvironment
     from lightning.pytorch.strategies import DDPStrategy
 
-    strategy = DDPStrategy(cluster_environment=TorchElasticEnvironment())
-    return {"devices": local_world_size(), "num_nodes": world // local_world_size(), "strategy": strategy}
+    world = world_size()
+    if world == 1:
+        return {"devices": 1, "plugins": [*plugins, LightningEnvironment()]}
+    return {
+        "devices": local_world_size(),
+        "num_nodes": world // local_world_size(),
+        "strategy": DDPStrategy(),
+        "plugins": [*plugins, TorchElasticEnvironment()],
+    }
 
 
 def local_rank() -> int:

@@ -18,7 +18,8 @@ class StopAtOnce(BaseException):
 class StopRequest:
     """``asked`` is the name of the signal that came, if one did.
 
-    As a context manager it puts back the handlers that were there before, in place of Lightning's too.
+    As a context manager it takes signals from the beginning, before the first step too, and in the end puts back the
+    handlers that were there before, in place of Lightning's too.
     """
 
     def __init__(self) -> None:
@@ -39,6 +40,7 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         self._before = {number: signal.getsignal(number) for number in _NUMBERS}
+        self.listen()
         return self
 
     def __exit__(

@@ -47,6 +47,39 @@ def test_a_second_signal_leaves_at_once_and_loses_only_what_is_not_saved(
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_the_first_step_is_told_like_any_other(
+    toy: Any, shards: Shards, make_stage: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Also while Lightning, which would end with the exit code 0, has handlers of its own."""
+
+    def validate(*arguments: Any) -> Any:  # at the start, for the names of the metrics
+        os.kill(os.getpid(), number)
+        return type(toy).validate(toy, *arguments)
+
+    monkeypatch.setattr(toy, "validate", validate)
+    stage = make_stage(monitor="accuracy", mode="max", accumulate=2, batch_size=2)
+    with pytest.raises(Interrupted, match="stopped after step 0 of 12"):
+        fit(toy, stage, 0, shards, shards[1:], tmp_path / "a", tmp_path / "a" / "work", {})
+
+
+def test_in_a_slurm_job_lightning_neither_saves_nor_requeues(
+    toy: Any, shards: Shards, make_stage: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"JOB_ID": "7", "JOB_NAME": "train", "NTASKS": "1", "PROCID": "0", "LOCALID": "0"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    handlers = []
+
+    def loss(*arguments: Any) -> Any:
+        handlers.append(signal.getsignal(signal.SIGUSR1))
+        return type(toy).loss(toy, *arguments)
+
+    before = signal.getsignal(signal.SIGUSR1)
+    monkeypatch.setattr(toy, "loss", loss)
+    fit(toy, make_stage(iterations=2), 0, shards, shards[1:], tmp_path / "a", tmp_path / "a" / "work", {})
+    assert set(handlers) == {before}
+
+
 def test_signals_close_to_each_other_are_one_request(monkeypatch: pytest.MonkeyPatch) -> None:
     with StopRequest() as stop:
         stop.listen()
