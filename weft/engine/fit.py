@@ -99,9 +99,9 @@ def fit(
     settings = stage.training
     # What changes the weights and rates comes before what logs and saves them.
     averaging = [] if trainee.averaging is None else [trainee.averaging]
-    learning_rate = LearningRate(stage.schedule, settings, steps)
     record = collect(config=options, seeds={"run": seed}, inputs=inputs, task=task.name, ranks=world_size())
     point = on_first(lambda: resume_point(folder, resume, record, allow_changes))
+    learning_rate = LearningRate(stage.schedule, settings, steps, point is None or point.comparable)
     stop = StopRequest()
     stopwatch = Stopwatch(choose_device(stage.resources.gpu))
     logbook, best = Logbook(folder, settings, len(corpus), (stopwatch,)), BestWeights(folder, settings, record)
@@ -202,7 +202,7 @@ def _trainer(stage: Stage, steps: int, folder: Path, callbacks: list[Any]) -> Tr
     device = choose_device(stage.resources.gpu)
     return Trainer(
         accelerator="gpu" if device.type == "cuda" else "cpu",
-        **trainer_settings(stage.resources),
+        **trainer_settings(CheckedFiles()),
         max_steps=steps,
         max_epochs=-1,
         precision=choose_precision(settings.precision, device),
@@ -213,7 +213,6 @@ def _trainer(stage: Stage, steps: int, folder: Path, callbacks: list[Any]) -> Tr
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         callbacks=callbacks,
-        plugins=[CheckedFiles()],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

@@ -6,6 +6,20 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+Mode = Literal["min", "max"]
+
+
+def order(value: float, mode: Mode) -> float:
+    """Greater is better; NaN is worse than any number."""
+    if math.isnan(value):
+        return -math.inf
+    return value if mode == "max" else -value
+
+
+def is_progress(value: float, reference: float | None, mode: Mode, min_delta: float) -> bool:
+    """Whether a value is better by more than ``min_delta`` than the one of the last progress; the first one is."""
+    return reference is None or order(value, mode) > order(reference, mode) + min_delta
+
 
 @dataclass(frozen=True)
 class Kept:
@@ -20,11 +34,10 @@ class Kept:
 class Ranking:
     """The ``keep`` best validations so far, best first; of equals the earlier. A value that is NaN is worse than any.
 
-    Progress is a value better by more than ``min_delta`` than the one of the last progress; ``waiting`` counts the
-    validations since.
+    ``reference`` is the value of the last progress (:func:`is_progress`); ``waiting`` counts the validations since.
     """
 
-    mode: Literal["min", "max"]
+    mode: Mode
     keep: int = 1
     min_delta: float = 0.0
     kept: list[Kept] = field(default_factory=list)
@@ -33,20 +46,15 @@ class Ranking:
 
     def enter(self, validation: Kept) -> bool:
         """Take note of a validation. True if it is among the best."""
-        order = self._order(validation.value)
-        if self.reference is None or order > self._order(self.reference) + self.min_delta:
+        if is_progress(validation.value, self.reference, self.mode, self.min_delta):
             self.reference, self.waiting = validation.value, 0
         else:
             self.waiting += 1
-        ranked = sorted([*self.kept, validation], key=lambda kept: (-self._order(kept.value), kept.step))
-        self.kept = ranked[: self.keep]
+        self.kept = self._best_of([*self.kept, validation])
         return validation in self.kept
 
-    def _order(self, value: float) -> float:
-        """Greater is better."""
-        if math.isnan(value):
-            return -math.inf
-        return value if self.mode == "max" else -value
+    def _best_of(self, validations: list[Kept]) -> list[Kept]:
+        return sorted(validations, key=lambda kept: (-order(kept.value, self.mode), kept.step))[: self.keep]
 
     def state(self) -> dict[str, Any]:
         """Plain data for a checkpoint."""
@@ -54,6 +62,5 @@ class Ranking:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Back to :meth:`state`, with the present ``keep`` and ``mode``."""
-        ranked = [Kept(**kept) for kept in state["kept"]]
-        self.kept = sorted(ranked, key=lambda kept: (-self._order(kept.value), kept.step))[: self.keep]
+        self.kept = self._best_of([Kept(**kept) for kept in state["kept"]])
         self.reference, self.waiting = state["reference"], state["waiting"]

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from weft.config import schedule as kinds
 from weft.config.schedule import Schedule
 from weft.config.training import Training
+from weft.engine.ranking import is_progress
 from weft.engine.trainee import Trainee
 
 
@@ -77,8 +78,7 @@ class Plateau:
 
     def update(self, value: float, schedule: kinds.PlateauSchedule, training: Training) -> None:
         """Take in the monitored metric of one validation."""
-        sign = 1 if training.mode == "max" else -1
-        if self.best is None or sign * (value - self.best) > training.min_delta:
+        if is_progress(value, self.best, training.mode, training.min_delta):
             self.best, self.waiting = value, 0
         else:
             self.waiting += 1
@@ -94,10 +94,11 @@ class LearningRate(Callback):
     """Sets the learning rate of each parameter group before every step: its peak times the share of the schedule.
 
     The peaks are those that the optimiser was built with, so a changed ``optimizer.lr`` holds after a resume too.
+    A plateau resumed with ``comparable=False`` keeps its rate, but the validations before do not count.
     """
 
-    def __init__(self, schedule: Schedule, training: Training, steps: int) -> None:
-        self.schedule, self.training, self.steps = schedule, training, steps
+    def __init__(self, schedule: Schedule, training: Training, steps: int, comparable: bool = True) -> None:
+        self.schedule, self.training, self.steps, self.comparable = schedule, training, steps, comparable
         self.plateau = Plateau()
 
     def state_dict(self) -> dict[str, Any]:
@@ -105,6 +106,8 @@ class LearningRate(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.plateau = Plateau(**state_dict)
+        if not self.comparable:
+            self.plateau = Plateau(self.plateau.reduction)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # Before the optimiser's state is restored, which has the rates of the step of the checkpoint.

@@ -1,3 +1,4 @@
+import math
 import os
 import signal
 from collections.abc import Callable
@@ -142,6 +143,22 @@ def test_plateau_by_hand() -> None:
         taken.append(plateau.reduction)
     # Two without improvement, one more than the patience; then one that is not counted, and two more.
     assert taken == pytest.approx([1, 1, 1, 0.1, 0.1, 0.1, 0.05, 0.05])
+
+
+def test_a_first_metric_that_is_no_number_is_not_the_best_for_ever() -> None:
+    plateau, schedule = Plateau(), PlateauSchedule(patience=1)
+    training = Training(iterations=1, batch_size=1)
+    for metric in (math.nan, math.nan, 3.0, 2.0, 1.0):
+        plateau.update(metric, schedule, training)
+    assert (plateau.best, plateau.waiting, plateau.reduction) == (1.0, 0, 1.0)
+
+
+def test_a_plateau_of_another_metric_keeps_its_rate_only() -> None:
+    state = {"reduction": 0.1, "best": 5.0, "waiting": 2, "cooling": 1}
+    for comparable, expected in ((True, Plateau(**state)), (False, Plateau(0.1))):  # type: ignore[arg-type]
+        rates = LearningRate(PlateauSchedule(), Training(iterations=1, batch_size=1), 1, comparable)
+        rates.load_state_dict(state)
+        assert rates.plateau == expected
 
 
 def test_every_group_follows_from_its_own_peak() -> None:
