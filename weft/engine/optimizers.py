@@ -74,15 +74,18 @@ def parameter_groups(task: Task[Any], network: nn.Module, settings: Optimizer) -
     """Parameters that are not frozen, by learning rate and weight decay, in the order of the network."""
     rates = _layer_rates(task, network, settings)
     decaying = {id(parameter) for parameter in _decaying(network)}
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    # Which groups there are does not depend on the weight decay, so that a resumed training may have another one.
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for parameter in network.parameters():
         if parameter.requires_grad:
             decays = settings.decay_all or id(parameter) in decaying
-            key = (rates[id(parameter)], settings.weight_decay if decays else 0.0)
-            groups.setdefault(key, []).append(parameter)
+            groups.setdefault((rates[id(parameter)], decays), []).append(parameter)
     if not groups:
         raise WeftError("every parameter of the network is frozen: there is nothing to train")
-    return [{"params": members, "lr": lr, "weight_decay": decay} for (lr, decay), members in groups.items()]
+    return [
+        {"params": members, "lr": lr, "weight_decay": settings.weight_decay if decays else 0.0}
+        for (lr, decays), members in groups.items()
+    ]
 
 
 def _decaying(network: nn.Module) -> Iterator[nn.Parameter]:

@@ -22,7 +22,8 @@ RECORD = "weft"
 """Key of a checkpoint below which our own part of it is: provenance, with config and inputs, and ``progress``."""
 
 FIXED = (
-    "task", "model", "freeze", "optimizer.name", "optimizer.decay_all", "optimizer.layer_decay", "training.accumulate",
+    "task", "model", "freeze", "training.accumulate",
+    "optimizer.name", "optimizer.options", "optimizer.decay_all", "optimizer.layer_decay", "optimizer.head_multiplier",
 )  # fmt: skip
 """Keys that weights, the optimiser's state and the number of a micro-batch depend on: no change is possible."""
 

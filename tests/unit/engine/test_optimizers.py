@@ -44,12 +44,21 @@ def test_only_weight_matrices_decay(toy: Any) -> None:
     assert {name for name, (_, decay) in given.items() if decay == 0} == names - decaying
 
 
-def test_all_decay_when_told_to_and_one_group_where_nothing_does(toy: Any) -> None:
+def test_all_decay_when_told_to(toy: Any) -> None:
     network = Mixture()
     everything = parameter_groups(toy, network, Optimizer(weight_decay=0.05, decay_all=True))
     assert [group["weight_decay"] for group in everything] == [0.05]
     assert len(everything[0]["params"]) == len(list(network.parameters()))
-    assert len(parameter_groups(toy, network, Optimizer(weight_decay=0))) == 1
+
+
+def test_groups_are_the_same_whatever_the_decay(toy: Any) -> None:
+    network = Mixture()
+    members = [
+        [[id(p) for p in group["params"]] for group in parameter_groups(toy, network, Optimizer(weight_decay=decay))]
+        for decay in (0.0, 0.1)
+    ]
+    assert members[0] == members[1]
+    assert len(members[0]) == 2
 
 
 def test_a_step_without_gradient_shrinks_the_weights_only(toy: Any) -> None:
