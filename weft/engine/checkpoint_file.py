@@ -33,7 +33,10 @@ class DamagedFile(WeftError):
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
-        self.reason = reason
+        self.path, self.reason = path, reason
+
+    def __reduce__(self) -> tuple[type[DamagedFile], tuple[Path, str]]:
+        return DamagedFile, (self.path, self.reason)  # one rank reads, all raise
 
 
 class DiskFull(WeftError):

@@ -1,5 +1,6 @@
 import errno
 import os
+import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,11 @@ def test_any_changed_bit_and_any_cut_is_noticed(tmp_path: Path, data: st.DataObj
     path.write_bytes(whole[:place] + bytes(len(whole) - place))  # blocks that never reached the disk
     with pytest.raises(DamagedFile):
         read_checked(path)
+
+
+def test_the_error_can_be_told_to_other_processes() -> None:
+    again = pickle.loads(pickle.dumps(DamagedFile(Path("a.ckpt"), "damaged")))
+    assert (type(again), str(again), again.reason) == (DamagedFile, "a.ckpt: damaged", "damaged")
 
 
 def test_nothing_but_tensors_and_plain_data_is_unpickled(tmp_path: Path) -> None:
