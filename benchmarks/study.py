@@ -88,9 +88,10 @@ def provenance(records: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """What made each variant, and how long it took."""
     yield "| variant | code | made | device | minutes | peak memory [GB] |\n|---|---|---|---|---|---|"
     for variant, record in records.items():
-        dirty = ", with local changes" if record["dirty"] else ""
+        code = record["commit"][:10] if "commit" in record else "an export, without version control"
+        code += ", with local changes" if record.get("dirty") else ""
         yield (
-            f"| {variant} | {record['commit'][:10]}{dirty} | {record['created'][:16]} | {record['device']} "
+            f"| {variant} | {code} | {record['created'][:16]} | {record['device']} "
             f"| {record['wall_time_s'] / 60:.1f} | {record['peak_memory_mb'] / 1000:.1f} |"
         )
 
