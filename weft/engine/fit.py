@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import shutil
@@ -44,8 +43,7 @@ from weft.engine.stream import Count, EventBatches, TrainingBatches, loader, sha
 from weft.engine.task import Batch, Task
 from weft.engine.trainee import Trainee
 from weft.errors import WeftError
-from weft.io.atomic import atomic_path
-from weft.io.provenance import collect, config_hash
+from weft.io.provenance import collect, config_hash, write_record
 
 Shards = Sequence[Mapping[str, str | Path]]
 
@@ -176,7 +174,7 @@ def fit_baseline(
     baseline = task.baseline()
     with threadpool_limits(threads):
         baseline.fit(corpus, seed)
-    _write_json(
+    write_record(
         output / "model.json",
         collect(config=options, seeds={"run": seed}, inputs=corpus.content_hashes(), task=task.name),
     )
@@ -277,7 +275,7 @@ def _finish(
         parameters=sum(tensor.numel() for name, tensor in weights.state.items() if _is_weight(name)),
     )
     shutil.copyfile(folder / LOG, output / LOG)
-    _write_json(output / "model.json", record)
+    write_record(output / "model.json", record)
     save_model(
         output / "model.ckpt",
         ModelFile(weights.state, task.name, task.options.model_dump(mode="json"), record),
@@ -286,8 +284,3 @@ def _finish(
 
 def _is_weight(name: str) -> bool:
     return not name.endswith(("running_mean", "running_var", "num_batches_tracked"))
-
-
-def _write_json(path: Path, record: Mapping[str, Any]) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(record, indent=2, default=str) + "\n")

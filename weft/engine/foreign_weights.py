@@ -7,7 +7,6 @@ are the same for all.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,8 +20,7 @@ from weft.config.loading import ConfigError
 from weft.engine.model_file import ModelFile, load_weights, save_model
 from weft.engine.task import Task
 from weft.errors import WeftError
-from weft.io.atomic import atomic_path
-from weft.io.provenance import collect
+from weft.io.provenance import collect, write_record
 
 #: Counters that torch's batch norm carries along and nothing depends on.
 _COUNTERS = "num_batches_tracked"
@@ -157,8 +155,7 @@ def import_weights(
         best_step=checkpoint.step,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
     )
-    with atomic_path(output.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(record, indent=2, default=str) + "\n")
+    write_record(output.with_suffix(".json"), record)
     weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     save_model(output, ModelFile(weights, task.name, task.options.model_dump(mode="json"), record))
     return Summary(DIALECTS[layout.tool].title, prefix, record["parameters"], unused, unchecked)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from weft.config.training import Training
 from weft.engine.distributed import rank
 from weft.engine.log_file import LOG, LogFile
 from weft.engine.trainee import Trainee
+from weft.io.provenance import peak_memory_mb
 
 _MEASURES = {
     "accuracy": "Accuracy", "f1": "F1", "iou": "IoU", "recall": "Recall", "precision": "Precision",
@@ -153,5 +153,4 @@ def _peak_memory(device: torch.device) -> float:
     """MB: of the tensors on a GPU, else of the process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e6 if sys.platform == "darwin" else 1e3)
+    return peak_memory_mb()

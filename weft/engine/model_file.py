@@ -45,7 +45,12 @@ def read_model(path: Path) -> ModelFile:
 
 def load_weights(network: torch.nn.Module, state: Mapping[str, torch.Tensor], source: str) -> None:
     """Load all weights; every missing, unexpected or misshapen parameter is named."""
-    own = network.state_dict()
+    require_same(network.state_dict(), state, source)
+    network.load_state_dict(dict(state))
+
+
+def require_same(own: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor], source: str) -> None:
+    """Raise unless ``state`` has the tensors of the network, ``own``, and no others; each that differs is named."""
     problems = [f"{name} is missing" for name in own.keys() - state.keys()]
     problems += [f"{name} is not in the network" for name in state.keys() - own.keys()]
     problems += [
@@ -55,4 +60,3 @@ def load_weights(network: torch.nn.Module, state: Mapping[str, torch.Tensor], so
     ]
     if problems:
         raise WeftError(f"{source} does not fit the network: {'; '.join(sorted(problems))}")
-    network.load_state_dict(dict(state))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from weft.config.loading import closest
 from weft.config.starting import WHOLE, Init
+from weft.engine.model_file import require_same
 from weft.engine.weights import read_weights, state_hash
 from weft.errors import WeftError
 
@@ -43,7 +44,7 @@ def initialise(network: nn.Module, starts: Mapping[str, Init], files: Mapping[st
         left = {name for name in given if name not in own and any(_is_below(name, path) for path in inner)}
         settled = excluded | left | chosen.keys()
         taken = {name: tensor for name, tensor in given.items() if name not in settled}
-        _require_same({name: own[name] for name in wanted if name not in settled}, taken, source)
+        require_same({name: own[name] for name in wanted if name not in settled}, taken, source)
         chosen |= taken
         inner.append(module)
         unset = sorted(excluded & own.keys())
@@ -62,18 +63,6 @@ def _part(state: State, module: str, start: Init) -> dict[str, Tensor]:
     if not found:
         raise WeftError(f"init.{module}: {start.source} has no module '{part}'{_near(part, state)}")
     return {name[len(part) + 1 :]: state[name] for name in found}
-
-
-def _require_same(own: State, given: State, source: str) -> None:
-    problems = [f"{name} is missing" for name in own.keys() - given.keys()]
-    problems += [f"{name} is not in the network" for name in given.keys() - own.keys()]
-    problems += [
-        f"{name} has shape {tuple(given[name].shape)}, the network {tuple(own[name].shape)}"
-        for name in own.keys() & given.keys()
-        if given[name].shape != own[name].shape
-    ]
-    if problems:
-        raise WeftError(f"{source} does not fit the network: {'; '.join(sorted(problems))}")
 
 
 def freeze(network: nn.Module, patterns: Iterable[str]) -> list[nn.Module]:

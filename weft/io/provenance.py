@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import weft
+from weft.io.atomic import atomic_path
 
 _PACKAGES = (
     "numpy", "h5py", "hdf5plugin", "awkward", "uproot", "numba", "scipy", "pandas", "pyarrow", "pydantic",
@@ -74,7 +75,7 @@ def collect(
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]] if sys.argv else [],
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "wall_time_s": round(_seconds_since_start(), 3),
-        "peak_memory_mb": round(_peak_memory_mb(), 1),
+        "peak_memory_mb": round(peak_memory_mb(), 1),
         "inputs": dict(inputs or {}),
     }
     if config is not None:
@@ -84,6 +85,12 @@ def collect(
         record["seeds"] = dict(seeds) if isinstance(seeds, Mapping) else {"seed": seeds}
     record.update(more)
     return record
+
+
+def write_record(path: Path, record: Mapping[str, Any]) -> None:
+    """``model.json``: a record of :func:`collect`, with what else is known of the file beside it, as text."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(record, indent=2, default=str) + "\n")
 
 
 @cache
@@ -144,6 +151,7 @@ def _seconds_since_start() -> float:
     return time.monotonic() - _started
 
 
-def _peak_memory_mb() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
+def peak_memory_mb() -> float:
+    """Most memory that this process has had so far, in MB (10^6 bytes)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB, on macOS bytes
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
