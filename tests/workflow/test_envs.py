@@ -26,6 +26,7 @@ COMPANIONS = {
     "markupsafe": "jinja2",
     "cycler": "matplotlib",
     "click": "typer",
+    "pydantic_core": "pydantic",
 }
 
 INDIRECT = {"tensorboard": "torch.utils.tensorboard"}

@@ -45,6 +45,7 @@ def ranks_joined(resources: Resources) -> Iterator[None]:
         torch.cuda.set_device(local_rank())
     # With GPUs, what lies in the memory of the host (counts, tables, flags) is still exchanged there.
     dist.init_process_group("cpu:gloo,cuda:nccl" if resources.gpu else "gloo")
+    sum_over_ranks(torch.zeros(1))  # a rank that left before all have met would break the others' connections
     if rank() == 0:
         yield
     else:
