@@ -158,6 +158,14 @@ def test_a_signal_to_one_rank_stops_all_and_they_go_on_bit_identical(
     pd.testing.assert_frame_equal(logs[0], logs[1], check_exact=True)
 
 
+def test_ranks_stop_early_together(ragged: Shards, make_stage: Any, tmp_path: Path) -> None:
+    stage = make_stage(iterations=40, batch_size=5, validate_every=2, patience=2, min_delta=10.0)
+    assert on_ranks(2, toy_work(Told(0, 0), stage, ragged, tmp_path / "a")) == [0, 0]
+    log = pd.read_csv(tmp_path / "a" / "log.csv")
+    assert log[log.split == "val"].step.tolist() == [2, 4, 6]
+    assert log.step.max() == 6
+
+
 def test_gradients_are_exchanged_once_a_step(ragged: Shards, make_stage: Any, tmp_path: Path) -> None:
     """Inside an accumulation each rank has its own; after the last micro-batch all have the sum."""
 
