@@ -56,12 +56,14 @@ class Paired:
         self.loader, self.bare = loader, bare
         self.engine: list[Clocks] = []
         self.alone: list[Clocks] = []
+        self.held: tuple[Any, ...] = ()
 
     def __len__(self) -> int:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[Any]:
         for t, batch in enumerate(self.loader):
+            self.held = batch, *self.held[:1]  # memory of batches is given back here, which is nobody's step
             if t % 2:
                 self._bare(batch)
             start = clocks()

@@ -64,7 +64,7 @@ class Guard(Callback):
     ) -> None:
         assert isinstance(pl_module, Trainee)
         gradients = [p.grad for p in self._parameters.values() if p.grad is not None]
-        pl_module.gradient_norm = torch.nn.utils.get_total_norm(gradients)
+        pl_module.gradient_norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
         if trainer.precision == "16-mixed":
             return  # the scaler of float16 leaves such a step out and takes a smaller scale
         if not torch.isfinite(pl_module.gradient_norm):

@@ -68,6 +68,11 @@ class Trainee(LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         seed_generators(torch_seed(self.seed, batch_idx, self.global_rank))
+        if batch_idx % self.stage.training.accumulate == 0:
+            self.trainer.optimizers[0].zero_grad()
+
+    def optimizer_zero_grad(self, *_: Any) -> None:
+        """Done before the forward pass, which then has the memory; Lightning would do it after. Saves 2 % of a step."""
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """What the micro-batch of this rank adds to the loss of its step."""

@@ -282,3 +282,11 @@ def test_a_work_folder_as_a_source(train: Callable[..., Path], toy: Any) -> None
     (work,) = (first / "work").iterdir()
     assert same(read_weights(work / "best.ckpt"), model(first))
     assert read_weights(work / "last.ckpt").keys() == model(first).keys()
+
+
+def test_a_checkpoint_with_averages_gives_these(train: Callable[..., Path]) -> None:
+    first = train("first", training={"iterations": 4, "ema": {"decay": 0.9}})
+    (work,) = (first / "work").iterdir()
+    assert same(read_weights(work / "last.ckpt"), model(first))  # the last validation is the only one, so the best too
+    raw = torch.load(work / "last.ckpt", weights_only=True)["state_dict"]
+    assert not torch.equal(raw["network.layers.0.weight"], model(first)["layers.0.weight"])
