@@ -232,6 +232,7 @@ def _quiet_lightning() -> Iterator[None]:
         for message in (
             ".*many workers.*",
             ".*not resumable.*",
+            ".*callbacks used to create the checkpoint.*",  # an average of weights that was turned off
             ".*treespec.*",
             ".*`srun` command.*",
             ".*in eval mode.*",

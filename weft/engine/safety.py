@@ -85,7 +85,7 @@ class Guard(Callback):
             "terms": terms,
             "events": [event_name(self.corpus, *event) for event in events],
             "batches": [plain(batch) for batch in batches.values()],
-            "weights": trainee.network.state_dict(),
+            "weights": plain(trainee.network.state_dict()),
         }
         try:
             write_checked(path, content)
