@@ -147,9 +147,10 @@ def _share(loop: Callable, data: tuple, parts: int) -> None:
     if threads <= 1:
         loop(*data, 0, parts)
         return
-    cuts = [parts * i // (4 * threads) for i in range(4 * threads + 1)]
-    runs = [
-        _pool(threads, os.getpid()).submit(loop, *data, first, last) for first, last in pairwise(cuts) if first < last
-    ]
+    # One part a thread, the first on this one: waking a thread takes about as long as a small convolution.
+    cuts = [parts * i // threads for i in range(threads + 1)]
+    pool = _pool(threads - 1, os.getpid())
+    runs = [pool.submit(loop, *data, first, last) for first, last in pairwise(cuts[1:])]
+    loop(*data, 0, cuts[1])
     for run in runs:
         run.result()
