@@ -38,7 +38,7 @@ from weft.engine.resume import AUTO, resume_point, warn
 from weft.engine.safety import Guard, failures_explained
 from weft.engine.schedules import LearningRate
 from weft.engine.starting import freeze, initialise
-from weft.engine.stopping import StopAtOnce, StopRequest
+from weft.engine.stopping import StopAtOnce, StopRequest, left_at_once
 from weft.engine.stream import Count, EventBatches, TrainingBatches, loader, share
 from weft.engine.task import Batch, Task
 from weft.engine.trainee import Trainee
@@ -74,7 +74,8 @@ def fit(
     weights: ``{stage or file, as init names it: file}``, what the network starts from (``stage.starts``).
     profile: leave ``trace.json`` of a few steps in the work folder; does not change the result.
     Raises :class:`weft.engine.logs.Interrupted` after SIGINT or SIGTERM, with everything saved; a repeated call goes on
-    from there. After a second signal it leaves at once, and what was done since the last checkpoint is lost.
+    from there. After a second signal it leaves at once, and what was done since the last checkpoint is lost; before the
+    training begins, while data are read, it leaves at the first one.
     """
     if threads:
         torch.set_num_threads(threads)
@@ -154,6 +155,7 @@ def fit(
         on_first(lambda: _finish(task, options, seed, inputs, output, folder, best.path))
 
 
+@left_at_once()
 def fit_baseline(
     task: Task[Any],
     train: Shards,

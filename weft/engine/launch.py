@@ -13,8 +13,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import wraps
 from inspect import signature
@@ -25,6 +25,7 @@ from typing import Any, ParamSpec
 
 from weft.engine.distributed import launched, ranks_joined
 from weft.engine.logs import Interrupted
+from weft.engine.stopping import left_at_once, signals_to
 from weft.errors import WeftError
 
 P = ParamSpec("P")
@@ -46,7 +47,7 @@ def over_ranks(train: Callable[P, None]) -> Callable[P, None]:
         if resources.ranks > 1 and not launched():
             _launch(called, args, kwargs, resources.ranks)
         else:
-            with ranks_joined(resources):
+            with left_at_once(), ranks_joined(resources):
                 train(*args, **kwargs)
 
     return called
@@ -137,7 +138,7 @@ def _launch(function: Callable[..., None], args: Sequence[Any], kwargs: dict[str
     # promise.
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     ranks = _Ranks()
-    with _signals_to(ranks.pass_on):
+    with signals_to(ranks.pass_on):
         for number in range(world):
             ranks.ranks.append(_start(number, world, store.port))
         for one in ranks.ranks:
@@ -166,19 +167,6 @@ def _start(number: int, world: int, port: int) -> _Rank:
     process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
     theirs.close()
     return _Rank(process, ours)
-
-
-@contextmanager
-def _signals_to(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, previous in before.items():
-            signal.signal(number, previous)
 
 
 def _be_a_rank(descriptor: int) -> int:

@@ -1,10 +1,18 @@
-"""SIGINT and SIGTERM: a request to stop at the end of the step, and a second one to stop at once."""
+"""SIGINT and SIGTERM: a request to stop at the end of the step, and a second one to stop at once.
+
+Before a training and after it, when there is nothing to save, the first one is enough.
+"""
 
 from __future__ import annotations
 
 import signal
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
+
+from weft.engine.logs import Interrupted
 
 _ONE_REQUEST = 5.0
 """s; signals this close are one request: a terminal, Slurm and Snakemake each pass it on"""
@@ -12,7 +20,10 @@ _NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopAtOnce(BaseException):
-    """The second request. No ``Exception``, so that nothing on the way takes it for an error that it can mend."""
+    """A request to stop that is not to wait.
+
+    No ``Exception``, so that nothing on the way takes it for an error that it can mend.
+    """
 
 
 class StopRequest:
@@ -48,3 +59,31 @@ class StopRequest:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def signals_to(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Have a handler called on SIGINT and SIGTERM; in another than the main thread, which hears none, nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in _NUMBERS}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
+
+
+@contextmanager
+def left_at_once() -> Iterator[None]:
+    """Raise :class:`weft.engine.logs.Interrupted` at a signal, unless something inside takes the signals over."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise StopAtOnce(signal.Signals(number).name)
+
+    try:
+        with signals_to(leave):
+            yield
+    except StopAtOnce as name:
+        raise Interrupted(f"{name}: left at once, there was nothing to save; run again") from None

@@ -63,6 +63,30 @@ def test_a_signal_before_the_first_step_is_told_like_any_other(
         fit(toy, stage, 0, shards, shards[1:], tmp_path / "a", tmp_path / "a" / "work", {})
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("moment", ["Corpus.content_hashes", "_total_counts", "_finish"])
+def test_a_signal_outside_the_training_has_nothing_to_save(
+    toy: Any, shards: Shards, make_stage: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, moment: str
+) -> None:
+    def train() -> None:
+        fit(toy, make_stage(iterations=2), 0, shards, shards[1:], tmp_path / "a", tmp_path / "a" / "work", {})
+
+    def told(*arguments: Any) -> None:
+        os.kill(os.getpid(), number)
+        raise AssertionError("went on")
+
+    before = signal.getsignal(number)
+    with monkeypatch.context() as patch:
+        patch.setattr(f"weft.engine.fit.{moment}", told)
+        with pytest.raises(
+            Interrupted, match=f"{signal.Signals(number).name}: left at once, there was nothing to save"
+        ):
+            train()
+    assert signal.getsignal(number) is before
+    train()
+    assert read_model(tmp_path / "a" / "model.ckpt").provenance["best_step"] == 2
+
+
 def test_in_a_slurm_job_lightning_neither_saves_nor_requeues(
     toy: Any, shards: Shards, make_stage: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
