@@ -7,6 +7,7 @@ by all ranks alike, and costs nothing where there is only one.
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, TypeVar
@@ -147,9 +148,20 @@ def on_first(make: Callable[[], T]) -> T:
         try:
             outcome[0] = make()
         except Exception as error:
-            outcome[1] = error
+            outcome[1] = _sendable(error)
     dist.broadcast_object_list(outcome)
     if outcome[1] is not None:
         raise outcome[1]
     result: T = outcome[0]
     return result
+
+
+def _sendable(error: Exception) -> Exception:
+    """The error, or one that says the same where other processes could not read it."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        stand_in = WeftError(repr(error))
+        stand_in.__cause__ = error
+        return stand_in
+    return error

@@ -166,6 +166,32 @@ def test_ranks_stop_early_together(ragged: Shards, make_stage: Any, tmp_path: Pa
     assert log.step.max() == 6
 
 
+def test_a_loss_that_is_not_finite_on_one_rank_ends_all_in_that_step(
+    ragged: Shards, make_stage: Any, tmp_path: Path
+) -> None:
+    class Lost(Told):
+        def loss(self, *arguments: Any) -> Any:
+            self.left -= 1
+            total, weight = Toy.loss(self, *arguments)["semantic"]
+            bad = self.left == 0 and rank() == self.rank
+            return {"semantic": (total + (float("nan") if bad else 0.0), weight)}  # gradients are as they were
+
+    work = toy_work(Lost(1, 3), make_stage(iterations=6, batch_size=5), ragged, tmp_path / "a")
+
+    def told() -> None:
+        try:
+            work()
+        except WeftError as error:
+            (tmp_path / f"{os.environ['RANK']}.txt").write_text(str(error))
+            raise
+
+    assert on_ranks(2, told) == [1, 1]
+    texts = [(tmp_path / f"{number}.txt").read_text() for number in range(2)]
+    assert texts[0] == texts[1]
+    assert texts[0].startswith("step 3, micro-batch 2: the loss is not finite (semantic nan); events of ")
+    assert [path.name for path in tmp_path.rglob("bad_batch*")] == ["bad_batch_step3_rank1.pt"]
+
+
 def test_gradients_are_exchanged_once_a_step(ragged: Shards, make_stage: Any, tmp_path: Path) -> None:
     """Inside an accumulation each rank has its own; after the last micro-batch all have the sum."""
 
@@ -239,11 +265,19 @@ def test_what_ranks_agree_on() -> None:
         assert on_first(lambda: rank()) == 0
         with pytest.raises(WeftError, match="disk is full"):
             on_first(fail)
+        with pytest.raises(WeftError, match=r"Local\('of no module'\)"):
+            on_first(fail_locally)
         assert sum_over_ranks(torch.tensor([1, rank()])).tolist() == [2, 1]
 
     def fail() -> None:
         assert rank() == 0
         raise WeftError("disk is full")
+
+    class Local(Exception):
+        """What no other process could make again."""
+
+    def fail_locally() -> None:
+        raise Local("of no module")
 
     assert on_ranks(2, joined(work)) == [0, 0]
 
