@@ -13,7 +13,7 @@ from weft.config.training import Training
 from weft.engine.distributed import rank
 from weft.engine.model_file import ModelFile, save_model
 from weft.engine.ranking import Kept, Ranking
-from weft.engine.resume import warn
+from weft.engine.resume import PREVIOUS, named_by, warn
 from weft.engine.trainee import Trainee
 from weft.errors import WeftError
 
@@ -51,7 +51,7 @@ class BestWeights(Callback):
         if gone and rank() == 0:
             warn(f"{self.folder}: {', '.join(gone)}: gone, and no longer among the best")
         self.ranking.restore({**state, "kept": there})
-        self._in_last = self._needed()
+        self._in_last, self._in_previous = self._needed(), named_by(self.folder / PREVIOUS)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Trainee)

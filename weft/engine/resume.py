@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,8 @@ def resume_point(folder: Path, resume: str | Path, record: Mapping[str, Any], al
         )
     if point.path.parent.resolve() != folder.resolve():
         _take_along(point, folder)
+    if not point.finished:
+        _set_others_aside(point, folder)
     return point
 
 
@@ -102,9 +105,7 @@ def _last(folder: Path) -> Point | None:
             return _read(path)
         except DamagedFile as error:
             damaged = True
-            aside = path.with_name(f"damaged-{path.name}")
-            os.replace(path, aside)
-            warn(f"{error}; set aside as {aside.name}")
+            warn(f"{error}; set aside as {_set_aside(path, 'damaged').name}")
     if damaged:
         warn(f"{folder}: no whole checkpoint, the training begins again")
     return None
@@ -133,6 +134,31 @@ def _take_along(point: Point, folder: Path) -> None:
             shutil.copyfile(source, folder / name)
 
 
+def _set_others_aside(point: Point, folder: Path) -> None:
+    """Leave in ``folder`` no checkpoint that a later resume could take though it has steps that ``point`` has not."""
+    own = point.path.resolve()
+    others = [] if own == (folder / LAST).resolve() else [folder / LAST, folder / PREVIOUS]
+    for path in others:
+        if path.exists() and path.resolve() != own:
+            print(f"{path}: set aside as {_set_aside(path, 'replaced').name}", flush=True)
+
+
+def _set_aside(path: Path, why: str) -> Path:
+    """The new name of a file, one that no file has."""
+    names = (path.with_name(f"{why}-{f'{n}-' if n else ''}{path.name}") for n in count())
+    aside = next(name for name in names if not name.exists())
+    os.replace(path, aside)
+    return aside
+
+
+def named_by(path: Path) -> set[str]:
+    """Files with best weights that a checkpoint needs; none if there is no whole checkpoint."""
+    try:
+        return {kept["file"] for kept in _read(path).record["progress"]["kept"]}
+    except (DamagedFile, FileNotFoundError):
+        return set()
+
+
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     before, now = dict(_flat(old["config"])), dict(_flat(json.loads(json.dumps(new["config"]))))
     for key in dict.fromkeys([*before, *now]):
@@ -156,7 +182,7 @@ def _text(value: Any) -> str:
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in config.items():
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

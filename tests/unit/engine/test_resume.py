@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from weft.engine.best import BEST
+from weft.engine.best import BEST, BestWeights
 from weft.engine.checkpoint_file import DiskFull, read_checked
 from weft.engine.fit import fit
 from weft.engine.model_file import read_model
@@ -73,7 +73,9 @@ def test_some_keys_cannot_change_even_so(train: Train) -> None:
     with pytest.raises(WeftError, match=r"cannot be resumed with another training\.accumulate: 1 -> 2; .* 'init'"):
         train("b", first / LAST, allow=True, iterations=4, accumulate=2)
     # Adam has no largest square so far, which it would miss in the first step.
-    with pytest.raises(WeftError, match=r"cannot be resumed with another .*options\.amsgrad: not there -> true"):
+    with pytest.raises(
+        WeftError, match=r"cannot be resumed with another optimizer\.options\.amsgrad: not there -> true;"
+    ):
         train("b", first / LAST, allow=True, iterations=8, optimizer={"options": {"amsgrad": True}})
 
 
@@ -102,6 +104,36 @@ def test_a_path_of_the_same_config_goes_back_to_its_step(train: Train, tmp_path:
     assert all(torch.equal(whole[name], again[name]) for name in whole)
     log = pd.read_csv(tmp_path / "other" / "log.csv")
     assert log.step.min() == read_checked(aside)["global_step"] + 1  # no log beside it to take along
+
+
+def test_what_a_named_checkpoint_replaces_is_no_way_back(train: Train, tmp_path: Path) -> None:
+    """Back to the checkpoint before the last, then the new last one is damaged: the log has no gap."""
+    folder = train("a", iterations=12)
+    whole = read_model(tmp_path / "a" / "model.ckpt").state
+    (folder / f"replaced-{LAST}").write_text("of another time")
+    train("a", folder / PREVIOUS, iterations=12)
+    assert (folder / f"replaced-{LAST}").read_text() == "of another time"
+    assert read_checked(folder / f"replaced-1-{LAST}")["global_step"] == 12
+    assert read_checked(folder / PREVIOUS)["global_step"] == 8
+    (folder / LAST).write_bytes((folder / LAST).read_bytes()[:-1])
+    train("a", iterations=12)
+    log = pd.read_csv(tmp_path / "a" / "log.csv")
+    assert log[log.split == "train"].step.tolist() == list(range(1, 13))
+    again = read_model(tmp_path / "a" / "model.ckpt").state
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def test_a_resumed_training_deletes_no_weights_that_the_previous_checkpoint_needs(
+    train: Train, make_stage: Any
+) -> None:
+    folder = train("a", iterations=12)
+    (kept,), (before,) = (progress(folder / name)["kept"] for name in (LAST, PREVIOUS))
+    assert kept != before
+    best = BestWeights(folder, make_stage().training, {})
+    best.restore(progress(folder / LAST))
+    best.prune()
+    assert (folder / kept["file"]).is_file()
+    assert (folder / before["file"]).is_file()
 
 
 def test_other_events_are_another_input(
