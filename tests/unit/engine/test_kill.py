@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -27,7 +28,10 @@ SETTINGS = {
     "save_every": {"save_every": 3, "keep_best": 2, "ema": None},
     "plateau": {"iterations": 14, "patience": 3, "monitor": "accuracy", "mode": "max"},
 }
-EARLY = {"iterations": 40, "patience": 1, "min_delta": 10.0}
+OTHERS = {
+    "early": {"iterations": 40, "patience": 1, "min_delta": 10.0},
+    "long": {"iterations": 60, "accumulate": 3},
+}
 SCHEDULES = {"plateau": {"name": "plateau", "patience": 0, "factor": 0.5}}
 
 
@@ -36,7 +40,7 @@ def stage(case: str) -> Stage:
     return Stage.model_validate(
         {
             "task": "toy",
-            "training": training | SETTINGS.get(case, EARLY),
+            "training": training | (SETTINGS | OTHERS)[case],
             "optimizer": {"lr": 0.05, "weight_decay": 0.1},
             "schedule": SCHEDULES.get(case, {"name": "cosine", "warmup": 3}),
         }
@@ -74,10 +78,12 @@ def train(toy: Any, case: str, shards: Shards, output: Path) -> None:
     fit(toy, stage(case), 0, shards, shards[1:], output, output / "work", {"case": case}, threads=1)
 
 
-def live(*arguments: Any, seconds: float | None = None) -> int:
-    """Exit code of a process that is killed after some seconds, if it has not died before."""
-    process = multiprocessing.get_context("fork").Process(target=life, args=arguments)
+def live(toy: Any, case: str, shards: Shards, output: Path, *arguments: Any, seconds: float | None = None) -> int:
+    """Exit code of a process that is killed some seconds after there is a checkpoint, if it has not died before."""
+    process = multiprocessing.get_context("fork").Process(target=life, args=(toy, case, shards, output, *arguments))
     process.start()
+    while seconds is not None and process.is_alive() and not any(output.glob(f"work/*/{LAST}")):
+        time.sleep(0.002)
     process.join(seconds)
     process.kill()
     process.join()
@@ -138,10 +144,15 @@ def test_killed_between_any_two_things_it_does(toy: Any, shards: Shards, tmp_pat
 
 def test_killed_at_any_time(toy: Any, shards: Shards, tmp_path: Path) -> None:
     times = random.Random(0)
-    for _ in range(4):
-        live(toy, "accumulate", shards, tmp_path / "parts", -1, seconds=times.uniform(0.2, 1.5))
-    assert live(toy, "accumulate", shards, tmp_path / "parts", -1) == 0
-    assert_the_same(toy, "accumulate", shards, tmp_path / "parts")
+    parts, told = tmp_path / "parts", tmp_path / "parts.txt"
+    assert live(toy, "long", shards, parts, -1, seconds=times.uniform(0, 0.05)) == -signal.SIGKILL
+    lives = 1
+    while lives < 4 or "resuming at step" not in told.read_text():
+        lives += 1
+        live(toy, "long", shards, parts, -1, seconds=times.uniform(0.1, 0.2 * lives))
+    assert live(toy, "long", shards, parts, -1) == 0
+    assert 0 < int(told.read_text().split("resuming at step ")[1].split()[0]) < 60
+    assert_the_same(toy, "long", shards, parts)
 
 
 def test_killed_and_the_last_checkpoint_damaged(
