@@ -44,6 +44,11 @@ def build_optimizer(
         common["weight_decay"] = settings.weight_decay
     elif settings.weight_decay:
         raise WeftError(f"optimizer.weight_decay: {settings.name} has none; set it to 0 or choose another optimiser")
+    if not fused and settings.options.get("fused"):
+        raise WeftError(
+            "optimizer.options: fused cannot be used with training.precision 16-mixed, whose gradients are unscaled "
+            "before they are clipped; leave it out"
+        )
     if fused and "fused" in takes and not settings.options.keys() & {"fused", "foreach", "differentiable"}:
         common["fused"] = True  # one pass over all weights, a third of the time
     groups = parameter_groups(task, network, settings)

@@ -169,6 +169,13 @@ def test_the_one_pass_form_gives_the_same_weights(toy: Any) -> None:
     torch.testing.assert_close(*weights)
 
 
+def test_the_one_pass_form_is_refused_where_gradients_are_scaled(toy: Any) -> None:
+    with pytest.raises(WeftError, match=r"^optimizer\.options: fused cannot be used with training\.precision 16-mixed"):
+        build_optimizer(toy, toy.network(), Optimizer(name="AdamW", options={"fused": True}), fused=False)
+    spared = build_optimizer(toy, toy.network(), Optimizer(name="AdamW", options={"fused": False}), fused=False)
+    assert not spared.param_groups[0]["fused"]
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
