@@ -130,7 +130,11 @@ LossTerms = Mapping[str, "tuple[Tensor, Tensor | float]"]
 
 
 class Task(ABC, Generic[Options]):
-    """A learnable step, built from the validated options of a stage."""
+    """A learnable step, built from the validated options of a stage.
+
+    With a ``training.precision`` of 16 bits the engine sees to the loss alone: what else needs float32, such as the
+    logits and softmax of attention, the network computes in ``torch.autocast(device, enabled=False)`` itself.
+    """
 
     name: ClassVar[str]
     options_model: ClassVar[type[BaseModel]]
