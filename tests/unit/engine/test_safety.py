@@ -6,16 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor
 
+from weft.engine.checkpoint_file import DiskFull
 from weft.engine.corpus import Corpus
-from weft.engine.fit import fit
+from weft.engine.fit import _trainer, fit
 from weft.engine.model_file import read_model
 from weft.engine.randomness import torch_seed
-from weft.engine.safety import _figures, plain
+from weft.engine.safety import Guard, _figures, plain
 from weft.engine.stream import TrainingBatches
+from weft.engine.trainee import Trainee
 from weft.errors import WeftError
 from weft.io.products import Ragged
 
@@ -152,6 +156,90 @@ def test_gradients_name_all_micro_batches_of_their_step_and_a_loss_its_own(
     with pytest.raises(WeftError, match=r"^step 2, micro-batch 2: the loss is not finite"):
         train(task, accumulate=2)
     assert torch.load(work(tmp_path) / "bad_batch_step2.pt", weights_only=True)["micro_batches"] == [2]
+
+
+def test_the_forward_pass_is_not_waited_for(toy: Any, make_stage: Any, shards: Shards, tmp_path: Path) -> None:
+    corpus = Corpus(shards)
+    guard, trainee = Guard(tmp_path, corpus), Trainee(toy, toy.network(), make_stage(), 0, 12, corpus)
+    trainee.batch_terms = {"semantic": torch.zeros((), device="meta")}  # whose values cannot be had
+    guard.on_train_batch_start(None, trainee, None, 0)  # type: ignore[arg-type]
+    guard.on_before_backward(None, trainee, torch.zeros(()))  # type: ignore[arg-type]
+
+
+def test_a_batch_that_cannot_be_kept_does_not_hide_why(
+    train: Train, toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for failure, said in [
+        (DiskFull("no space left"), "there was no space to keep the batch"),
+        (PermissionError(13, "Permission denied"), r"the batch could not be kept \(\[Errno 13\] Permission denied\)"),
+    ]:
+        monkeypatch.setattr("weft.engine.safety.write_checked", raising(failure))
+        with pytest.raises(WeftError, match=rf"^step 1, .*: the loss is not finite .*; {said}; a lower"):
+            train(Altered(toy, "loss", 1, nan_loss))
+    assert not list(tmp_path.rglob("bad_batch*"))
+
+
+def test_a_step_without_any_gradient_has_none(train: Train, toy: Any) -> None:
+    def elsewhere(loss: Any, *arguments: Any) -> Any:
+        total, weight = loss(*arguments)["semantic"]
+        return {"semantic": (total.detach() + torch.zeros((), requires_grad=True), weight)}
+
+    log = pd.read_csv(train(Altered(toy, "loss", 2, elsewhere), iterations=3) / "log.csv")
+    norms = log[log.split == "train"].grad_norm
+    assert norms.iloc[1] == 0
+    assert (norms.iloc[[0, 2]] > 0).all()
+
+
+# --- float16 ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def half(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings in float16 with its scaler, which Lightning only has for GPUs."""
+
+    def scaled(*arguments: Any) -> Any:
+        trainer = _trainer(*arguments)
+        trainer.strategy.precision_plugin = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu"))
+        return trainer
+
+    monkeypatch.setattr("weft.engine.fit._trainer", scaled)
+
+
+class OftenInfinite:
+    """The toy task with an infinite gradient at some of its steps."""
+
+    def __init__(self, toy: Any, *steps: range) -> None:
+        self.toy, self.steps, self.calls = toy, steps, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.toy, name)
+
+    def loss(self, *arguments: Any) -> Any:
+        self.calls += 1
+        bad = any(self.calls in steps for steps in self.steps)
+        return infinite_gradient(self.toy.loss, *arguments) if bad else self.toy.loss(*arguments)
+
+
+def test_steps_that_float16_leaves_out_are_borne(train: Train, toy: Any, half: None) -> None:
+    output = train(OftenInfinite(toy, range(1, 50), range(51, 100)), iterations=100, validate_every=100)
+    log = pd.read_csv(output / "log.csv")
+    assert log.grad_norm.dropna().pipe(np.isfinite).sum() == 2  # steps 50 and 100
+    assert all(torch.isfinite(value).all() for value in read_model(output / "model.ckpt").state.values())
+
+
+def test_float16_that_leaves_out_every_step_ends(train: Train, toy: Any, half: None, tmp_path: Path) -> None:
+    said = r"^step 53, micro-batch 52: 50 steps in a row left out, gradients are not finite: of layers\.0\.weight, lay"
+    with pytest.raises(WeftError, match=rf"{said}.*; training\.precision bf16-mixed or 32-true may help$"):
+        train(OftenInfinite(toy, range(4, 100)), iterations=100, validate_every=100)
+    assert torch.load(work(tmp_path) / "bad_batch_step53.pt", weights_only=True)["micro_batches"] == [52]
+
+
+def test_a_loss_that_is_not_finite_ends_float16_at_once(train: Train, toy: Any, half: None) -> None:
+    with pytest.raises(WeftError, match=r"^step 2, micro-batch 1: the loss is not finite"):
+        train(Altered(toy, "loss", 2, nan_loss))
+
+
+# --- plain data -------------------------------------------------------------------------------------------
 
 
 def test_any_batch_becomes_plain_data(tmp_path: Path) -> None:
