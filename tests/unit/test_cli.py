@@ -1,5 +1,8 @@
 """Every verb once, on a dataset of a few events, through the program's own front door."""
 
+import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -80,6 +83,20 @@ def test_train_deploy_evaluate_show(folder: Path, capsys: pytest.CaptureFixture[
     assert run("deploy", folder, "--events", str(truth), "--output", str(own)) == 0
     with EventStore.open(own) as ours, EventStore.open(predictions.with_suffix(".h5")) as theirs:
         assert ours.content_hash == theirs.content_hash
+
+
+def test_torchrun_trains_one_model_with_two_processes(folder: Path) -> None:
+    results = folder / "torchrun"
+    results.mkdir()
+    (results / "data").symlink_to(folder / "results/data")
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "weft"]
+    command = [*launch, "train", str(folder / "short.yaml"), "--results", str(results)]
+    done = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("val step 2") == 1
+    stage = results / "short/uresnet/seed0"
+    assert {path.name for path in stage.iterdir()} == {"model.ckpt", "model.json", "log.csv", "work"}
+    assert json.loads((stage / "model.json").read_text())["ranks"] == 2
 
 
 def test_overrides_keep_out_of_the_workflows_place(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
