@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from weft.errors import WeftError
 
@@ -223,12 +224,17 @@ def _keys(path: Sequence[Any]) -> list[str]:
     return [str(part) for before, part in zip([None, *path], path, strict=False) if before != "schedule"]
 
 
+def is_set_by_loader(field: FieldInfo) -> bool:
+    """Whether a field is no option: its description says so."""
+    return (field.description or "").startswith("set by the loader")
+
+
 def _fields_at(annotation: Any, path: Sequence[Any]) -> Iterator[str]:
     """Names of the fields of whatever models sit at ``path`` below ``annotation``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         fields = annotation.model_fields
         if not path:
-            yield from (field.alias or name for name, field in fields.items())
+            yield from (field.alias or name for name, field in fields.items() if not is_set_by_loader(field))
         elif path[0] in fields:
             yield from _fields_at(fields[path[0]].annotation, path[1:])
         elif any(path[0] in get_args(field.annotation) for field in fields.values()):

@@ -18,9 +18,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from weft.config.loading import is_set_by_loader
+
 REQUIRED = "required"
-LOADER = "set by the loader"
-"""Descriptions of fields that are no options begin so."""
 
 
 class Option(NamedTuple):
@@ -61,7 +61,7 @@ def _options(model: type[BaseModel], defaults: Mapping[str, Any], prefix: str, d
 
 def fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
     """The fields that a person sets, the one that chooses among kinds first; what the loader sets is left out."""
-    own = {n: field for n, field in model.model_fields.items() if not (field.description or "").startswith(LOADER)}
+    own = {n: field for n, field in model.model_fields.items() if not is_set_by_loader(field)}
     return dict(
         sorted(own.items(), key=lambda item: get_origin(item[1].annotation) is not Literal or item[0] != "name")
     )

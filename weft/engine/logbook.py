@@ -32,6 +32,10 @@ class Gauge(Protocol):
         ...
 
 
+_IN_FILE_ONLY = {"seconds_forward", "seconds_backward", "seconds_optimizer", "memory_mb"}
+"""columns of the log without which a line on the console is easier to read"""
+
+
 class Logbook(Callback):
     """``log.csv``, TensorBoard, and a line or a bar on the console.
 
@@ -97,7 +101,7 @@ class Logbook(Callback):
             self._open_board(step)
         for name, value in values.items():
             self._board.add_scalar(board_tag(name, split), value, step)
-        text = " ".join(f"{name} {value:.4g}" for name, value in values.items())
+        text = " ".join(f"{name} {value:.4g}" for name, value in values.items() if name not in _IN_FILE_ONLY)
         if self._bar:
             self._bar.update(self._job, description=text if split == "val" else f"loss {values['loss']:.4g}")
         else:

@@ -156,7 +156,7 @@ def _row(
         "verdict": "shown" if against is None else _verdict(against),
         **{key: "–" if value is None else value_text(value) for key, value in point.values.items()},
         "parameters": records[0].get("parameters"),
-        "time [min]": round(mean(seconds) / 60, 2),
+        "time [min]": f"{mean(seconds) / 60:.1f}",
         "validation": _spread(point.validation),
         result.label: _spread(list(result.model.values())),
         "− baseline [95 %]": str(min(differences, key=lambda d: d.low)) if differences else None,
