@@ -104,7 +104,7 @@ def fit(
     stop = StopRequest()
     stopwatch = Stopwatch(choose_device(stage.resources.gpu))
     logbook, best = Logbook(folder, settings, len(corpus), (stopwatch,)), BestWeights(folder, settings, record)
-    checkpoints = Checkpoints(folder, settings, record, best, stop)
+    checkpoints = Checkpoints(folder, settings, record, best, stop, logbook.file)
     start, finished = 0, False
     if point is not None:
         start, finished = point.step, point.finished

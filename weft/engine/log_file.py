@@ -26,14 +26,19 @@ class LogFile:
         self.columns: list[str] = []
         self._stream: TextIO | None = None
 
-    def cut(self, step: int) -> None:
-        """Drop the rows after ``step`` and whatever a killed process has left of a line."""
+    def cut(self, step: int, validated: bool = True) -> None:
+        """Drop the rows after ``step`` and whatever a killed process has left of a line.
+
+        validated: keep the validation of ``step`` too.
+        """
         self.close()
         lines = _whole_lines(self.path)
         kept = lines[:1]
         for line in lines[1:]:
-            number = line.partition(",")[0]
+            number, _, split, *_ = [*line.split(","), "", ""]
             if not number.isdigit() or int(number) > step:
+                break
+            if int(number) == step and split == "val" and not validated:
                 break
             kept.append(line)
         self.columns = next(csv.reader(kept[:1]), [])

@@ -142,13 +142,18 @@ def toy_work(task: Toy, stage: Stage, shards: Shards, output: Path) -> Callable[
     return lambda: fit(task, stage, 0, shards, shards, output, output / "work", {}, threads=1)
 
 
+@pytest.mark.parametrize("moment", [2, 5, 6])
 def test_a_signal_to_one_rank_stops_all_and_they_go_on_bit_identical(
-    ragged: Shards, make_stage: Any, tmp_path: Path
+    ragged: Shards, make_stage: Any, tmp_path: Path, moment: int
 ) -> None:
+    """In a step; in the first batch of a validation, which is put off; in the second, that the other rank has not."""
     stage = make_stage(iterations=6, batch_size=5, validate_every=4, workers=1)
+    stage = stage.model_copy(update={"evaluation": stage.evaluation.model_copy(update={"batch_size": 4})})
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert on_ranks(2, toy_work(Told(0, 0), stage, ragged, whole)) == [0, 0]
-    assert on_ranks(2, toy_work(Told(1, 2), stage, ragged, parts)) == [AGAIN, AGAIN]
+    assert on_ranks(2, toy_work(Told(1, moment), stage, ragged, parts)) == [AGAIN, AGAIN]
+    log = pd.read_csv(next(parts.glob("work/*/log.csv")))
+    assert ("val" in set(log.split)) == (moment == 6)
     assert not (parts / "model.ckpt").exists()
     assert on_ranks(2, toy_work(Told(0, 0), stage, ragged, parts)) == [0, 0]
     states = [read_model(folder / "model.ckpt").state for folder in (whole, parts)]

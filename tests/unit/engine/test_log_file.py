@@ -64,6 +64,15 @@ def test_cut_back_and_written_again_is_the_same_file(tmp_path: Path, restored: i
     assert path.read_text() == whole
 
 
+def test_the_validation_of_the_restored_step_is_dropped_if_it_is_still_due(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    written(path, range(1, 10))
+    LogFile(path).cut(6, validated=False)
+    kept = pd.read_csv(path)
+    assert list(zip(kept.step, kept.split, strict=True))[-2:] == [(5, "train"), (6, "train")]
+    assert 3 in set(kept[kept.split == "val"].step)
+
+
 def upto(text: str, step: int) -> str:
     lines = text.splitlines(keepends=True)
     return lines[0] + "".join(line for line in lines[1:] if int(line.split(",")[0]) <= step)

@@ -3,8 +3,10 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
+from test_kill import assert_same, results
 
 from weft.engine import stopping
 from weft.engine.checkpoint_file import read_checked
@@ -61,6 +63,64 @@ def test_a_signal_before_the_first_step_is_told_like_any_other(
     stage = make_stage(monitor="accuracy", mode="max", accumulate=2, batch_size=2)
     with pytest.raises(Interrupted, match="stopped after step 0 of 12"):
         fit(toy, stage, 0, shards, shards[1:], tmp_path / "a", tmp_path / "a" / "work", {})
+
+
+@pytest.mark.parametrize(
+    ("moments", "patience"),
+    [
+        ([("loss", 8)], None),
+        ([("validate", 3), ("validate", 1)], None),
+        ([("validate", 4)], None),
+        ([("validate", 3)], 1),
+    ],
+)
+def test_a_validation_is_put_off_and_made_up(
+    toy: Any,
+    shards: Shards,
+    make_stage: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    moments: Any,
+    patience: Any,
+) -> None:
+    """Told in the step before it, in its first batch, in the one that makes it up, in its last; where it ends all."""
+    stage = make_stage(accumulate=2, batch_size=2, ema={}, keep_best=3, iterations=14, patience=patience, min_delta=9.0)
+    stage = stage.model_copy(update={"evaluation": stage.evaluation.model_copy(update={"batch_size": 2})})
+
+    def train(output: Path) -> None:
+        fit(toy, stage, 0, shards, shards[1:], output, output / "work", {})
+
+    def told(moment: str, countdown: int) -> Any:
+        left = [countdown]
+
+        def called(*arguments: Any) -> Any:
+            left[0] -= 1
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return getattr(type(toy), moment)(toy, *arguments)
+
+        return called
+
+    train(tmp_path / "whole")
+    assert pd.read_csv(tmp_path / "whole" / "log.csv").step.max() == (8 if patience else 14)
+    parts = tmp_path / "parts"
+    for moment, countdown in moments:
+        with monkeypatch.context() as patch:
+            patch.setattr(toy, moment, told(moment, countdown))
+            with pytest.raises(Interrupted, match=r"stopped after step (4|8) of 14, everything saved"):
+                train(parts)
+    (folder,) = (parts / "work").iterdir()
+    step = read_checked(folder / LAST)["global_step"]
+    log = pd.read_csv(folder / "log.csv")
+    assert log[log.split == "train"].step.max() == step
+    assert step not in set(log[log.split == "val"].step)
+    with open(folder / "log.csv", "a") as stream:  # as if killed when it was made up, but not yet saved
+        stream.write(f"{step},0.0,val,1e9\n")
+    train(parts)
+    (log, model, last), (log_, model_, last_) = results(tmp_path / "whole"), results(parts)
+    pd.testing.assert_frame_equal(log, log_, check_exact=True)
+    assert_same(model, model_)
+    assert_same(last, last_)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
