@@ -91,12 +91,12 @@ FORMATS: dict[str, Callable[[str, str], Any]] = {
 """How a file is read, by its suffix."""
 
 
-def read_mapping(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML, TOML or JSON file; which of them, the suffix says.
+def read_mapping(path: Path, parse: Callable[[str, str], Any] | None = None) -> dict[str, Any]:
+    """The mapping in a YAML, TOML or JSON file; which of them, the suffix says, or ``parse``.
 
     A key given twice is an error in each. TOML has no null: where one is needed, the file is YAML or JSON.
     """
-    parse = FORMATS.get(path.suffix.lower())
+    parse = parse or FORMATS.get(path.suffix.lower())
     if parse is None:
         raise ConfigError(f"{path}: expected a file that ends in {', '.join(FORMATS)}")
     try:
@@ -126,6 +126,22 @@ def find(kind: str, name: str | Path, folder: Path) -> Path:
     if len(found) > 1:
         raise ConfigError(f"{kind} '{name}' could be {' or '.join(map(str, found))}; name the file")
     return found[0]
+
+
+def at(document: Any, path: str) -> Any:
+    """The value at a dotted path of nested mappings; None where there is none."""
+    for key in path.split("."):
+        document = document.get(key) if isinstance(document, Mapping) else None
+    return document
+
+
+def leaves(document: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """``(dotted path, value)`` of all that is no mapping, and of the mappings with nothing in them."""
+    for key, value in document.items():
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def closest(word: str, known: Sequence[str]) -> str:

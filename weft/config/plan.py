@@ -8,7 +8,7 @@ from typing import Any
 from weft.config.dataset import Dataset
 from weft.config.experiment import Experiment, Need, Stage
 from weft.config.layout import Layout
-from weft.config.loading import ConfigError
+from weft.config.loading import ConfigError, at
 from weft.config.sweep import (
     Setting,
     baseline_name,
@@ -61,10 +61,7 @@ class Run:
             assert stage.sweep is not None
             options = stage.points[self.setting[name]].training_options()
             for key, label in labels_of(key for point in points_of(stage.sweep) for key in point).items():
-                value: Any = options
-                for part in key.split("."):
-                    value = value.get(part) if isinstance(value, dict) else None
-                values[label if name == self.stage_name else f"{name}.{label}"] = value
+                values[label if name == self.stage_name else f"{name}.{label}"] = at(options, key)
         return values
 
     def baseline(self) -> Run | None:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from weft.config.loading import ConfigError, closest, merge
+from weft.config.loading import ConfigError, closest, leaves, merge
 
 if TYPE_CHECKING:
     from weft.config.experiment import Stage
@@ -61,10 +61,10 @@ def points_of(sweep: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]) 
     for point in chosen:
         if not isinstance(point, Mapping):
             raise ValueError(f"sweep: expected points {{key: value}}, got {point!r}")
-        leaves = list(_leaves(point))
-        if len(dict(leaves)) < len(leaves):
-            raise ValueError(f"sweep: a point gives a key twice: {', '.join(key for key, _ in leaves)}")
-        points.append(dict(leaves))
+        given = list(leaves(point))
+        if len(dict(given)) < len(given):
+            raise ValueError(f"sweep: a point gives a key twice: {', '.join(key for key, _ in given)}")
+        points.append(dict(given))
     if not any(points):
         raise ValueError("sweep: there is no key to sweep")
     for key in {key: None for point in points for key in point}:
@@ -210,14 +210,6 @@ def _agree(first: Setting, second: Setting) -> bool:
 
 def _pinned(stage: Stage, needed: str) -> str | None:
     return stage.needs[needed].point if needed in stage.needs else None
-
-
-def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _nested(point: Values) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from weft.config.loading import leaves
 from weft.engine.checkpoint_file import DamagedFile, read_checked
 from weft.engine.log_file import LOG
 from weft.errors import WeftError
@@ -160,13 +161,18 @@ def named_by(path: Path) -> set[str]:
 
 
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    before, now = dict(_flat(old["config"])), dict(_flat(json.loads(json.dumps(new["config"]))))
+    before, now = _options(old["config"]), _options(json.loads(json.dumps(new["config"])))
     for key in dict.fromkeys([*before, *now]):
         if before.get(key, _ABSENT) != now.get(key, _ABSENT):
             yield f"{key}: {_text(before.get(key, _ABSENT))} -> {_text(now.get(key, _ABSENT))}"
     files, others = Counter(old["inputs"].values()), Counter(new["inputs"].values())
     if files != others:
         yield f"inputs: {(others - files).total()} files are new or changed, {(files - others).total()} no longer there"
+
+
+def _options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by dotted key; a section without any says nothing."""
+    return {key: value for key, value in leaves(config) if value != {}}
 
 
 def _below(key: str, root: str) -> bool:
@@ -178,14 +184,6 @@ _ABSENT = object()
 
 def _text(value: Any) -> str:
     return "not there" if value is _ABSENT else json.dumps(value)
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def warn(message: str) -> None:

@@ -10,7 +10,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType, TracebackType
+from types import FrameType
+from typing import Any
 
 from weft.engine.logs import Interrupted
 
@@ -50,15 +51,12 @@ class StopRequest:
             raise StopAtOnce(name)
 
     def __enter__(self) -> StopRequest:
-        self._before = {number: signal.getsignal(number) for number in _NUMBERS}
-        self.listen()
+        self._signals = signals_to(self._hear)
+        self._signals.__enter__()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+    def __exit__(self, *error: Any) -> None:
+        self._signals.__exit__(*error)
 
 
 @contextmanager

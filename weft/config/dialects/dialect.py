@@ -26,7 +26,7 @@ from weft.config.dialects.rules import (
     walk,
 )
 from weft.config.experiment import Experiment
-from weft.config.loading import ConfigError, parse_yaml, validate
+from weft.config.loading import ConfigError, parse_yaml, read_mapping, validate
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Dialect:
     """combinations of dotted keys, each of which only such a file has"""
     differs: tuple[str, ...] = ()
     """what the same settings do differently here"""
-    read: Callable[[Path], dict[str, Any]] = lambda path: read_plain(path)
+    read: Callable[[Path], dict[str, Any]] = lambda path: read_mapping(path, parse_yaml)  # whatever its suffix
     check: Callable[[Source], None] = lambda source: None
     """raises Unfit for values that cannot work together"""
 
@@ -171,16 +171,3 @@ def _put(made: Imported, key: str, ours: str, value: Any, default: bool = False)
     if default and path in draft:
         return
     draft.put(path, value, "; ".join(filter(None, [key, note])))
-
-
-def read_plain(path: Path) -> dict[str, Any]:
-    """A YAML file, whatever its suffix."""
-    try:
-        document = parse_yaml(path.read_text(encoding="utf-8"), str(path))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as text: {error}") from None
-    if not isinstance(document, dict):
-        raise ConfigError(f"{path}: expected a mapping of keys to values")
-    return document

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from weft.config.loading import ConfigError, closest
+from weft.config.loading import ConfigError, at, closest
 
 
 class Unfit(ValueError):
@@ -28,9 +28,7 @@ class Source:
     def get(self, *keys: str, default: Any = None) -> Any:
         """The value of the first of the dotted keys that is given and not null."""
         for key in keys:
-            value: Any = self.document
-            for name in key.split("."):
-                value = value.get(name) if isinstance(value, Mapping) else None
+            value = at(self.document, key)
             if value is not None:
                 return value
         return default

@@ -121,7 +121,9 @@ class Segmentation(Task[Options]):
 
         return ForeignLayout("spine", spine_names(self.options.model))
 
-    def counts(self, batch: Batch) -> Tensor:
+    def counts(self, batch: Batch) -> Tensor | None:
+        if not (self.options.loss.balance or self.options.loss.upweight_points):
+            return None  # no weight depends on them: nothing to add up over ranks, or over all of the validation
         return self._loss.counts(batch.targets["semantics"], batch.targets.get("near"))
 
     def weights(self, batch: Batch, counts: Tensor | None) -> Mapping[str, Tensor | float]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from command_line import weft
 
-from weft import cli
 from weft.io.store import EventStore
 
 DATASET = {
@@ -32,18 +32,6 @@ EXPERIMENT = {
         }
     },
 }
-
-
-def weft(*arguments: str) -> int:
-    """The exit code of ``weft ARGUMENTS``."""
-    old, sys.argv = sys.argv, ["weft", *arguments]
-    try:
-        cli.main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    finally:
-        sys.argv = old
-    return 0
 
 
 @pytest.fixture(scope="module")

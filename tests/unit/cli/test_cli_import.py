@@ -1,13 +1,13 @@
 """A study that another tool began, gone on with here: configuration, data, weights, predictions, training."""
 
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from command_line import weft
 
-from weft import cli, tasks
+from weft import tasks
 from weft.config import load_experiment
 from weft.io.store import EventStore
 
@@ -37,18 +37,6 @@ model:
   modules:
     uresnet: {{num_classes: 5, filters: 2, depth: 2, reps: 1}}
 """
-
-
-def weft(*arguments: object) -> int:
-    """The exit code of ``weft ARGUMENTS``."""
-    old, sys.argv = sys.argv, ["weft", *map(str, arguments)]
-    try:
-        cli.main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    finally:
-        sys.argv = old
-    return 0
 
 
 @pytest.fixture(scope="module")
