@@ -284,12 +284,12 @@ CLASSES: Mapping[int, str] = {
 }
 
 
-def _structured(*columns: tuple[str, str, str, str]) -> tuple[np.dtype, tuple[Column, ...]]:
+def structured(*columns: tuple[str, str, str, str]) -> tuple[np.dtype, tuple[Column, ...]]:
     """(name, type, unit, description) rows as a dtype and its columns."""
     return np.dtype([(n, t) for n, t, _, _ in columns]), tuple(Column(n, u, d) for n, _, u, d in columns)
 
 
-_dtype, _columns = _structured(
+_dtype, _columns = structured(
     *((f"min_{a}", "f8", "cm", f"lower {a} edge of the box") for a in "xyz"),
     *((f"size_{a}", "f8", "cm", f"voxel size along {a}") for a in "xyz"),
     *((f"n{a}", "i8", "", f"voxels along {a}") for a in "xyz"),
@@ -321,7 +321,7 @@ def semantic_scores(classes: Sequence[str] = tuple(CLASSES.values())[:5]) -> Sch
     return Schema("semantic_scores", "table", np.dtype("f4"), columns, on="voxels")
 
 
-_dtype, _columns = _structured(
+_dtype, _columns = structured(
     ("voxel", "i4", "", "row of `voxels` in this event"),
     ("energy", "f4", "MeV", "energy that this particle left in the voxel"),
 )
@@ -337,7 +337,7 @@ def _vertex(name: str, what: str) -> list[tuple[str, str, str, str]]:
 
 
 #: LArCV's names without the underscore; integers that are not set are −1, floats that are not set are NaN.
-_dtype, _columns = _structured(
+_dtype, _columns = structured(
     ("id", "i4", "", "number of the particle in the event; entry of its cluster"),
     ("mct_index", "i4", "", "index of the generator record"),
     ("mcst_index", "i4", "", "index of the shower or track record"),
