@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 KINDS = ("data", "train", "evaluate", "report")
-CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
+CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base", "torch-geometric": "pytorch_geometric"}
 # Imported directly, and always there with the package that is declared.
 COMPANIONS = {
     "joblib": "scikit-learn",
