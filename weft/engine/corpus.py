@@ -9,28 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from weft.engine.feed import TRUTH, FedEvent, FedStore, qualified
 from weft.errors import WeftError
 from weft.io.store import EventStore
 
-TRUTH = "truth"
-
-
-def qualified(product: str, providers: Mapping[str, str]) -> str:
-    """``<alias>/<product>``: a bare name is looked up where the stage's needs say, else in the truth."""
-    return product if "/" in product else f"{providers.get(product, TRUTH)}/{product}"
-
-
-class StoreEvent:
-    """One event of a joined store; see :func:`qualified` for names."""
-
-    def __init__(self, store: EventStore, index: int, providers: Mapping[str, str]) -> None:
-        self._store, self._index, self._providers = store, index, providers
-
-    def __getitem__(self, product: str) -> Any:
-        return self._store[qualified(product, self._providers)][self._index]
-
-    def __contains__(self, product: object) -> bool:
-        return qualified(str(product), self._providers) in self._store
+__all__ = ["TRUTH", "Corpus"]
 
 
 class Corpus:
@@ -49,7 +32,7 @@ class Corpus:
         self.shards = [{alias: Path(path) for alias, path in shard.items()} for shard in shards]
         self._providers = dict(providers or {})
         self._max_open = max_open
-        self._stores: dict[int, EventStore] = {}
+        self._stores: dict[int, FedStore] = {}
         self._open: OrderedDict[int, EventStore] = OrderedDict()
         counts = [len(self.store(i)) for i in range(len(self.shards))]
         self._first = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
@@ -57,17 +40,20 @@ class Corpus:
     def __len__(self) -> int:
         return int(self._first[-1])
 
-    def store(self, file: int) -> EventStore:
-        """The joined store of a shard; the least recently used of more than ``max_open`` is closed."""
-        if file in self._open:
-            self._open.move_to_end(file)
-            return self._open[file]
+    def fed(self, file: int) -> FedStore:
+        """A shard as the stage sees it; the least recently used of more than ``max_open`` is closed."""
         if file not in self._stores:
-            self._stores[file] = EventStore.open(self.shards[file])
-        store = self._open[file] = self._stores[file]
+            self._stores[file] = FedStore(EventStore.open(self.shards[file]), self._providers)
+        fed = self._stores[file]
+        self._open[file] = fed.store
+        self._open.move_to_end(file)
         while len(self._open) > self._max_open:
             self._open.popitem(last=False)[1].close()
-        return store
+        return fed
+
+    def store(self, file: int) -> EventStore:
+        """The joined store of a shard."""
+        return self.fed(file).store
 
     def locate(self, index: int) -> tuple[int, int]:
         """(file, index in the file) of an event."""
@@ -76,20 +62,19 @@ class Corpus:
         file = int(np.searchsorted(self._first, index, side="right")) - 1
         return file, index - int(self._first[file])
 
-    def __getitem__(self, index: int) -> StoreEvent:
+    def __getitem__(self, index: int) -> FedEvent:
         file, row = self.locate(index)
-        return StoreEvent(self.store(file), row, self._providers)
+        return self.fed(file).event(row)
 
-    def __iter__(self) -> Iterator[StoreEvent]:
+    def __iter__(self) -> Iterator[FedEvent]:
         return (self[i] for i in range(len(self)))
 
     def require(self, products: Sequence[str]) -> None:
-        """Raise unless every shard has these products, named as in :class:`StoreEvent`."""
+        """Raise unless every shard has these products, named as in :mod:`weft.engine.feed`, or can derive them."""
         for i, files in enumerate(self.shards):
-            for product in products:
-                name = qualified(product, self._providers)
-                alias, _, product = name.partition("/")
-                if name not in self.store(i):
+            for name in products:
+                if name not in self.fed(i):
+                    alias, _, product = qualified(name, self._providers).partition("/")
                     raise WeftError(
                         f"{files[alias]}: no product '{product}'; it has: {', '.join(self.store(i).products)}"
                     )

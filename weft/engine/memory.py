@@ -6,20 +6,20 @@ from typing import Any
 
 import numpy as np
 
+from weft.engine.feed import Derived, FedStore, together
 from weft.engine.task import Products
-from weft.io.products import Ragged
-from weft.io.store import EventStore, Product
+from weft.io.store import Product
 
 PREDICTION = "prediction"
 
 
 class PredictedEvents:
-    """``len(predictions)`` events of a store from ``first`` on, with predicted tables as ``prediction/<product>``.
+    """``len(predictions)`` events of a store from ``first`` on, with what is predicted as ``prediction/<product>``.
 
-    Reads like an :class:`~weft.io.store.EventStore` opened as ``truth`` and ``prediction``.
+    Reads like a :class:`~weft.engine.feed.FedStore` of truth, input and ``prediction``.
     """
 
-    def __init__(self, store: EventStore, predictions: list[Products], first: int = 0) -> None:
+    def __init__(self, store: FedStore, predictions: list[Products], first: int = 0) -> None:
         self._store, self._predictions, self._first = store, predictions, first
 
     def __len__(self) -> int:
@@ -45,13 +45,13 @@ class PredictedEvents:
         alias, _, name = product.partition("/")
         if alias != PREDICTION:
             return self._store.read(product, self._first + start, self._first + min(stop, len(self)))
-        return Ragged.of([event[name] for event in self._predictions[start:stop]])
+        return together([event[name] for event in self._predictions[start:stop]])
 
 
 class _Run:
     """``count`` events of a product from ``first`` on."""
 
-    def __init__(self, product: Product, first: int, count: int) -> None:
+    def __init__(self, product: Product | Derived, first: int, count: int) -> None:
         self._product, self._first, self._count = product, first, count
 
     def __len__(self) -> int:

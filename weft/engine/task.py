@@ -31,14 +31,21 @@ Products = dict[str, Any]
 
 
 class Event(Protocol):
-    """One event of a joined store. A bare name is looked up where the stage's ``needs`` say, else in the truth."""
+    """One event as a stage sees it (:mod:`weft.engine.feed`).
+
+    A bare name is what the stage is fed: looked up where its ``needs`` say, or in truth mode the true product.
+    ``truth/<product>`` is always the truth. True products that the store does not hold are derived.
+    """
 
     def __getitem__(self, product: str) -> Any: ...
     def __contains__(self, product: object) -> bool: ...
 
 
 class Store(Protocol):
-    """What scoring reads: an :class:`weft.io.store.EventStore`, or predictions still in memory joined to one."""
+    """What scoring reads: stores joined, or predictions still in memory joined to them.
+
+    ``prediction/<product>`` is what is judged, ``truth/<product>`` the truth, and a bare name what the stage was fed.
+    """
 
     @property
     def events(self) -> np.ndarray: ...
@@ -137,10 +144,13 @@ class Task(ABC, Generic[Options]):
     """
 
     name: ClassVar[str]
+    learned: ClassVar[bool] = True
+    """whether there is a network to train; see :class:`FixedTask`"""
     options_model: ClassVar[type[BaseModel]]
-    """pydantic model with the fields ``model``, ``loss``, ``data`` and ``baseline``"""
+    """pydantic model with the fields ``model``, ``loss``, ``data`` and ``baseline``, or those that the task has;
+    without ``baseline`` there is none"""
     reads: ClassVar[tuple[str, ...]]
-    """products that a prediction needs"""
+    """products that a prediction needs, by the names that :class:`Event` knows"""
     headline: ClassVar[tuple[str, ...]]
     """names of the metrics to print first, best one first"""
 
@@ -232,7 +242,7 @@ class Task(ABC, Generic[Options]):
 
     @abstractmethod
     def score(self, store: Store, split: str, shard: str) -> Scores:
-        """Counts of the events of a store opened as ``truth`` and ``prediction``."""
+        """Counts of the events of a store; see :class:`Store` for names."""
 
     @abstractmethod
     def metrics(self, counts: pd.DataFrame) -> pd.DataFrame:
@@ -256,3 +266,46 @@ class Task(ABC, Generic[Options]):
 
     @abstractmethod
     def load_baseline(self, path: Path) -> Baseline: ...
+
+
+class FixedTask(Task[Options]):
+    """A step without anything to learn, such as a clustering by distance: the same files, rules and scores.
+
+    It says what it predicts event by event; its `train` writes its options at once. Of :class:`Task` it needs `name`,
+    `options_model`, `reads`, `headline`, `makes`, `score`, `metrics`, `figures`, and, if it is compared with something,
+    `baseline` and `load_baseline`.
+    """
+
+    learned = False
+
+    @abstractmethod
+    def predict_event(self, event: Event) -> Products:
+        """Products of one event."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return ()
+
+    def sample(self, event: Event, index: tuple[int, int], labels: bool) -> Sample:
+        raise self._fixed()
+
+    def collate(self, samples: Sequence[Sample]) -> Batch:
+        raise self._fixed()
+
+    def network(self) -> nn.Module:
+        raise self._fixed()
+
+    def loss(self, output: Any, batch: Batch, counts: Tensor | None = None) -> LossTerms:
+        raise self._fixed()
+
+    def decode(self, output: Any, batch: Batch) -> list[Products]:
+        raise self._fixed()
+
+    def baseline(self) -> Baseline:
+        raise WeftError(f"task '{self.name}' has no baseline")
+
+    def load_baseline(self, path: Path) -> Baseline:
+        raise WeftError(f"task '{self.name}' has no baseline")
+
+    def _fixed(self) -> WeftError:
+        return WeftError(f"task '{self.name}' does not learn: it has no network, samples or loss")

@@ -134,7 +134,7 @@ class Trainee(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Score what this rank has validated, a run of events, and pool it with what the others have, in order."""
         scores = [
-            self.task.score(PredictedEvents(self.validation.store(file), predictions, first), "val", str(file))
+            self.task.score(PredictedEvents(self.validation.fed(file), predictions, first), "val", str(file))
             for file, (first, predictions) in sorted(self._validated.items())
         ]
         parts = gather((dict(self._validation_terms), concat(scores).events))

@@ -1,0 +1,142 @@
+"""What a stage is fed: products by name, from the truth, from earlier stages, or derived from the truth.
+
+A bare name is looked up where the stage's needs say, else in the truth; ``truth/<product>`` is always the truth. True
+products that a store does not hold, such as the true counterpart of what an earlier stage predicts, are derived from
+its voxels, clusters and particles (:mod:`weft.reco.truth`).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from weft.io.products import Nested, Ragged
+from weft.io.store import EventStore, Product
+from weft.reco.truth import DERIVED, Truth
+
+TRUTH = "truth"
+SOURCES = ("meta", "voxels", "charge", "semantics", "clusters", "particles")
+"""true products of a store that others are derived from"""
+_KEPT = 32
+"""events whose derived products are kept: scoring and sampling ask for several of the same event"""
+
+
+def qualified(product: str, providers: Mapping[str, str]) -> str:
+    """``<alias>/<product>``: a bare name is looked up where the stage's needs say, else in the truth."""
+    return product if "/" in product else f"{providers.get(product, TRUTH)}/{product}"
+
+
+class FedStore:
+    """A joined store as a stage sees it; reads like an :class:`~weft.io.store.EventStore`.
+
+    providers: ``{product: alias}``, where the stage's needs say to look for a product.
+    """
+
+    def __init__(self, store: EventStore, providers: Mapping[str, str] | None = None) -> None:
+        self.store, self._providers = store, dict(providers or {})
+        self._truths: OrderedDict[int, Truth] = OrderedDict()
+
+    @property
+    def events(self) -> np.ndarray:
+        return self.store.events
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def __contains__(self, product: object) -> bool:
+        name = qualified(str(product), self._providers)
+        return name in self.store or (
+            _is_derived(name) and all(f"{TRUTH}/{source}" in self.store for source in SOURCES)
+        )
+
+    def __getitem__(self, product: str) -> Product | Derived:
+        name = qualified(product, self._providers)
+        if name not in self.store and name in self:
+            return Derived(self, name.partition("/")[2])
+        return self.store[name]
+
+    def read(self, product: str, start: int, stop: int) -> Ragged | Nested:
+        """Events start to stop: `Ragged` for a table, `Nested` for a list."""
+        return self[product].read(start, stop)
+
+    def event(self, index: int) -> FedEvent:
+        return FedEvent(self, index)
+
+    def truth(self, index: int) -> Truth:
+        """What is derived from the truth of one event, kept while it is one of the last few."""
+        truth = self._truths.pop(index, None) or Truth(_TrueEvent(self.store, index))
+        self._truths[index] = truth
+        if len(self._truths) > _KEPT:
+            self._truths.popitem(last=False)
+        return truth
+
+
+class FedEvent:
+    """One event of a :class:`FedStore`."""
+
+    def __init__(self, store: FedStore, index: int) -> None:
+        self._store, self._index = store, index
+
+    def __getitem__(self, product: str) -> Any:
+        return self._store[product][self._index]
+
+    def __contains__(self, product: object) -> bool:
+        return product in self._store
+
+
+class Derived:
+    """A true product that the store does not hold; reads like a :class:`~weft.io.store.Product`."""
+
+    def __init__(self, store: FedStore, name: str) -> None:
+        self._store, self._name = store, name
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    def __getitem__(self, i: int) -> Any:
+        return getattr(self._store.truth(range(len(self))[i]), self._name)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """int64 [events]: rows (tables) or items (lists) of each event."""
+        return np.array([len(self[i]) for i in range(len(self))], np.int64)
+
+    def read(self, start: int, stop: int) -> Ragged | Nested:
+        return together([self[i] for i in range(*slice(start, stop).indices(len(self)))])
+
+
+def together(events: list[Any]) -> Ragged | Nested:
+    """Arrays, or `Ragged`, of several events end to end, as a store reads a run of them."""
+    if not events or not isinstance(events[0], Ragged):
+        return Ragged.of(events)
+    values = Ragged.of([event.values for event in events]).values
+    items = Ragged.of([event.counts for event in events])
+    item_offsets = np.concatenate([[0], np.cumsum(items.values)]).astype(np.int64)
+    return Nested(values, item_offsets, items.offsets)
+
+
+def _is_derived(name: str) -> bool:
+    alias, _, product = name.partition("/")
+    return alias == TRUTH and product in DERIVED
+
+
+class _TrueEvent(Mapping[str, Any]):
+    """The true products of one event, each read once."""
+
+    def __init__(self, store: EventStore, index: int) -> None:
+        self._store, self._index = store, index
+        self._read: dict[str, Any] = {}
+
+    def __getitem__(self, product: str) -> Any:
+        if product not in self._read:
+            self._read[product] = self._store[f"{TRUTH}/{product}"][self._index]
+        return self._read[product]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(SOURCES)
+
+    def __len__(self) -> int:
+        return len(SOURCES)
