@@ -14,7 +14,8 @@ import numba
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_ROOMS = ("detector", "simulation", "sparse")
+#: Rooms that have kernels; one may call those of rooms before it.
+_ROOMS = ("metrics", "detector", "simulation", "sparse", "graph", "reco", "tasks")
 
 #: Numba's settings; its type stubs do not list them.
 _config: Any = numba.config
@@ -24,12 +25,13 @@ def kernel(function: F, **options: Any) -> F:
     """`function` compiled by numba on first call, and kept in the user's cache directory.
 
     Numba notices a change in the file of a kernel, not in the files of the kernels that it calls: a stale mixture
-    could run unseen. So the cache directory is named by a hash of the sources of all rooms that have kernels. It is
-    outside the package, which may be installed read-only; where no directory can be written, nothing is cached.
+    could run unseen. So the cache directory is named by a hash of the sources of the kernel's room and of those whose
+    kernels it may call. It is outside the package, which may be installed read-only; where no directory can be
+    written, nothing is cached.
 
     options: further ones of ``numba.njit``.
     """
-    directory = _cache_directory()
+    directory = _cache_directory(_room(function.__module__))
     if directory is None:
         return cast(F, numba.njit(nogil=True, **options)(function))
     before = _config.CACHE_DIR
@@ -40,12 +42,19 @@ def kernel(function: F, **options: Any) -> F:
         _config.CACHE_DIR = before
 
 
+def _room(module: str) -> str:
+    """The room of a module of the library; the last one, which sees all others, for modules of anybody else."""
+    package, _, rest = module.partition(".")
+    room = rest.partition(".")[0]
+    return room if package == "weft" and room in _ROOMS else _ROOMS[-1]
+
+
 @cache
-def _cache_directory() -> str | None:
+def _cache_directory(room: str = _ROOMS[-1]) -> str | None:
     root = os.environ.get("NUMBA_CACHE_DIR") or os.path.join(
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "weft"
     )
-    path = os.path.join(root, f"kernels-{_digest()}")
+    path = os.path.join(root, f"kernels-{_digest(room)}")
     try:
         os.makedirs(path, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
@@ -54,11 +63,11 @@ def _cache_directory() -> str | None:
         return None
 
 
-def _digest() -> str:
-    """Of every Python source of the rooms that have kernels."""
+def _digest(room: str) -> str:
+    """Of every Python source of a room and of those before it."""
     package = Path(__file__).resolve().parent
     digest = hashlib.sha256()
-    for room in _ROOMS:
-        for source in sorted((package / room).glob("*.py")):
-            digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    for name in _ROOMS[: _ROOMS.index(room) + 1]:
+        for source in sorted((package / name).rglob("*.py")):
+            digest.update(str(source.relative_to(package)).encode() + b"\0" + source.read_bytes())
     return digest.hexdigest()[:16]

@@ -43,3 +43,22 @@ def test_numba_settings_of_others_are_left_alone(tmp_path, monkeypatch):
     before = numba.config.CACHE_DIR
     compiled.kernel(lambda x: x)
     assert before == numba.config.CACHE_DIR
+
+
+def test_a_change_in_a_room_leaves_kernels_of_rooms_below_alone(tmp_path, monkeypatch):
+    package = tmp_path / "weft"
+    for room in compiled._ROOMS:
+        (package / room).mkdir(parents=True)
+        (package / room / "a.py").write_text("x = 1")
+    monkeypatch.setattr(compiled, "__file__", str(package / "compiled.py"))
+    before = {room: compiled._digest(room) for room in compiled._ROOMS}
+    assert len(set(before.values())) == len(before)
+    (package / "graph" / "a.py").write_text("x = 2")
+    changed = {room for room in compiled._ROOMS if compiled._digest(room) != before[room]}
+    assert changed == {"graph", "reco", "tasks"}
+
+
+def test_kernels_of_others_see_all_rooms():
+    assert compiled._room("weft.reco.ends") == "reco"
+    assert compiled._room("weft.tasks.spice.fit") == "tasks"
+    assert compiled._room("somebody.else") == compiled._ROOMS[-1]

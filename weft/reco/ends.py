@@ -1,0 +1,181 @@
+"""Where clusters of voxels start and end (spec §1.3, end).
+
+Tracks: the two voxels that are farthest from each other. Showers, Michel electrons and deltas: the voxel at which PPN is
+surest of a point, or, where nobody proposed points, one of the two farthest voxels.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from weft.compiled import kernel
+from weft.io.products import TRACK, Ragged
+
+#: Columns of `point_proposals`: offset x, y, z, then the score.
+_SCORE = 3
+
+
+class Ends(NamedTuple):
+    """Centres of voxels, voxel units (index + 0.5); (−1, −1, −1) for a cluster without voxels."""
+
+    start: np.ndarray
+    """float64 [n, 3]"""
+    end: np.ndarray
+    """float64 [n, 3]; the start again where the cluster is no track"""
+
+
+def cluster_ends(
+    voxels: np.ndarray,
+    nodes: Ragged,
+    shapes: np.ndarray,
+    proposals: np.ndarray | None = None,
+    score: float = 0.5,
+    offset: float = 1.0,
+) -> Ends:
+    """Start and end of each cluster.
+
+    Args:
+        voxels: int [N, 3], voxels of the event.
+        nodes: rows of `voxels` of each of n clusters.
+        shapes: int [n], semantic class of each cluster.
+        proposals: float32 [N, 10], the product `point_proposals` (offsets in voxels), where a stage made it.
+        score, offset: voxels with a score above `score` whose point is less than `offset` voxels away along every axis
+            are preferred.
+
+    A track starts at the voxel that comes first in its list: which way it went is for `weft.reco.orientation` to say.
+    Of equally far pairs the first one is taken, so the answer depends on the order of the voxels alone.
+
+    A shower starts at the point that its best voxel proposes, moved to the nearest voxel of the cluster. Without
+    proposals it starts at that one of its two farthest voxels that is nearer to the mean of its voxels, because
+    the cascade is densest early.
+    """
+    n = len(nodes)
+    coords = np.ascontiguousarray(voxels, np.int64)
+    rows, offsets = nodes.values.astype(np.int64), nodes.offsets.astype(np.int64)
+    pairs = farthest_pairs(coords, rows, offsets)
+    start, end = np.full((n, 3), -1.0), np.full((n, 3), -1.0)
+    full, shapes = nodes.counts > 0, np.asarray(shapes).reshape(-1)
+    track = full & (shapes == TRACK)
+    start[track], end[track] = coords[pairs[track, 0]] + 0.5, coords[pairs[track, 1]] + 0.5
+    other = np.flatnonzero(full & ~track)
+    if proposals is None:
+        begins = _nearer_to_mean(coords, rows, offsets, pairs, other)
+    else:
+        begins = _proposed(coords, rows, offsets, np.asarray(proposals, np.float64), other, score, offset)
+    start[other] = end[other] = coords[begins] + 0.5
+    return Ends(start, end)
+
+
+def farthest_pairs(coords: np.ndarray, rows: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """int64 [n, 2]: rows of the two voxels of each cluster that are farthest from each other, −1 where it has none.
+
+    coords: int64 [N, 3]. rows: int64, voxels of the clusters end to end. offsets: int64 [n + 1].
+    Exact. Of equally far pairs the first one in the order of the list is taken; a cluster of one voxel gives it twice.
+    """
+    return _farthest_pairs(coords, rows, offsets)
+
+
+def to_cm(position: np.ndarray, meta: np.ndarray) -> np.ndarray:
+    """float64 [n, 3] cm of positions in voxel units; meta: the product of that name, one row."""
+    low, size = _box(meta)
+    return low + np.asarray(position, np.float64) * size
+
+
+def to_voxels(position: np.ndarray, meta: np.ndarray) -> np.ndarray:
+    """float64 [n, 3] voxel units of positions in cm; the inverse of :func:`to_cm`."""
+    low, size = _box(meta)
+    return (np.asarray(position, np.float64) - low) / size
+
+
+def _box(meta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    box = meta[0]
+    return np.array([box[f"min_{a}"] for a in "xyz"]), np.array([box[f"size_{a}"] for a in "xyz"])
+
+
+def _nearer_to_mean(
+    coords: np.ndarray, rows: np.ndarray, offsets: np.ndarray, pairs: np.ndarray, chosen: np.ndarray
+) -> np.ndarray:
+    """int64 [chosen]: of the two voxels of a pair, the one nearer to the mean of its cluster, the first of equals."""
+    counts = np.diff(offsets)
+    node = np.repeat(np.arange(len(counts)), counts)
+    sums = np.stack([np.bincount(node, coords[rows, axis], len(counts)) for axis in range(3)], axis=1)
+    # Sums are integers, so comparing n·voxel with them is exact and does not depend on the order of the voxels.
+    far = (coords[pairs[chosen]] * counts[chosen, None, None] - sums[chosen, None]).astype(np.float64)
+    return pairs[chosen, (far**2).sum(2).argmin(1)]
+
+
+@kernel
+def _farthest_pairs(coords: np.ndarray, rows: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    pairs = np.full((len(offsets) - 1, 2), -1, np.int64)
+    for k in range(len(offsets) - 1):
+        first, last = offsets[k], offsets[k + 1]
+        if first == last:
+            continue
+        # Two sweeps give a long pair; with c its middle and R the distance of the voxel farthest from c, no voxel
+        # nearer to c than (length − R) is part of a longer or equal one. Along a track that leaves a handful.
+        a = _farthest_from(coords, rows, first, last, coords[rows[first]])
+        b = _farthest_from(coords, rows, first, last, coords[rows[a]])
+        length = np.sqrt(_square(coords[rows[a]], coords[rows[b]]))
+        twice = coords[rows[a]] + coords[rows[b]]
+        half = np.empty(last - first)
+        for i in range(first, last):
+            half[i - first] = 0.5 * np.sqrt(_square(2 * coords[rows[i]], twice))
+        reach = length - half.max() - 1e-6
+        kept = first + np.flatnonzero(half >= reach)
+        best = -1
+        for m in range(len(kept)):
+            for n in range(m, len(kept)):
+                square = _square(coords[rows[kept[m]]], coords[rows[kept[n]]])
+                if square > best:
+                    best = square
+                    pairs[k, 0], pairs[k, 1] = rows[kept[m]], rows[kept[n]]
+    return pairs
+
+
+@kernel
+def _farthest_from(coords: np.ndarray, rows: np.ndarray, first: int, last: int, point: np.ndarray) -> int:
+    best, at = -1, first
+    for i in range(first, last):
+        square = _square(coords[rows[i]], point)
+        if square > best:
+            best, at = square, i
+    return at
+
+
+@kernel
+def _square(a: np.ndarray, b: np.ndarray) -> int:
+    return (a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2 + (a[2] - b[2]) ** 2
+
+
+@kernel
+def _proposed(
+    coords: np.ndarray,
+    rows: np.ndarray,
+    offsets: np.ndarray,
+    proposals: np.ndarray,
+    chosen: np.ndarray,
+    least: float,
+    reach: float,
+) -> np.ndarray:
+    """Row of the voxel nearest to the best proposal of each chosen cluster, the first of equals."""
+    out = np.empty(len(chosen), np.int64)
+    for c in range(len(chosen)):
+        first, last = offsets[chosen[c]], offsets[chosen[c] + 1]
+        best, sure, top = first, False, -1.0
+        for i in range(first, last):
+            row = proposals[rows[i]]
+            near = abs(row[0]) < reach and abs(row[1]) < reach and abs(row[2]) < reach
+            good = row[_SCORE] > least and near
+            if (good and not sure) or (good == sure and row[_SCORE] > top):
+                best, sure, top = i, good, row[_SCORE]
+        point = coords[rows[best]] + proposals[rows[best], :3]
+        at, nearest = best, np.inf
+        for i in range(first, last):
+            d = coords[rows[i]] - point
+            square = d[0] ** 2 + d[1] ** 2 + d[2] ** 2
+            if square < nearest:
+                at, nearest = i, square
+        out[c] = rows[at]
+    return out
