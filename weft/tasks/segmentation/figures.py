@@ -12,20 +12,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure as Canvas
-from matplotlib.lines import Line2D
 
-from weft.config import BASELINE
-from weft.errors import WeftError
-from weft.metrics.bootstrap import bootstrap
 from weft.metrics.calibration import expected_calibration_error
-from weft.metrics.scores import Scores, concat
+from weft.metrics.scores import Scores
 from weft.metrics.segmentation import accuracy
+from weft.report.event_histogram import event_histogram
 from weft.report.figure import Figure
-from weft.report.palette import BASELINE_COLOR, CLASS_COLORS, CLASS_NAMES, INK, RULE, SERIES_COLORS, style, to_svg
+from weft.report.palette import CLASS_NAMES, RULE, SERIES_COLORS, style, to_svg
+from weft.report.ratio_panels import binned, ratio_panels
+from weft.report.variants import color_of, pooled, select
 from weft.tasks.segmentation.score import CHARGE_EDGES, CONFIDENCE_BINS, confusion_of
-from weft.tasks.segmentation.tables import class_table, overall_table, shift_table, trained
+from weft.tasks.segmentation.tables import class_table, overall_table, shift_table
 
-MODEL = "model"
 #: Edges of the bins of energy left by a particle, MeV.
 ENERGY_EDGES = np.geomspace(0.3, 3000.0, 13)
 
@@ -41,9 +39,7 @@ def figures(scores: Mapping[str, Scores], split: str) -> list[Figure]:
     split: the one that models are judged by; further ones are shifted test sets. Raises WeftError where there are no
     scores of it, and where variants were scored on different events.
     """
-    if not trained(scores):
-        raise WeftError("no trained variant among the scores: train, deploy and evaluate at least one seed")
-    judged = {name: _select(part, split) for name, part in _pooled(scores).items()}
+    judged = {name: select(part, split) for name, part in pooled(scores).items()}
     made = [overall_table(scores, split), class_table(scores, split), confusion_figure(judged)]
     if any(len(part.objects) for part in judged.values()):
         counts = {name: _particle_counts(part) for name, part in judged.items()}
@@ -99,7 +95,7 @@ def recall_figure(key: str, of: str, energy: str, edges: np.ndarray, counts: Map
         f"Recall against the {energy}",
         f"Share of the voxels of {of} that got the right class, by the {energy}; bins of fewer than {_FEWEST} voxels "
         "are left out. Bands: 95 % intervals over events.",
-        svg=_recall_panels(counts, edges, f"{energy} [MeV]", key),
+        svg=ratio_panels(key, counts, edges, f"{energy} [MeV]", "recall", _FEWEST),
     )
 
 
@@ -114,7 +110,7 @@ def reliability_figure(scores: Mapping[str, Scores]) -> Figure:
             bins = curve.groupby("bin")[["n", "n_correct", "sum_confidence"]].sum()
             n, right, confidence = (bins[c].to_numpy() for c in bins)
             error = expected_calibration_error(n, right, confidence)
-            color = _color(name)
+            color = color_of(name)
             seen = n >= _FEWEST
             upper.plot((confidence / n)[seen], (right / n)[seen], "o-", color=color, label=f"{name}: error {error:.4f}")
             share = np.zeros(CONFIDENCE_BINS)
@@ -141,22 +137,7 @@ def reliability_figure(scores: Mapping[str, Scores]) -> Figure:
 def event_figure(scores: Mapping[str, Scores]) -> Figure:
     """Distribution of the accuracy over events."""
     values = {name: accuracy(confusion_of(part.events)) for name, part in scores.items()}
-    values = {name: v[np.isfinite(v)] for name, v in values.items()}
-    with style():
-        canvas = Canvas(figsize=(5.0, 2.9))
-        axis = canvas.subplots()
-        lowest = min((np.percentile(v, 1) for v in values.values() if len(v)), default=0.0)
-        edges = np.linspace(np.floor(20 * lowest) / 20, 1, 41)
-        for name, v in values.items():
-            share = np.histogram(np.maximum(v, edges[0]), edges)[0] / max(len(v), 1)
-            label = f"{name}: median {np.median(v):.4f}" if len(v) else name
-            axis.stairs(share, edges, color=_color(name), linewidth=1.6, label=label)
-        axis.set_xlim(edges[0], 1)
-        axis.set_xlabel("accuracy of an event")
-        axis.set_ylabel("share of events")
-        axis.legend(loc="upper left")
-        canvas.tight_layout()
-        svg = to_svg(canvas, "per-event", "Distribution of the accuracy over events")
+    svg = event_histogram("per-event", values, "accuracy of an event", "Distribution of the accuracy over events")
     return Figure(
         "per-event",
         "Accuracy of events",
@@ -166,22 +147,8 @@ def event_figure(scores: Mapping[str, Scores]) -> Figure:
     )
 
 
-def _pooled(scores: Mapping[str, Scores]) -> dict[str, Scores]:
-    """The trained variants as one, and the baseline."""
-    pooled = {MODEL: concat([scores[v] for v in trained(scores)])}
-    return pooled | ({BASELINE: scores[BASELINE]} if BASELINE in scores else {})
-
-
-def _select(scores: Scores, split: str) -> Scores:
-    return Scores(*(table[table["split"] == split] for table in scores))
-
-
 def _panels(canvas: Canvas, n: int) -> Sequence[Axes]:
     return canvas.subplots(1, n, squeeze=False)[0].tolist()
-
-
-def _color(name: str) -> str:
-    return BASELINE_COLOR if name == BASELINE else SERIES_COLORS[0]
 
 
 def _short(n: int) -> str:
@@ -212,47 +179,5 @@ def _event_counts(
     scores: Scores, rows: pd.DataFrame, label: np.ndarray, number: np.ndarray, n_bins: int, columns: Sequence[str]
 ) -> np.ndarray:
     n_classes = confusion_of(scores.events).shape[1]
-    uids = np.unique(scores.events["uid"])
-    event = np.searchsorted(uids, rows["uid"])
-    valid = (label >= 0) & (label < n_classes)
-    counts = np.zeros((len(uids), n_classes, n_bins, len(columns)))
-    for k, column in enumerate(columns):
-        np.add.at(counts[..., k], (event[valid], label[valid], number[valid]), rows[column].to_numpy()[valid])
-    return counts
-
-
-def _recall_panels(counts: Mapping[str, np.ndarray], edges: np.ndarray, x_label: str, key: str) -> str:
-    """One panel a class: recall with its band for the model in the class' colour, for the baseline in grey."""
-    total = sum(c.sum(axis=0) for c in counts.values())
-    present = [k for k in range(total.shape[0]) if total[k, :, 0].sum() > 0]
-    centres = np.sqrt(edges[1:] * edges[:-1])
-    with style():
-        canvas = Canvas(figsize=(2.05 * max(len(present), 1) + 0.5, 2.6))
-        panels = _panels(canvas, max(len(present), 1))
-        for axis, k in zip(panels, present, strict=False):
-            for name, c in reversed(list(counts.items())):
-                interval = bootstrap(c[:, k], _ratio, n_replicas=_REPLICAS)
-                seen = c[:, k, :, 0].sum(axis=0) >= _FEWEST
-                color = BASELINE_COLOR if name == BASELINE else CLASS_COLORS[k]
-                dashes = "--" if name == BASELINE else "-"
-                axis.fill_between(centres[seen], interval.low[seen], interval.high[seen], color=color, alpha=0.2, lw=0)
-                axis.plot(centres[seen], interval.value[seen], dashes, color=color, label=name, marker="o", ms=3)
-            axis.set_xscale("log")
-            axis.set_xlim(edges[0], edges[-1])
-            axis.set_ylim(0, 1.03)
-            axis.set_title(CLASS_NAMES[k])
-            if axis is panels[0]:
-                axis.set_ylabel("recall")
-            else:
-                axis.tick_params(labelleft=False)
-        if len(counts) > 1:
-            lines = [Line2D([], [], color=INK), Line2D([], [], color=BASELINE_COLOR, linestyle="--")]
-            panels[0].legend(lines, [MODEL, BASELINE], loc="lower left")
-        canvas.supxlabel(x_label, fontsize=9)
-        canvas.tight_layout(w_pad=0.6)
-        return to_svg(canvas, key, f"Recall of each class against the {x_label}")
-
-
-def _ratio(sums: np.ndarray) -> np.ndarray:
-    n, right = sums[..., 0], sums[..., 1]
-    return np.divide(right, n, out=np.full(n.shape, np.nan), where=n > 0)
+    uids, values = np.unique(scores.events["uid"]), [rows[column].to_numpy() for column in columns]
+    return binned(uids, rows["uid"].to_numpy(), label, number, values, n_classes, n_bins)

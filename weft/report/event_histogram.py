@@ -1,0 +1,39 @@
+"""How a metric of events is distributed, for the model and the baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.figure import Figure as Canvas
+
+from weft.report.palette import RULE, style, to_svg
+from weft.report.variants import color_of
+
+
+def event_histogram(
+    key: str, values: Mapping[str, np.ndarray], x_label: str, label: str, mark: float | None = None
+) -> str:
+    """SVG of the share of events by a metric that is at most 1, with the median of each.
+
+    values: by variant, one value for each event; those that are not finite are left out. Events below the axis, which
+    begins at the first percentile, are in its first bin. mark: where a thin line is drawn.
+    """
+    values = {name: v[np.isfinite(v)] for name, v in values.items()}
+    with style():
+        canvas = Canvas(figsize=(5.0, 2.9))
+        axis = canvas.subplots()
+        lowest = min((np.percentile(v, 1) for v in values.values() if len(v)), default=0.0)
+        edges = np.linspace(np.floor(20 * min(lowest, 0.95)) / 20, 1, 41)
+        if mark is not None:
+            axis.axvline(mark, color=RULE, linewidth=1.2, zorder=1)
+        for name, v in values.items():
+            share = np.histogram(np.maximum(v, edges[0]), edges)[0] / max(len(v), 1)
+            shown = f"{name}: median {np.median(v):.4f}" if len(v) else name
+            axis.stairs(share, edges, color=color_of(name), linewidth=1.6, label=shown)
+        axis.set_xlim(edges[0], 1)
+        axis.set_xlabel(x_label)
+        axis.set_ylabel("share of events")
+        axis.legend(loc="upper left")
+        canvas.tight_layout()
+        return to_svg(canvas, key, label)
