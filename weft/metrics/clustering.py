@@ -89,19 +89,29 @@ class Contingency:
         """[P] share of each predicted cluster that is from one true cluster: max_t n_tp / n_p."""
         return _at(self.match_of_prediction, self.count) / self.prediction_sizes
 
+    @property
+    def found(self) -> int:
+        """Voxels that are in the predicted cluster that holds most of their true one."""
+        return int(_at(self.match_of_truth, self.count).sum())
+
+    @property
+    def pure(self) -> int:
+        """Voxels that are from the true cluster that most of their predicted one is from."""
+        return int(_at(self.match_of_prediction, self.count).sum())
+
     # --- metrics ------------------------------------------------------------------------------------------
 
     def efficiency(self, by: By = "cluster") -> float:
         """Mean of `efficiencies`, of clusters as they are or weighted by their voxels."""
         if by == "cluster":
             return _mean(self.efficiencies)
-        return _ratio(_at(self.match_of_truth, self.count).sum(), self.n_voxels)
+        return _ratio(self.found, self.n_voxels)
 
     def purity(self, by: By = "cluster") -> float:
         """Mean of `purities`, of clusters as they are or weighted by their voxels."""
         if by == "cluster":
             return _mean(self.purities)
-        return _ratio(_at(self.match_of_prediction, self.count).sum(), self.n_assigned)
+        return _ratio(self.pure, self.n_assigned)
 
     @cached_property
     def ari(self) -> float:
@@ -261,7 +271,7 @@ def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if len(values) else np.nan
 
 
-def _ratio(part: float, whole: int) -> float:
+def _ratio(part: int, whole: int) -> float:
     return float(part / whole) if whole else np.nan
 
 

@@ -1,26 +1,94 @@
 """Scores of any answer to "which voxels belong together": fragments, showers, particles, interactions.
 
 A task says, event by event, the true and the predicted cluster of every voxel (:class:`Answer`); the tables that come
-of it hold sums with their numbers, so pooled metrics, curves and bootstraps over events need nothing else.
+of it hold sums with their numbers, so pooled metrics, curves and bootstraps over events need nothing else. A task may
+put counts of its own beside them in the events table and add its own metrics to :func:`metrics`.
 
-For every class, and for all together, an event has counts with the suffix ``_all``, ``_shower``, ``_track``, ...
-(:data:`EVENT_COLUMNS`). A class is that of the voxels as the answer gives it: the true one, where the metrics of a
-class are meant as in SPINE ("restricted to the voxels of a class").
+Counts exist for all judged voxels together and for each class, by restricting both clusterings to the voxels of that
+class, as SPINE does (spec §1.9): clusters that mix classes are judged by the first kind.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from weft.io.products import Ragged
+from weft.errors import WeftError
+from weft.io.products import CLASSES
+from weft.metrics.clustering import Contingency, contingency
 from weft.metrics.scores import Scores
+from weft.reco.nodes import voxel_labels
+
+__all__ = [
+    "CURVE_COLUMNS", "EVENT_COLUMNS", "GOOD_ARI", "OBJECT_COLUMNS", "Answer", "classes_of", "metrics", "score_answers",
+    "voxel_labels",
+]  # fmt: skip
 
 #: The mark of SPICE's paper: the share of the events whose ARI lies above it (arXiv:2007.03083).
 GOOD_ARI = 0.92
+#: Suffix of the counts of all judged voxels together.
+ALL = "all"
+
+_COUNTS: Mapping[str, str] = {
+    "judged": "1 where there are judged voxels, else 0: events that have an SBD, efficiencies",
+    "answered": "1 where some of them are in a predicted cluster: events that have purities",
+    "paired": "1 where there are two judged voxels or more: events that have an ARI and an AMI",
+    "ari": "adjusted Rand index, 0 where it is not defined",
+    "ami": "adjusted mutual information, 0 where it is not defined",
+    "sbd": "symmetric best Dice, 0 where it is not defined",
+    "good": f"1 where the ARI is above {GOOD_ARI}",
+    "mean_purity": "mean purity of the event's predicted clusters, 0 where there are none",
+    "mean_efficiency": "mean efficiency of the event's true clusters, 0 where there are none",
+    "predicted": "predicted clusters with judged voxels",
+    "purity": "sum of their purities",
+    "true": "true clusters",
+    "efficiency": "sum of their efficiencies",
+    "assigned": "judged voxels in predicted clusters",
+    "pure": "those of them from the true cluster that their predicted one has most of",
+    "voxels": "judged voxels",
+    "found": "those of them in the predicted cluster that has most of their true one",
+}
+_SUMS = tuple(_COUNTS)
+#: Metrics as (sum, number) of counts.
+_METRICS: Mapping[str, tuple[str, str]] = {
+    "ari": ("ari", "paired"),
+    "ami": ("ami", "paired"),
+    "sbd": ("sbd", "judged"),
+    "ari_above_092": ("good", "paired"),
+    "purity": ("purity", "predicted"),
+    "efficiency": ("efficiency", "true"),
+    "voxel_purity": ("pure", "assigned"),
+    "voxel_efficiency": ("found", "voxels"),
+    "event_purity": ("mean_purity", "answered"),
+    "event_efficiency": ("mean_efficiency", "judged"),
+}
+
+EVENT_COLUMNS: Mapping[str, str] = {
+    "run": "run number",
+    "subrun": "subrun number",
+    "event": "event number",
+    "uid": "unique id of the event",
+    "split": "name of the split",
+    "shard": "name of the shard",
+    **{f"{name}_<class or all>": meaning for name, meaning in _COUNTS.items()},
+}
+OBJECT_COLUMNS: Mapping[str, str] = {
+    "uid": "unique id of the event",
+    "split": "name of the split",
+    "side": "truth: a true cluster; prediction: a predicted one",
+    "cluster": "its label",
+    "class": "class of most of its judged voxels, the lowest of equals; -1: none",
+    "voxels": "its judged voxels",
+    "energy": "their visible energy [MeV]",
+    "matched": "label of the cluster of the other side that holds most of them, the lowest of equals; -1: none does",
+    "overlap": "judged voxels that both have; overlap / voxels: efficiency of a true, purity of a predicted cluster",
+    "matched_voxels": "judged voxels of the matched cluster",
+}
+CURVE_COLUMNS: Mapping[str, str] = {"uid": "unique id of the event", "split": "name of the split"}
+"""there are none: the table is empty"""
 
 
 class Answer(NamedTuple):
@@ -36,33 +104,142 @@ class Answer(NamedTuple):
     """float [N], visible energy, MeV"""
 
 
-def voxel_labels(items: Ragged, n_voxels: int, groups: np.ndarray | None = None) -> np.ndarray:
-    """int64 [n_voxels]: the item that each voxel is in, or the group of that item; −1 where it is in none.
-
-    items: rows of voxels of clusters that do not overlap, such as `fragment_voxels`.
-    groups: integer [items] or [items, 1], such as `shower_groups`; −1: in none.
-    """
-    raise NotImplementedError
-
-
 def score_answers(
-    answers: Iterable[Answer], events: np.ndarray, split: str, shard: str, classes: tuple[int, ...] = (0, 1, 2, 3)
+    answers: Iterable[Answer], events: np.ndarray, split: str, shard: str, classes: Sequence[int] = (0, 1, 2, 3)
 ) -> Scores:
     """Score tables of one shard.
 
     answers: one for each event, in order; taken one by one, so a generator keeps memory small.
-    events: structured [E], the store's `events`.
-    classes: those that get counts of their own.
-    Raises WeftError naming shard and event where an answer's arrays have different lengths.
+    events: structured [E], the store's `events`. classes: those that get counts of their own.
+    Returns tables with the columns of EVENT_COLUMNS, OBJECT_COLUMNS and CURVE_COLUMNS. Raises WeftError naming shard
+    and event where an answer's arrays have different lengths.
     """
-    raise NotImplementedError
+    counts: list[dict[str, float]] = []
+    objects: list[dict[str, np.ndarray]] = []
+    for event, answer in zip(events, answers, strict=True):
+        where = f"shard {shard}: event {event['run']}/{event['subrun']}/{event['event']}"
+        columns = _columns(answer, where)
+        table = contingency(columns.truth, columns.prediction)
+        row = _counts(table, ALL)
+        for k in classes:
+            own = columns.classes == k
+            row |= _counts(contingency(columns.truth[own], columns.prediction[own]), CLASSES[k])
+        counts.append(row)
+        objects += _objects(columns, table, event["uid"])
+    frame = pd.DataFrame({name: events[name] for name in ("run", "subrun", "event", "uid")})
+    for name, value in (("split", split), ("shard", shard)):
+        frame[name] = pd.array([value] * len(events), dtype="str")
+    names = [f"{name}_{k}" for k in (ALL, *(CLASSES[k] for k in classes)) for name in _SUMS]
+    numbers = pd.DataFrame(counts, columns=names, dtype=np.float64)
+    curves = pd.DataFrame({"uid": pd.Series(dtype="u8"), "split": pd.Series(dtype="str")})
+    scores = Scores(pd.concat([frame, numbers], axis=1), _object_table(objects, split), curves)
+    for made, meaning in zip(scores, (EVENT_COLUMNS, OBJECT_COLUMNS, CURVE_COLUMNS), strict=True):
+        made.attrs = {"columns": dict(meaning)}
+    return scores
+
+
+def classes_of(counts: pd.DataFrame) -> list[int]:
+    """Classes that have counts of their own in an events table."""
+    return [k for k, name in CLASSES.items() if f"judged_{name}" in counts]
 
 
 def metrics(counts: pd.DataFrame) -> pd.DataFrame:
     """Metrics of each row of an events table, or of rows of it added up; NaN where undefined.
 
-    For all voxels `ari, ami, sbd, ari_above_092, purity, efficiency, voxel_purity, voxel_efficiency, event_purity,
-    event_efficiency`; for each class that has counts the same with its name behind, such as `ari_shower`. Other
-    columns of the table, a task's own counts, are left alone: a task puts its own metrics beside.
+    For all judged voxels, with M the mean over events of what each has, C over clusters and V over voxels:
+    `ari` M, `ami` M, `sbd` M, `ari_above_092` (share of the events), `purity` C, `efficiency` C, `voxel_purity` V,
+    `voxel_efficiency` V, `event_purity` and `event_efficiency` (M of the event's C); for each class that has counts the
+    same with its name behind, such as `ari_shower`. Other columns, a task's own counts, are left alone.
     """
-    raise NotImplementedError
+    if f"judged_{ALL}" not in counts:
+        raise WeftError(f"the events table has no column judged_{ALL}: not the scores of a clustering")
+    values = {}
+    for suffix in (ALL, *(CLASSES[k] for k in classes_of(counts))):
+        for name, (total, number) in _METRICS.items():
+            above, below = (counts[f"{c}_{suffix}"].to_numpy(np.float64) for c in (total, number))
+            key = name if suffix == ALL else f"{name}_{suffix}"
+            values[key] = np.divide(above, below, out=np.full(len(counts), np.nan), where=below > 0)
+    return pd.DataFrame(values, index=counts.index)
+
+
+def _columns(answer: Answer, where: str) -> Answer:
+    columns = Answer(*(np.ravel(np.asarray(column)) for column in answer))
+    lengths = {name: len(column) for name, column in zip(Answer._fields, columns, strict=True)}
+    if len(set(lengths.values())) > 1:
+        given = ", ".join(f"{name} {n}" for name, n in lengths.items())
+        raise WeftError(f"{where}: voxels of an answer: {given}; expected as many of each")
+    return columns
+
+
+def _counts(table: Contingency, suffix: str) -> dict[str, float]:
+    n = table.n_voxels
+    if not n:
+        return dict.fromkeys((f"{name}_{suffix}" for name in _SUMS), 0.0)
+    predicted, assigned = len(table.prediction_sizes), table.n_assigned
+    ari = table.ari if n > 1 else 0.0
+    values = (
+        1.0, assigned > 0, n > 1, ari, table.ami if n > 1 else 0.0, table.sbd, ari > GOOD_ARI,
+        table.purity() if assigned else 0.0, table.efficiency(), predicted, table.purities.sum(),
+        len(table.truth_sizes), table.efficiencies.sum(), assigned, table.pure, n, table.found,
+    )  # fmt: skip
+    return {f"{name}_{suffix}": float(value) for name, value in zip(_SUMS, values, strict=True)}
+
+
+def _objects(answer: Answer, table: Contingency, uid: int) -> list[dict[str, np.ndarray]]:
+    """Columns of OBJECT_COLUMNS but `split` for each true and for each predicted cluster of an event."""
+    truth = _Side("truth", answer.truth, table.truth_labels, table.truth_sizes)
+    prediction = _Side("prediction", answer.prediction, table.prediction_labels, table.prediction_sizes)
+    rows = []
+    for own, other, match, cells in (
+        (truth, prediction, table.match_of_truth, table.prediction),
+        (prediction, truth, table.match_of_prediction, table.truth),
+    ):
+        matched = _at(cells, match)
+        classes, energy = _classes_and_energies(own, answer)
+        rows.append(
+            {
+                "uid": np.full(len(own.sizes), uid, np.uint64),
+                "side": np.full(len(own.sizes), own.name),
+                "cluster": own.labels,
+                "class": classes,
+                "voxels": own.sizes,
+                "energy": energy,
+                "matched": _at(other.labels, matched),
+                "overlap": np.where(match >= 0, _at(table.count, match), 0),
+                "matched_voxels": np.where(match >= 0, _at(other.sizes, matched), 0),
+            }
+        )
+    return rows
+
+
+class _Side(NamedTuple):
+    name: str
+    of_voxel: np.ndarray  # label of each voxel
+    labels: np.ndarray  # of each cluster, increasing
+    sizes: np.ndarray  # judged voxels of each
+
+
+def _at(values: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Values by index, −1 where that is −1."""
+    return np.append(values, -1)[index]
+
+
+def _classes_and_energies(side: _Side, answer: Answer) -> tuple[np.ndarray, np.ndarray]:
+    """Class that most judged voxels of each cluster have, and their energy."""
+    judged = (answer.truth >= 0) & (side.of_voxel >= 0)
+    number, n = np.searchsorted(side.labels, side.of_voxel[judged]), len(side.labels)
+    classes = answer.classes[judged]
+    width = int(classes.max(initial=0)) + 1
+    known = classes >= 0
+    votes = np.bincount(number[known] * width + classes[known], minlength=n * width).reshape(n, width)
+    most = np.where(votes.any(axis=1), votes.argmax(axis=1), -1).astype(np.int8)
+    return most, np.bincount(number, answer.energy[judged], n).astype(np.float64)
+
+
+def _object_table(rows: list[dict[str, np.ndarray]], split: str) -> pd.DataFrame:
+    kinds = {"uid": "u8", "side": "U", "energy": "f8", "class": "i1"}
+    empty = {name: np.empty(0, kinds.get(name, "i8")) for name in OBJECT_COLUMNS if name != "split"}
+    frame = pd.DataFrame({name: np.concatenate([part[name] for part in [empty, *rows]]) for name in empty})
+    frame["side"] = frame["side"].astype("str")
+    frame["split"] = pd.array([split] * len(frame), dtype="str")
+    return frame[list(OBJECT_COLUMNS)]
