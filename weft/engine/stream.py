@@ -43,7 +43,9 @@ class TrainingBatches(Dataset[Batch]):
             with reading(self.corpus, index, f"micro-batch {t}", t):
                 sample = self.task.sample(self.corpus[index], self.corpus.locate(index), labels=True)
                 samples.append(self.task.draw(sample, draw_generator(self.seed, t, position)))
-        return self.task.collate(samples)
+        # Positions are below the batch size: the generators of ranks are keyed by what lies above.
+        mixed = self.task.mix(samples, draw_generator(self.seed, t, self.batch_size + self.rank))
+        return self.task.collate(mixed)
 
 
 class EventBatches(Dataset[Batch]):

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -70,7 +70,10 @@ class Sample:
 
 @dataclass
 class Batch:
-    """Samples side by side. Empty events keep their place: ``offsets[b] == offsets[b + 1]``."""
+    """Samples side by side. Empty events keep their place: ``offsets[b] == offsets[b + 1]``.
+
+    A task whose network sees more than voxels adds fields of tensors in a subclass.
+    """
 
     coords: Tensor
     """[N, 1+D] int32: batch index, x, y, z"""
@@ -85,13 +88,13 @@ class Batch:
     weights: dict[str, Tensor] = field(default_factory=dict)
     """:meth:`Task.weights` of the whole step, likewise"""
 
-    def to(self, device: torch.device, non_blocking: bool = False) -> Batch:
+    def to(self, device: torch.device, non_blocking: bool = False) -> Self:
         return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
-    def pin_memory(self) -> Batch:
+    def pin_memory(self) -> Self:
         return self._map(lambda tensor: tensor.pin_memory())
 
-    def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Self:
         changed: dict[str, Any] = {}
         for item in fields(self):
             value = getattr(self, item.name)
@@ -99,7 +102,7 @@ class Batch:
                 changed[item.name] = {key: change(tensor) for key, tensor in value.items()}
             else:
                 changed[item.name] = value if value is None or item.name == "events" else change(value)
-        return Batch(**changed)
+        return type(self)(**changed)
 
     def __len__(self) -> int:
         return len(self.events)
@@ -176,6 +179,11 @@ class Task(ABC, Generic[Options]):
     def draw(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """A random view of a sample for training: augmentation, a patch. Depends on ``rng`` only."""
         return sample
+
+    def mix(self, samples: list[Sample], rng: np.random.Generator) -> list[Sample]:
+        """The drawn samples of a training micro-batch (of this rank) put together in another way, such as several
+        events laid over each other; at least one. Depends on ``rng`` only."""
+        return samples
 
     @abstractmethod
     def collate(self, samples: Sequence[Sample]) -> Batch: ...
