@@ -74,7 +74,7 @@ def median_within(histogram: np.ndarray, limit: float = MARKS[0]) -> NDArray[np.
     NaN where there are none.
     """
     histogram = np.asarray(histogram, np.float64)
-    last = int(np.flatnonzero(EDGES == limit)[0])
+    last = int(np.flatnonzero(limit == EDGES)[0])
     cumulated = histogram[..., :last].cumsum(axis=-1)
     half = cumulated[..., -1:] / 2
     k = np.minimum((cumulated < half).sum(axis=-1, keepdims=True), last - 1)

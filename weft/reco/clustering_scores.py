@@ -19,52 +19,11 @@ import pandas as pd
 from weft.errors import WeftError
 from weft.io.products import CLASSES
 from weft.metrics.clustering import Contingency, contingency
+from weft.metrics.clustering_counts import ALL, COUNTS, clustering_counts, metrics
 from weft.metrics.scores import Scores
 from weft.reco.nodes import voxel_labels
 
-__all__ = [
-    "CURVE_COLUMNS", "EVENT_COLUMNS", "GOOD_ARI", "OBJECT_COLUMNS", "Answer", "classes_of", "metrics", "score_answers",
-    "voxel_labels",
-]  # fmt: skip
-
-#: The mark of SPICE's paper: the share of the events whose ARI lies above it (arXiv:2007.03083).
-GOOD_ARI = 0.92
-#: Suffix of the counts of all judged voxels together.
-ALL = "all"
-
-_COUNTS: Mapping[str, str] = {
-    "judged": "1 where there are judged voxels, else 0: events that have an SBD, efficiencies",
-    "answered": "1 where some of them are in a predicted cluster: events that have purities",
-    "paired": "1 where there are two judged voxels or more: events that have an ARI and an AMI",
-    "ari": "adjusted Rand index, 0 where it is not defined",
-    "ami": "adjusted mutual information, 0 where it is not defined",
-    "sbd": "symmetric best Dice, 0 where it is not defined",
-    "good": f"1 where the ARI is above {GOOD_ARI}",
-    "mean_purity": "mean purity of the event's predicted clusters, 0 where there are none",
-    "mean_efficiency": "mean efficiency of the event's true clusters, 0 where there are none",
-    "predicted": "predicted clusters with judged voxels",
-    "purity": "sum of their purities",
-    "true": "true clusters",
-    "efficiency": "sum of their efficiencies",
-    "assigned": "judged voxels in predicted clusters",
-    "pure": "those of them from the true cluster that their predicted one has most of",
-    "voxels": "judged voxels",
-    "found": "those of them in the predicted cluster that has most of their true one",
-}
-_SUMS = tuple(_COUNTS)
-#: Metrics as (sum, number) of counts.
-_METRICS: Mapping[str, tuple[str, str]] = {
-    "ari": ("ari", "paired"),
-    "ami": ("ami", "paired"),
-    "sbd": ("sbd", "judged"),
-    "ari_above_092": ("good", "paired"),
-    "purity": ("purity", "predicted"),
-    "efficiency": ("efficiency", "true"),
-    "voxel_purity": ("pure", "assigned"),
-    "voxel_efficiency": ("found", "voxels"),
-    "event_purity": ("mean_purity", "answered"),
-    "event_efficiency": ("mean_efficiency", "judged"),
-}
+__all__ = ["CURVE_COLUMNS", "EVENT_COLUMNS", "OBJECT_COLUMNS", "Answer", "metrics", "score_answers", "voxel_labels"]
 
 EVENT_COLUMNS: Mapping[str, str] = {
     "run": "run number",
@@ -73,7 +32,7 @@ EVENT_COLUMNS: Mapping[str, str] = {
     "uid": "unique id of the event",
     "split": "name of the split",
     "shard": "name of the shard",
-    **{f"{name}_<class or all>": meaning for name, meaning in _COUNTS.items()},
+    **{f"{name}_<class or all>": meaning for name, meaning in COUNTS.items()},
 }
 OBJECT_COLUMNS: Mapping[str, str] = {
     "uid": "unique id of the event",
@@ -120,46 +79,22 @@ def score_answers(
         where = f"shard {shard}: event {event['run']}/{event['subrun']}/{event['event']}"
         columns = _columns(answer, where)
         table = contingency(columns.truth, columns.prediction)
-        row = _counts(table, ALL)
+        row = clustering_counts(table)
         for k in classes:
             own = columns.classes == k
-            row |= _counts(contingency(columns.truth[own], columns.prediction[own]), CLASSES[k])
+            row |= clustering_counts(contingency(columns.truth[own], columns.prediction[own]), CLASSES[k])
         counts.append(row)
         objects += _objects(columns, table, event["uid"])
     frame = pd.DataFrame({name: events[name] for name in ("run", "subrun", "event", "uid")})
     for name, value in (("split", split), ("shard", shard)):
         frame[name] = pd.array([value] * len(events), dtype="str")
-    names = [f"{name}_{k}" for k in (ALL, *(CLASSES[k] for k in classes)) for name in _SUMS]
+    names = [f"{name}_{k}" for k in (ALL, *(CLASSES[k] for k in classes)) for name in COUNTS]
     numbers = pd.DataFrame(counts, columns=names, dtype=np.float64)
     curves = pd.DataFrame({"uid": pd.Series(dtype="u8"), "split": pd.Series(dtype="str")})
     scores = Scores(pd.concat([frame, numbers], axis=1), _object_table(objects, split), curves)
     for made, meaning in zip(scores, (EVENT_COLUMNS, OBJECT_COLUMNS, CURVE_COLUMNS), strict=True):
         made.attrs = {"columns": dict(meaning)}
     return scores
-
-
-def classes_of(counts: pd.DataFrame) -> list[int]:
-    """Classes that have counts of their own in an events table."""
-    return [k for k, name in CLASSES.items() if f"judged_{name}" in counts]
-
-
-def metrics(counts: pd.DataFrame) -> pd.DataFrame:
-    """Metrics of each row of an events table, or of rows of it added up; NaN where undefined.
-
-    For all judged voxels, with M the mean over events of what each has, C over clusters and V over voxels:
-    `ari` M, `ami` M, `sbd` M, `ari_above_092` (share of the events), `purity` C, `efficiency` C, `voxel_purity` V,
-    `voxel_efficiency` V, `event_purity` and `event_efficiency` (M of the event's C); for each class that has counts the
-    same with its name behind, such as `ari_shower`. Other columns, a task's own counts, are left alone.
-    """
-    if f"judged_{ALL}" not in counts:
-        raise WeftError(f"the events table has no column judged_{ALL}: not the scores of a clustering")
-    values = {}
-    for suffix in (ALL, *(CLASSES[k] for k in classes_of(counts))):
-        for name, (total, number) in _METRICS.items():
-            above, below = (counts[f"{c}_{suffix}"].to_numpy(np.float64) for c in (total, number))
-            key = name if suffix == ALL else f"{name}_{suffix}"
-            values[key] = np.divide(above, below, out=np.full(len(counts), np.nan), where=below > 0)
-    return pd.DataFrame(values, index=counts.index)
 
 
 def _columns(answer: Answer, where: str) -> Answer:
@@ -169,20 +104,6 @@ def _columns(answer: Answer, where: str) -> Answer:
         given = ", ".join(f"{name} {n}" for name, n in lengths.items())
         raise WeftError(f"{where}: voxels of an answer: {given}; expected as many of each")
     return columns
-
-
-def _counts(table: Contingency, suffix: str) -> dict[str, float]:
-    n = table.n_voxels
-    if not n:
-        return dict.fromkeys((f"{name}_{suffix}" for name in _SUMS), 0.0)
-    predicted, assigned = len(table.prediction_sizes), table.n_assigned
-    ari = table.ari if n > 1 else 0.0
-    values = (
-        1.0, assigned > 0, n > 1, ari, table.ami if n > 1 else 0.0, table.sbd, ari > GOOD_ARI,
-        table.purity() if assigned else 0.0, table.efficiency(), predicted, table.purities.sum(),
-        len(table.truth_sizes), table.efficiencies.sum(), assigned, table.pure, n, table.found,
-    )  # fmt: skip
-    return {f"{name}_{suffix}": float(value) for name, value in zip(_SUMS, values, strict=True)}
 
 
 def _objects(answer: Answer, table: Contingency, uid: int) -> list[dict[str, np.ndarray]]:
