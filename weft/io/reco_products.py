@@ -20,7 +20,7 @@ PIDS = {PHOTON: "photon", ELECTRON: "electron", MUON: "muon", PION: "pion", PROT
 _NAMES = [CLASSES[c] for c in range(5)]
 
 
-def _xyz(name: str, what: str, unit: str = "cm") -> list[tuple[str, str, str, str]]:
+def xyz_columns(name: str, what: str, unit: str = "cm") -> list[tuple[str, str, str, str]]:
     return [(f"{name}_{axis}", "f4", unit, f"{axis} of {what}") for axis in "xyz"]
 
 
@@ -72,8 +72,8 @@ _NODE = [
     ("shape", "i1", "", "semantic class"),
     ("size", "i4", "", "voxels"),
     ("energy", "f4", "MeV", "visible energy"),
-    *_xyz("start", "the start"),
-    *_xyz("end", "the end; the start again where it is no track"),
+    *xyz_columns("start", "the start"),
+    *xyz_columns("end", "the end; the start again where it is no track"),
 ]
 _dtype, _columns = structured(*_NODE)
 FRAGMENTS = Schema(

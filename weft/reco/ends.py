@@ -1,6 +1,6 @@
 """Where clusters of voxels start and end (spec §1.3, end).
 
-Tracks: the two voxels that are farthest from each other. Showers, Michel electrons and deltas: the voxel at which PPN is
+Tracks: the two voxels that are farthest from each other. Showers, Michel electrons and deltas: the voxel where PPN is
 surest of a point, or, where nobody proposed points, one of the two farthest voxels.
 """
 
