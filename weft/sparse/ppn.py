@@ -8,6 +8,7 @@ scales call empty is damped, or left out, on the finer ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -65,7 +66,7 @@ class EveryScale(nn.Module):
         style = style or Style(eps=1e-5, momentum=0.1)
         self.propagate_all, self.binary_mask, self.threshold = propagate_all, binary_mask, threshold
         self.up, self.decoder, self.masks = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
-        for width, wider in zip(widths, widths[1:], strict=False):
+        for width, wider in pairwise(widths):
             self.up.append(nn.Sequential(style(wider), TransposedConv(wider, width, 2, 2, dims)))
             blocks = [ResidualBlock(width * (2 if k == 0 else 1), width, style, dims) for k in range(reps)]
             self.decoder.append(nn.Sequential(*blocks))

@@ -1,8 +1,9 @@
 """Where SPINE keeps the weights of its U-ResNet and its PPN (MinkowskiEngine layout).
 
-SPINE 1.4 builds the networks of :mod:`weft.sparse.uresnet` and :mod:`weft.sparse.ppn` from modules of MinkowskiEngine. Kernels are
-[volume, Cin, Cout] with the offsets in our order (:func:`weft.sparse.kernel_map.kernel_offsets`), [Cin, Cout] where the
-volume is 1; batch norms have one more name level, ``bn``; its decoder counts levels from the deepest one.
+SPINE 1.4 builds the networks of :mod:`weft.sparse.uresnet` and :mod:`weft.sparse.ppn` from modules of MinkowskiEngine.
+Kernels are [volume, Cin, Cout] with the offsets in our order (:func:`weft.sparse.kernel_map.kernel_offsets`), [Cin,
+Cout] where the volume is 1; batch norms have one more name level, ``bn``; its decoders count levels from the deepest
+one.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ class ThreeScalesLoss:
     def weights(self, targets: Targets, counts: Tensor | None = None) -> dict[str, Tensor]:
         """Of every term, the number of events with label points."""
         events = torch.bincount(targets["point_event"].long()).count_nonzero().float()
-        return {name: events for name in ("mask_0", "mask_1", "mask_2", "class", "position")}
+        return dict.fromkeys(("mask_0", "mask_1", "mask_2", "class", "position"), events)
 
     def __call__(self, output: Proposals, targets: Targets, counts: Tensor | None = None) -> Terms:
         options = self.options

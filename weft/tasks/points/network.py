@@ -69,10 +69,7 @@ class PointNetwork(nn.Module):
         learns = any(parameter.requires_grad for parameter in self.trunk.parameters())
         with torch.set_grad_enabled(torch.is_grad_enabled() and learns):
             maps = self.trunk(voxels)
-        if isinstance(self.ppn, ThreeScales):
-            points = self.ppn(maps, self._true_cells(batch))
-        else:
-            points = self.ppn(maps)
+        points = self.ppn(maps, self._true_cells(batch)) if isinstance(self.ppn, ThreeScales) else self.ppn(maps)
         semantic = None if self.head is None else self.head(maps.final).at_points()
         return _at_voxels(points, semantic, voxels.maps.points)
 
@@ -101,7 +98,7 @@ def _at_voxels(points: PointMaps, semantic: Tensor | None, rows: Tensor) -> Prop
 
 
 def spine_names(options: ModelOptions) -> dict[str, str]:
-    """``{our name: SPINE's}`` of every tensor, SPINE's below its ``uresnet_ppn`` model, which has a segmentation head."""
+    """``{our name: SPINE's}`` of every tensor; SPINE's network always has the segmentation head too."""
     backbone = uresnet_names(options.depth, options.reps)
     names = {f"trunk.{ours}": f"uresnet.backbone.{theirs}" for ours, theirs in backbone.items()}
     if options.semantic:

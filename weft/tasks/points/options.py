@@ -20,7 +20,9 @@ class MergeOptions(Strict):
         True, description="keep a proposal only in a voxel of its class, and near one, as segmented"
     )
     class_score: float = Field(0.5, ge=0, lt=1, description="least probability of the class of the voxel")
-    class_distance: float = Field(1.999, gt=0, description="voxels; a point is that near a proposing voxel of its class")
+    class_distance: float = Field(
+        1.999, gt=0, description="voxels; how near a point is to a proposing voxel of its class"
+    )
     anchor: Literal["centre", "corner"] = Field(
         "centre", description="what of a voxel class_distance is measured from; SPINE: corner"
     )
@@ -138,7 +140,9 @@ class BaselineOptions(Strict):
         (4.0, 8.0, 16.0), min_length=1, description="voxels; shortest side branch of a track, chosen in the fit"
     )
     min_size: tuple[int, ...] = Field(
-        (1, 2, 3, 5, 10), min_length=1, description="smallest component that has points, chosen in the fit for each class"
+        (1, 2, 3, 5, 10),
+        min_length=1,
+        description="fewest voxels of a component with points, chosen in the fit by class",
     )
     end_range: float = Field(8.0, gt=0, description="voxels; where the charge near either end of a track is compared")
     max_events: int = Field(100, ge=1, description="training events that the choices are made on")

@@ -96,8 +96,8 @@ class _Points(NamedTuple):
 def score_shard(store: Store, split: str, shard: str, options: Options) -> Scores:
     """Score one shard.
 
-    store: opened with {"truth": path, "prediction": path}. Reads truth/{voxels, particles, meta}, prediction/points and,
-    with a segmentation head, truth/semantics and prediction/semantics.
+    store: opened with {"truth": path, "prediction": path}. Reads truth/{voxels, particles, meta}, prediction/points
+    and, with a segmentation head, truth/semantics and prediction/semantics.
     options: say which particles have label points, and whether there is a segmentation.
     """
     names = ["truth/voxels", "truth/particles", "truth/meta", "prediction/points"]
@@ -268,8 +268,8 @@ def _columns(options: Options) -> list[str]:
 def _table(events: pd.DataFrame, split: str, shard: str, options: Options) -> pd.DataFrame:
     types = _IDENTITY | dict.fromkeys(_columns(options), "i8")
     table = events.reindex(columns=list(types)).astype(types)
-    table.insert(4, "split", pd.array([split] * len(table), dtype="str"))
-    table.insert(5, "shard", pd.array([shard] * len(table), dtype="str"))
+    table = table.assign(split=split, shard=shard).astype({"split": "str", "shard": "str"})
+    table = table[[*_IDENTITY, "split", "shard", *_columns(options)]]
     table.attrs = {"columns": dict(EVENT_COLUMNS)}
     return table
 

@@ -49,8 +49,8 @@ def skeleton(voxels: np.ndarray, reach: float, max_branches: int, min_branch: fl
     second = _farthest(distance, component, n)
     long = second != first
     tips = [np.where(long, first, second), second[long]]
-    parts = [(tips[0], np.full(n, TIP), np.full(n, np.inf), second), (tips[1], np.full(int(long.sum()), TIP),
-             np.full(int(long.sum()), np.inf), first[long])]  # fmt: skip
+    ends = [second, first[long]]  # the other one of each
+    parts = [(tip, np.full(len(tip), TIP), np.full(len(tip), np.inf), end) for tip, end in zip(tips, ends, strict=True)]
     covered = np.zeros(len(voxels), bool)
     covered[first] = True
     _trace(second, before, covered)
@@ -61,7 +61,10 @@ def skeleton(voxels: np.ndarray, reach: float, max_branches: int, min_branch: fl
         if not len(tip):
             break
         fork = _trace(tip, before, covered)
-        parts += [(tip, np.full(len(tip), TIP), distance[tip], fork), (fork, np.full(len(tip), FORK), distance[tip], tip)]
+        parts += [
+            (tip, np.full(len(tip), TIP), distance[tip], fork),
+            (fork, np.full(len(tip), FORK), distance[tip], tip),
+        ]
     voxel, kind, branch, other = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Skeleton(voxel, kind, branch, other, sizes[component[voxel]])
 

@@ -237,7 +237,8 @@ class Points(Task[Options]):
         for event, (start, stop) in enumerate(itertools.pairwise(batch.offsets.tolist())):
             part = slice(start, stop)
             own = None if semantics is None else semantics[part]
-            points = merge_proposals(proposals[part], voxels[part], own, *box[event], model.points, least)
+            low, size = box[event]
+            points = merge_proposals(proposals[part], voxels[part], own, low, size, model.points, least)
             event_products: dict[str, Any] = {"point_proposals": proposals[part], "points": points}
             if scores is not None and own is not None:
                 event_products |= {"semantics": own[:, None], "semantic_scores": scores[part]}

@@ -1,0 +1,325 @@
+"""Figures and tables of the points report, from score tables alone.
+
+Curves of a model add the counts of all its seeds; bands are 95 % bootstrap intervals over events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
+
+from weft.config import BASELINE
+from weft.io.products import CLASSES as NAMES
+from weft.metrics.bootstrap import bootstrap
+from weft.metrics.points import EDGES, MARKS, N_BINS, share_within
+from weft.metrics.scores import Scores, counts
+from weft.report.comparison import Difference, metric_label, verdict
+from weft.report.event_histogram import event_histogram
+from weft.report.figure import Figure
+from weft.report.palette import BASELINE_COLOR, CLASS_COLORS, CLASS_NAMES, INK, RULE, SERIES_COLORS, style, to_svg
+from weft.report.ratio_panels import binned, ratio_panels
+from weft.report.variants import (
+    DIFFERENCE,
+    MISSING,
+    MODEL,
+    beside,
+    differences,
+    envelope,
+    heading,
+    number,
+    pooled,
+    same_events,
+    seeds,
+    select,
+    signed,
+    splits_of,
+    spread,
+    trained,
+    worst,
+)
+from weft.tasks.points.options import CLASSES
+from weft.tasks.points.score import POINT_CLASSES, TRUE, metrics
+
+#: Edges of the bins of energy left by a particle, MeV.
+ENERGY_EDGES = np.geomspace(0.3, 3000.0, 13)
+
+_REPLICAS = 400
+_FEWEST = 20  # points of a bin that is drawn
+_FARTHEST = 12.0  # voxels, end of the axis of distance
+_BLUES = LinearSegmentedColormap.from_list("share", ["#ffffff", SERIES_COLORS[0]])
+#: Metrics of the first table, and whether more is better.
+_OVERALL = {
+    "f1_3": ("F1 at 3 voxels", True),
+    "efficiency_3": ("efficiency at 3 voxels", True),
+    "purity_3": ("purity at 3 voxels", True),
+    "efficiency_10": ("efficiency at 10 voxels", True),
+    "purity_10": ("purity at 10 voxels", True),
+    "efficiency_any_3": ("efficiency at 3 voxels, whatever class", True),
+    "purity_any_3": ("purity at 3 voxels, whatever class", True),
+    "type_accuracy": ("right class of what was found", True),
+    "end_accuracy": ("start and end told apart, tracks", True),
+    "copies": ("copies among predicted points", False),
+    "median_distance": ("median distance of what was found [voxels]", False),
+    "accuracy": ("accuracy of the segmentation", True),
+    "mean_iou": ("mean IoU of the segmentation", True),
+}
+
+Metric = Callable[[np.ndarray], np.ndarray]
+
+
+def figures(scores: Mapping[str, Scores], split: str) -> list[Figure]:
+    """Figures and tables of the report, from the scores of each variant.
+
+    scores: by variant, such as seed0, seed1 and baseline; at least one that is not the baseline.
+    split: the one that models are judged by; further ones are shifted test sets. Raises WeftError where there are no
+    scores of it, and where variants were scored on different events.
+    """
+    judged = {name: select(part, split) for name, part in pooled(scores).items()}
+    made = [overall_table(scores, split), class_table(scores, split), distance_figure(judged), type_figure(judged)]
+    made.append(energy_figure(judged))
+    values = {name: metrics(part.events)["f1_3"].to_numpy() for name, part in judged.items()}
+    svg = event_histogram("per-event", values, "F1 of an event at 3 voxels", "Distribution of F1 over events")
+    made.append(Figure("per-event", "F1 of events", "Share of the events by F1 of efficiency and purity.", svg=svg))
+    if next(iter(scores.values())).events["split"].nunique() > 1:
+        made.append(shift_table(scores, split))
+    return made
+
+
+def overall_table(scores: Mapping[str, Scores], split: str) -> Figure:
+    """Metrics over all classes beside the baseline."""
+    tables, models = same_events(scores, split), trained(scores)
+    arrays, statistic = _counted(tables)
+    rows = []
+    available = metrics(counts(tables[models[0]]))
+    for name, (text, higher) in _OVERALL.items():
+        if name not in available:
+            continue
+        metric = statistic(name)
+        row: dict[str, object] = {"metric": text}
+        values = {v: float(metric(a.sum(axis=0)[None])[0]) for v, a in arrays.items()}
+        row["model"] = spread([values[v] for v in models])
+        row["95 % interval"] = envelope([bootstrap(arrays[v], metric, _REPLICAS) for v in models])
+        if BASELINE in arrays:
+            row["baseline"] = number(values[BASELINE])
+            found = [Difference.of(d) for d in differences(arrays, models, metric)]
+            row["model − baseline [95 %]"] = worst(found)
+            better = found if higher else [Difference(-d.value, -d.high, -d.low) for d in found]
+            row["verdict"] = verdict(better)
+        rows.append(row)
+    return Figure(
+        "overall",
+        "All points",
+        f"{_events(tables)} of split {split}; {seeds(models)}. Efficiency: share of the true points with a predicted "
+        "one of their class so near; purity: share of the predicted points with a true one. Copies: predicted points "
+        "within 3 voxels of a true one that another one is nearer to; less is better there and of the distance. "
+        f"Intervals: bootstrap over events, from the lowest to the highest end among seeds. {DIFFERENCE}",
+        table=pd.DataFrame(rows),
+    )
+
+
+def class_table(scores: Mapping[str, Scores], split: str) -> Figure:
+    """Efficiency and purity of each class beside the baseline, at both marks, and missed and made-up points."""
+    tables, models = same_events(scores, split), trained(scores)
+    sums = {v: counts(table).sum() for v, table in tables.items()}
+    arrays, statistic = _counted(tables)
+    rows = []
+    for c in POINT_CLASSES:
+        true = int(sums[models[0]][f"true_{c}"])
+        row: dict[str, object] = {"class": CLASS_NAMES[c], "true points": true}
+        for kind, text in (("true", "efficiency"), ("pred", "purity")):
+            for mark in MARKS:
+                values = {v: _ratio(s[f"{kind}_{c}_{mark:g}"], s[f"{kind}_{c}"]) for v, s in sums.items()}
+                row[f"{text} at {mark:g}{heading(tables)}"] = beside(values, 3)
+        if BASELINE in tables and true:
+            name = "efficiency_3_" + NAMES[c]
+            found = differences(arrays, models, statistic(name))
+            row["efficiency − baseline [95 %]"] = worst([Difference.of(d) for d in found])
+        rows.append(row)
+    return Figure(
+        "classes",
+        "Classes",
+        f"{_events(tables)} of split {split}; {seeds(models)}. Shares within 3 and 10 voxels of a point of the same "
+        f"class: what efficiency at 10 lacks was missed, what purity at 10 lacks was made up. {DIFFERENCE}",
+        table=pd.DataFrame(rows),
+    )
+
+
+def distance_figure(scores: Mapping[str, Scores]) -> Figure:
+    """Efficiency and purity of each class against the distance that counts as found."""
+    edges = EDGES[1:-1]
+    present = [c for c in POINT_CLASSES if any(_histograms(part, "efficiency")[:, c].sum() for part in scores.values())]
+    with style():
+        canvas = Canvas(figsize=(2.05 * max(len(present), 1) + 0.6, 4.4))
+        panels = canvas.subplots(2, max(len(present), 1), squeeze=False, sharex=True, sharey=True)
+        for row, curve in enumerate(("efficiency", "purity")):
+            for axis, c in zip(panels[row], present, strict=False):
+                for mark in MARKS:
+                    axis.axvline(mark, color=RULE, linewidth=1.2, zorder=1)
+                for name, part in reversed(list(scores.items())):
+                    _draw_share(axis, _histograms(part, curve)[:, c], edges, c, name)
+                if row == 0:
+                    axis.set_title(CLASS_NAMES[c])
+            panels[row][0].set_ylabel(curve)
+        panels[0][0].set_xlim(0, _FARTHEST)
+        panels[0][0].set_ylim(0, 1.03)
+        if len(scores) > 1:
+            lines = [Line2D([], [], color=INK), Line2D([], [], color=BASELINE_COLOR, linestyle="--")]
+            panels[1][0].legend(lines, [MODEL, BASELINE], loc="lower right")
+        canvas.supxlabel("distance [voxels]", fontsize=9)
+        canvas.tight_layout(w_pad=0.6)
+        svg = to_svg(canvas, "distance", "Efficiency and purity of each class against distance")
+    return Figure(
+        "distance",
+        "Efficiency and purity against distance",
+        "Share of the true points with a predicted one of their class within a distance (above), and of the predicted "
+        "points with a true one (below). Lines at 3 and 10 voxels. Bands: 95 % intervals over events.",
+        svg=svg,
+    )
+
+
+def type_figure(scores: Mapping[str, Scores]) -> Figure:
+    """Class of the nearest predicted point by true class, missed ones as a class of their own."""
+    with style():
+        canvas = Canvas(figsize=(3.9 * len(scores), 3.3))
+        axes: Sequence[Axes] = canvas.subplots(1, len(scores), squeeze=False)[0].tolist()
+        for axis, (name, part) in zip(axes, scores.items(), strict=True):
+            matrix = _confusion(part.events)
+            total = matrix.sum(axis=1, keepdims=True)
+            share = np.divide(matrix, total, out=np.zeros(matrix.shape), where=total > 0)
+            axis.imshow(share, vmin=0, vmax=1, cmap=_BLUES)
+            for i, j in np.ndindex(matrix.shape):
+                color = "#ffffff" if share[i, j] > 0.6 else "#1b2331"
+                percent = f"{100 * share[i, j]:.1f}" if total[i] else MISSING
+                axis.text(j, i - 0.12, percent, ha="center", va="center", color=color, fontsize=8.5)
+                axis.text(j, i + 0.24, str(int(matrix[i, j])), ha="center", va="center", color=color, fontsize=6.5)
+            names = [CLASS_NAMES[c] for c in range(CLASSES)]
+            axis.set_xticks(range(CLASSES + 1), [*names, "missed"], rotation=30, ha="right", rotation_mode="anchor")
+            axis.set_yticks(range(len(POINT_CLASSES)), names[: len(POINT_CLASSES)])
+            axis.tick_params(length=0)
+            axis.grid(False)
+            axis.spines[:].set_visible(False)
+            axis.set_xlabel("class of the nearest predicted point")
+            axis.set_ylabel("true class")
+            axis.set_title(name)
+        canvas.tight_layout(w_pad=2)
+        svg = to_svg(canvas, "types", "Confusion of classes of points for the model and the baseline")
+    return Figure(
+        "types",
+        "Classes of points",
+        "Per cent of the true points of a class (rows) by the class of the nearest predicted point, number of points "
+        "below; missed: none within 3 voxels. The counts of all seeds are added.",
+        svg=svg,
+    )
+
+
+def energy_figure(scores: Mapping[str, Scores]) -> Figure:
+    """Efficiency at 3 voxels against what the particle left."""
+    arrays = {}
+    for name, part in scores.items():
+        objects = part.objects[part.objects["kind"] == TRUE]
+        bins = np.searchsorted(ENERGY_EDGES, objects["energy_deposit"].to_numpy(), side="right") - 1
+        bins = np.clip(bins, 0, len(ENERGY_EDGES) - 2)
+        found = (objects["distance"] <= MARKS[0]).to_numpy(np.float64)
+        arrays[name] = binned(
+            np.unique(part.events["uid"]),
+            objects["uid"].to_numpy(),
+            objects["class"].to_numpy(),
+            bins,
+            (np.ones(len(objects)), found),
+            len(POINT_CLASSES),
+            len(ENERGY_EDGES) - 1,
+        )
+    label = "energy left by the particle [MeV]"
+    return Figure(
+        "energy",
+        "Efficiency against the energy left by the particle",
+        "Share of the true points with a predicted one of their class within 3 voxels, by the energy that their "
+        f"particle left; bins of fewer than {_FEWEST} points are left out. Bands: 95 % intervals over events.",
+        svg=ratio_panels("energy", arrays, ENERGY_EDGES, label, "efficiency", _FEWEST),
+    )
+
+
+def shift_table(scores: Mapping[str, Scores], nominal: str) -> Figure:
+    """The same models on every split that was scored, without training them again."""
+    models = trained(scores)
+    names = ("f1_3", "efficiency_3", "purity_3")
+    rows = []
+    reference = np.nan
+    for split in splits_of(scores, nominal):
+        tables = same_events(scores, split)
+        arrays, statistic = _counted(tables)
+        row: dict[str, object] = {"split": split, "events": len(next(iter(tables.values())))}
+        for name in names:
+            values = {v: float(statistic(name)(a.sum(axis=0)[None])[0]) for v, a in arrays.items()}
+            row[metric_label(name) + heading(tables)] = beside(values, 3)
+            if name == "f1_3":
+                mean = float(np.mean([values[v] for v in models]))
+                reference = mean if split == nominal else reference
+                row[f"F1 against {nominal}"] = MISSING if split == nominal else signed(mean - reference)
+        if BASELINE in arrays:
+            found = differences(arrays, models, statistic("f1_3"))
+            row["F1 − baseline [95 %]"] = worst([Difference.of(d) for d in found])
+        rows.append(row)
+    return Figure(
+        "shifts",
+        "Shifted conditions",
+        f"Events made under other detector conditions than those of the training; {seeds(models)}. Marks at 3 voxels. "
+        f"{DIFFERENCE}",
+        table=pd.DataFrame(rows),
+    )
+
+
+def _counted(tables: Mapping[str, pd.DataFrame]) -> tuple[dict[str, np.ndarray], Callable[[str], Metric]]:
+    """Counts per event [E, columns] of each variant, and the metric of a name as a function of summed counts."""
+    frames = {v: counts(table) for v, table in tables.items()}
+    columns = next(iter(frames.values())).columns
+
+    def statistic(name: str) -> Metric:
+        return lambda sums: metrics(pd.DataFrame(np.atleast_2d(sums), columns=columns))[name].to_numpy()
+
+    return {v: frame[columns].to_numpy(np.float64) for v, frame in frames.items()}, statistic
+
+
+def _histograms(scores: Scores, curve: str) -> np.ndarray:
+    """Points by event, class and bin of distance: float [E, C, bins]."""
+    rows = scores.curves[scores.curves["curve"] == curve]
+    return binned(
+        np.unique(scores.events["uid"]),
+        rows["uid"].to_numpy(),
+        rows["label"].to_numpy(),
+        rows["bin"].to_numpy(),
+        (rows["n"].to_numpy(),),
+        len(POINT_CLASSES),
+        N_BINS,
+    )[..., 0]
+
+
+def _draw_share(axis: Axes, histogram: np.ndarray, edges: np.ndarray, c: int, name: str) -> None:
+    if histogram.sum() < _FEWEST:
+        return
+    interval = bootstrap(histogram, share_within, _REPLICAS)
+    color = BASELINE_COLOR if name == BASELINE else CLASS_COLORS[c]
+    axis.fill_between(edges, interval.low, interval.high, color=color, alpha=0.2, lw=0)
+    axis.plot(edges, interval.value, "--" if name == BASELINE else "-", color=color)
+
+
+def _confusion(events: pd.DataFrame) -> np.ndarray:
+    """Points by true class and class of the nearest predicted one within 3 voxels, missed last: [4, 6]."""
+    sums = counts(events).sum()
+    found = np.array([[sums[f"type_{i}{j}"] for j in range(CLASSES)] for i in POINT_CLASSES])
+    total = np.array([sums[f"true_{i}"] for i in POINT_CLASSES])
+    return np.concatenate([found, (total - found.sum(axis=1))[:, None]], axis=1)
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else float("nan")
+
+
+def _events(tables: Mapping[str, pd.DataFrame]) -> str:
+    return f"{len(next(iter(tables.values())))} events"
