@@ -1,0 +1,135 @@
+"""From an embedding to fragments: seeds take the voxels around them (spec §1.4, `fit_predict` and SPINE's clusterer).
+
+Seeds are visited in the order of falling seediness, so there is one sort and, per seed, one pass over the voxels of its
+class. Nothing of a pass is kept but the best claim on each voxel: memory is that of the voxels.
+
+The claim of a seed s on voxel i is p = exp(−q), q = |e_i − e_s|² / 2σ_s², of which q is what is compared: so where p is
+0 in floating point the nearest seed still wins, where the originals give the first one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from weft.compiled import kernel
+from weft.tasks.spice.options import ModelOptions
+
+
+def cluster(
+    position: np.ndarray, margin: np.ndarray, seediness: np.ndarray, classes: np.ndarray, options: ModelOptions
+) -> np.ndarray:
+    """int64 [N]: the fragment of each voxel of an event, numbered from 0 within class after class; −1: none.
+
+    position: float [N, 3], margin, seediness: float [N], classes: integer [N].
+    """
+    labels = np.full(len(classes), -1, np.int64)
+    s, p, how = options.thresholds("s_thresholds"), options.thresholds("p_thresholds"), options.clustering
+    n = 0
+    for number in options.class_numbers:
+        rows = np.flatnonzero(classes == number)
+        if not len(rows):
+            continue
+        found = cluster_one(
+            position[rows],
+            margin[rows],
+            seediness[rows],
+            s[number],
+            p[number],
+            how.rule == "greedy",
+            how.cluster_all,
+            how.min_size,
+        )
+        labels[rows] = np.where(found >= 0, found + n, -1)
+        n = max(n, int(labels[rows].max()) + 1)
+    return labels
+
+
+def cluster_one(
+    position: np.ndarray,
+    margin: np.ndarray,
+    seediness: np.ndarray,
+    s_threshold: float,
+    p_threshold: float,
+    greedy: bool,
+    cluster_all: bool,
+    min_size: int,
+) -> np.ndarray:
+    """int64 [n]: the fragment of each voxel of one class, numbered from 0 by their seeds; −1: none.
+
+    *compete* (2020): the surest voxel that nobody has taken takes all with p above the threshold, until none is sure
+    enough, nothing is taken, or all are; then every voxel goes to the seed with the greatest claim on it; without
+    `cluster_all` those with no claim of at least the threshold are dropped; in the end fragments below `min_size` are.
+
+    *greedy* (SPINE): a seed keeps what it takes, those with p at least the threshold; if these are fewer than
+    `min_size` it takes none, and is no seed any more; with `cluster_all` what is left over joins the fragment with the
+    greatest claim, the seeds that failed too (SPINE 1.4 drops these).
+    """
+    n = len(seediness)
+    order = np.argsort(-seediness.astype(np.float64), kind="stable")
+    with np.errstate(divide="ignore"):
+        limit = -np.log(np.float64(p_threshold))
+    labels, best, taken = _grow(
+        np.ascontiguousarray(position, np.float64),
+        np.ascontiguousarray(margin, np.float64),
+        np.ascontiguousarray(seediness, np.float64),
+        order,
+        s_threshold,
+        limit,
+        greedy,
+        min_size,
+    )
+    if greedy:
+        kept = taken if not cluster_all else np.ones(n, bool)
+        return np.where(kept, labels, -1)
+    if not cluster_all:
+        labels = np.where(best <= limit, labels, -1)
+    sizes = np.bincount(labels[labels >= 0], minlength=1)
+    rank = np.where(sizes >= min_size, np.cumsum(sizes >= min_size) - 1, -1)
+    return np.where(labels >= 0, rank[np.maximum(labels, 0)], -1)
+
+
+@kernel
+def _grow(
+    position: np.ndarray,
+    margin: np.ndarray,
+    seediness: np.ndarray,
+    order: np.ndarray,
+    s_threshold: float,
+    limit: float,
+    greedy: bool,
+    min_size: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Label of each voxel (−1 without any seed), the best claim on it as q, and whether a seed took it."""
+    n = len(order)
+    labels, best = np.full(n, -1, np.int64), np.full(n, np.inf)
+    taken, failed, claim = np.zeros(n, np.bool_), np.zeros(n, np.bool_), np.empty(n)
+    seeds, left = 0, n
+    for seed in order:
+        if taken[seed]:
+            continue
+        if seediness[seed] < s_threshold:
+            break
+        width = margin[seed]
+        twice = 2 * max(width, 1e-6) ** 2 if greedy else 2 * width * width + 1e-8
+        new = 0
+        for i in range(n):
+            x = position[i, 0] - position[seed, 0]
+            y = position[i, 1] - position[seed, 1]
+            z = position[i, 2] - position[seed, 2]
+            claim[i] = (x * x + y * y + z * z) / twice
+            new += not taken[i] and not failed[i] and (claim[i] < limit or (greedy and claim[i] == limit))
+        if greedy and new < min_size:
+            failed[seed] = True
+            left -= 1
+            continue
+        for i in range(n):
+            takes = not taken[i] and not failed[i] and (claim[i] < limit or (greedy and claim[i] == limit))
+            if takes:
+                taken[i] = True
+                left -= 1
+            if (greedy and takes) or (not (greedy and taken[i]) and claim[i] < best[i]):
+                labels[i], best[i] = seeds, claim[i]
+        seeds += 1
+        if left == 0 or (not greedy and new == 0):
+            break
+    return labels, best, taken
