@@ -8,5 +8,6 @@ with job_log(snakemake.log[0]):
     from weft import tasks
     from weft.engine.evaluate import evaluate
 
-    options = snakemake.params.options
-    evaluate(tasks.build(options["task"], options), snakemake.params.stores, Path(snakemake.output.events).parent)
+    params = snakemake.params
+    task = tasks.build(params.options["task"], params.options)
+    evaluate(task, params.stores, Path(snakemake.output.events).parent, params.providers)

@@ -7,14 +7,20 @@ from weft.engine.logs import job_log
 with job_log(snakemake.log[0]):
     from weft import tasks
     from weft.config import Resources, Stage
-    from weft.engine.fit import fit, fit_baseline
+    from weft.engine.fixed import settle
 
     params, resources = snakemake.params, snakemake.resources
     options, output = params.options, Path(snakemake.output.model).parent
     task = tasks.build(options["task"], options)
     if params.baseline:
+        from weft.engine.fit import fit_baseline
+
         fit_baseline(task, params.train, output, options, options["seed"], params.providers, snakemake.threads)
+    elif not task.learned:
+        settle(task, output, options, options["seed"])
     else:
+        from weft.engine.fit import fit
+
         # What the result does not depend on comes as resources: another value there retrains nothing.
         training = options["training"] | {"workers": resources.loader_workers}
         machine = Resources(gpu=resources.gpu, processes=resources.processes)

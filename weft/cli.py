@@ -141,14 +141,17 @@ def train(
         return
     from weft.engine.distributed import speaks
     from weft.engine.fit import fit, fit_baseline
+    from weft.engine.fixed import settle
 
-    shards = {split: list(run.inputs(split).values()) for split in ("train", "val")}
+    shards = {split: list(run.training_inputs(split).values()) for split in ("train", "val")}
     output = Path(run.model).parent
+    if profile and (run.is_baseline or not task.learned):
+        raise WeftError(f"--profile: {'a baseline' if run.is_baseline else 'this stage'} has no steps to trace")
     if run.is_baseline:
-        if profile:
-            raise WeftError("--profile: a baseline has no steps to trace")
-        threads = run.stage.resources.threads
-        fit_baseline(task, shards["train"], output, run.training_options(), run.seed, run.providers(), threads)
+        threads, providers = run.stage.resources.threads, run.providers(run.trained_on)
+        fit_baseline(task, shards["train"], output, run.training_options(), run.seed, providers, threads)
+    elif not task.learned:
+        settle(task, output, run.training_options(), run.seed)
     else:
         fit(
             task,
@@ -194,13 +197,21 @@ def deploy(
     if (events is None) != (output is None):
         raise WeftError("--events and --output belong together: the store to read, and the one to write")
     if events is not None and output is not None:
-        jobs = [({"truth": str(events)}, output)]
+        if run.stage.inputs and "truth" not in run.sources:
+            needed = ", ".join(run.stage.inputs)
+            raise WeftError(
+                f"--events: stage '{run.stage_name}' reads predictions of {needed}: run all with --stage chain"
+            )
+        jobs = [({"truth": str(events)}, output, "truth")]
     else:
         splits = [split] if split else run.stage.evaluation.splits
         jobs = [
-            (files, Path(run.prediction(name, shard))) for name in splits for shard, files in run.inputs(name).items()
+            (files, Path(run.prediction(name, shard, source)), source)
+            for source in run.sources
+            for name in splits
+            for shard, files in run.inputs(name, source).items()
         ]
-    for inputs, target in jobs:
+    for inputs, target, source in jobs:
         run_deploy(
             task,
             Path(run.model),
@@ -208,7 +219,7 @@ def deploy(
             target,
             run.deploy_options(),
             baseline=run.is_baseline,
-            providers=run.providers(),
+            providers=run.providers(source),
             batch_size=run.stage.evaluation.batch_size,
             gpu=bool(run.stage.resources.gpu),
             threads=run.stage.resources.threads,
@@ -240,12 +251,14 @@ def evaluate(
 
     run = _run(experiment, scale, results, stage, variant, overrides)
     task = tasks.of(run.stage, f"experiment '{experiment}', stage '{run.stage_name}'")
-    folder = Path(run.score("events")).parent
-    run_evaluate(task, run.evaluation_inputs(), folder)
-    for split, table in read_scores(folder).events.groupby("split"):
-        metrics = ", ".join(f"{name} {value:.4f}" for name, value in task.summary(table).items())
-        print(f"{run.experiment.id} {run.stage_name} {run.variant} {split}: {metrics}")
-    print(folder)
+    for source in run.sources:
+        folder = Path(run.score("events", source)).parent
+        run_evaluate(task, run.evaluation_inputs(source), folder, run.providers(source))
+        for split, table in read_scores(folder).events.groupby("split"):
+            metrics = ", ".join(f"{name} {value:.4f}" for name, value in task.summary(table).items())
+            fed = f" on {source}" if run.stage.inputs else ""
+            print(f"{run.experiment.id} {run.stage_name} {run.variant} {split}{fed}: {metrics}")
+        print(folder)
 
 
 @app.command()

@@ -18,7 +18,9 @@ from weft.config.training import Optimizer, Training
 
 EXPERIMENTS = Path("config/experiments")
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
-RESERVED = {"truth", "chain", "data"}
+RESERVED = {"truth", "prediction", "chain", "data"}
+Inputs = Literal["truth", "predictions"]
+"""what a stage that reads predictions of earlier ones is fed: these, or the true products of the same names"""
 
 
 class Need(Strict):
@@ -31,10 +33,23 @@ class Need(Strict):
 
 
 class Evaluation(Strict):
-    """On which splits the model is deployed and scored."""
+    """On which splits and inputs the model is deployed and scored."""
 
     splits: tuple[str, ...] = Field(("test",), min_length=1, description="the first is the headline")
+    inputs: tuple[Inputs, ...] = Field(
+        ("predictions",),
+        min_length=1,
+        description="what it is fed: predictions of earlier stages, true products in their place; the first is the "
+        "headline",
+    )
     batch_size: int = Field(8, ge=1, description="samples a batch of inference; does not change the result")
+
+    @field_validator("inputs")
+    @classmethod
+    def _each_once(cls, inputs: tuple[Inputs, ...]) -> tuple[Inputs, ...]:
+        if len(set(inputs)) < len(inputs):
+            raise ValueError("each of truth and predictions once")
+        return inputs
 
 
 class Resources(Strict):
@@ -64,10 +79,13 @@ class Resources(Strict):
 
 
 class Stage(Strict):
-    """One learnable step. ``model``, ``loss``, ``data`` and ``baseline`` are validated by its task."""
+    """One step. ``model``, ``loss``, ``data`` and ``baseline`` are validated by its task."""
 
-    task: str = Field(description="what is learned: a folder of weft/tasks")
+    task: str = Field(description="what is learned or done: a folder of weft/tasks")
     needs: dict[str, Need] = Field({}, description="earlier stages, and truth")
+    train_on: Inputs = Field(
+        "predictions", description="what the training is fed: predictions of earlier stages, or true products instead"
+    )
     init: dict[str, Init] = Field({}, description=f"{{module of the network, or '{WHOLE}': what it starts from}}")
     freeze: tuple[str, ...] = Field((), description="patterns of modules and parameters that are not trained")
     model: dict[str, Any] = Field({}, description="the network; keys of the task")
@@ -76,7 +94,7 @@ class Stage(Strict):
     baseline: dict[str, Any] | None = Field({}, description="what it is compared with, keys of the task; null: none")
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Field(CosineSchedule(), description="how the learning rate goes with the steps of the run")
-    training: Training
+    training: Training | None = Field(None, description="length and batches; of a stage that learns")
     evaluation: Evaluation = Evaluation()
     resources: Resources = Resources()
     sweep: dict[str, list[Any]] | list[dict[str, Any]] | None = Field(
@@ -84,6 +102,7 @@ class Stage(Strict):
     )
     follow: bool = Field(False, description="train at every point of the earlier stages' sweeps, times one's own")
     points: dict[str, Stage] = Field({}, repr=False, description="set by the loader: the stage at each point")
+    learned: bool = Field(True, repr=False, description="set by the loader: whether its task has something to learn")
 
     @model_validator(mode="before")
     @classmethod
@@ -97,6 +116,15 @@ class Stage(Strict):
     def _own_points(self) -> Stage:
         if list(self.points) != ([] if self.sweep is None else names_of(points_of(self.sweep))):
             raise ValueError("points: these follow from sweep, give that")
+        return self
+
+    @model_validator(mode="after")
+    def _has_predictions(self) -> Stage:
+        if not self.inputs:
+            if self.train_on == "truth":
+                raise ValueError("train_on: the stage reads no predictions, so it is fed the truth anyway")
+            if "truth" in self.evaluation.inputs:
+                raise ValueError("evaluation.inputs: the stage reads no predictions, so it is fed the truth anyway")
         return self
 
     @field_validator("needs", mode="before")
@@ -136,10 +164,19 @@ class Stage(Strict):
 
     def training_options(self) -> dict[str, Any]:
         """All that a trained model depends on besides its seed and its input files, as plain data."""
-        left_out = {"resources", "evaluation", "baseline", "sweep", "follow", "points"}
-        options = self.model_dump(mode="json", exclude=left_out)
-        del options["training"]["workers"]
+        if not self.learned:
+            return self.model_dump(mode="json", include={"task", "model", "data"})
+        left_out = {"resources", "evaluation", "baseline", "sweep", "follow", "points", "learned"}
+        options = self.model_dump(mode="json", exclude=left_out if self.inputs else {*left_out, "train_on"})
+        if self.training is not None:
+            del options["training"]["workers"]
         return options
+
+    def require_training(self) -> Training:
+        """The settings of the training; an error where there are none."""
+        if self.training is None:
+            raise ConfigError(f"a stage of task '{self.task}' needs the block `training`")
+        return self.training
 
     @property
     def upstream(self) -> list[str]:
@@ -150,6 +187,11 @@ class Stage(Strict):
     def providers(self) -> dict[str, str]:
         """Where a product is read from: ``{product: stage, or truth}``."""
         return {product: name for name, need in self.needs.items() for product in need.predictions}
+
+    @property
+    def training_providers(self) -> dict[str, str]:
+        """The same in training: with ``train_on: truth`` all comes from there."""
+        return {} if self.train_on == "truth" else self.providers
 
     @property
     def inputs(self) -> list[str]:
@@ -166,7 +208,10 @@ class Experiment(Strict):
     scale: str | None = Field(None, description="set by the loader")
     dataset: str = Field(description="name of a file in config/datasets, or its path")
     seeds: tuple[int, ...] = Field((0,), min_length=1, description="each stage is trained once for each")
-    stages: dict[Annotated[str, Field(pattern=_NAME)], Stage] = Field(min_length=1, description="what is learned")
+    stages: dict[Annotated[str, Field(pattern=_NAME)], Stage] = Field(min_length=1, description="the steps")
+    chain: tuple[str, ...] = Field(
+        (), description="stages that `deploy --stage chain` ends with; default: those that no other stage needs"
+    )
 
     @property
     def id(self) -> str:
@@ -188,6 +233,9 @@ class Experiment(Strict):
                 if seed is not None and seed not in self.seeds:
                     raise ValueError(f"stages.{name}.needs.{needed}.seed: {seed} is not one of the seeds {self.seeds}")
             stage.require_one_start(name)
+        for name in self.chain:
+            if name not in self.stages:
+                raise ValueError(f"chain: no stage '{name}'{closest(name, list(self.stages))}")
         try:
             list(self.order())
         except CycleError as error:

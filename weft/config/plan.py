@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from weft.config.dataset import Dataset
-from weft.config.experiment import Experiment, Need, Stage
+from weft.config.experiment import Experiment, Inputs, Need, Stage
 from weft.config.layout import Layout
 from weft.config.loading import ConfigError, at
 from weft.config.sweep import (
@@ -21,6 +21,8 @@ from weft.config.sweep import (
 
 BASELINE = "baseline"
 SPLITS = ("train", "val")
+TRUTH, PREDICTION = "truth", "prediction"
+"""aliases of the true events and of what is judged, beside the names of stages"""
 
 
 @dataclass(frozen=True)
@@ -78,23 +80,43 @@ class Run:
         setting = upstream_setting(self.experiment.stages, self.stage_name, self.setting, stage)
         return _trained(self.experiment, self.dataset, self.layout, stage, seed, setting)
 
+    def source_of(self, inputs: Inputs) -> str:
+        """Short id of what the stage reads: ``truth``, or the upstream variants it takes predictions of."""
+        runs = [] if inputs == TRUTH else [self.upstream(name) for name in self.stage.inputs]
+        return "+".join(f"{run.stage_name}.{run.variant}" for run in runs) or TRUTH
+
     @property
     def source(self) -> str:
-        """Short id of what the stage reads: ``truth``, or the upstream variants it takes predictions of."""
-        runs = [self.upstream(name) for name in self.stage.inputs]
-        return "+".join(f"{run.stage_name}.{run.variant}" for run in runs) or "truth"
+        """What the predictions are made from that later stages read."""
+        return self.source_of("predictions")
 
-    def inputs(self, split: str) -> dict[str, dict[str, str]]:
-        """Files by shard and alias: ``{"0000": {"truth": ..., "uresnet": ...}}``."""
+    @property
+    def sources(self) -> list[str]:
+        """What the stage is fed in each of its evaluations, the headline first."""
+        return [self.source_of(inputs) for inputs in self.stage.evaluation.inputs]
+
+    @property
+    def trained_on(self) -> str:
+        """What the stage is fed in training."""
+        return self.source_of(self.stage.train_on)
+
+    def training_inputs(self, split: str) -> dict[str, dict[str, str]]:
+        """Files to learn from by shard and alias; none where there is nothing to learn."""
+        return self.inputs(split, self.trained_on) if self.stage.learned or self.is_baseline else {}
+
+    def inputs(self, split: str, source: str | None = None) -> dict[str, dict[str, str]]:
+        """Files by shard and alias: ``{"0000": {"truth": ..., "uresnet": ...}}``; default source: :attr:`source`."""
         if split not in self.dataset.splits:
             known = ", ".join(self.dataset.splits)
             raise ConfigError(f"dataset '{self.dataset.name}' has no split '{split}'; it has: {known}")
-        return {shard.id: self.shard_inputs(split, shard.id) for shard in self.dataset.shards(split)}
+        return {shard.id: self.shard_inputs(split, shard.id, source) for shard in self.dataset.shards(split)}
 
-    def shard_inputs(self, split: str, shard: str) -> dict[str, str]:
-        files = {"truth": self.layout.data(self.dataset.id, split, shard)}
-        for name in self.stage.inputs:
-            files[name] = self.upstream(name).prediction(split, shard)
+    def shard_inputs(self, split: str, shard: str, source: str | None = None) -> dict[str, str]:
+        """Files of one shard by alias."""
+        files = {TRUTH: self.layout.data(self.dataset.id, split, shard)}
+        if source != TRUTH:
+            for name in self.stage.inputs:
+                files[name] = self.upstream(name).prediction(split, shard)
         return files
 
     def weights(self) -> dict[str, str]:
@@ -106,8 +128,10 @@ class Run:
             for start in self.stage.starts.values()
         }
 
-    def prediction(self, split: str, shard: str) -> str:
-        return self.layout.predictions(self.experiment.id, self.stage_name, self.variant, self.source, split, shard)
+    def prediction(self, split: str, shard: str, source: str | None = None) -> str:
+        """The predictions of one shard; default source: :attr:`source`, what later stages read."""
+        source = source or self.source
+        return self.layout.predictions(self.experiment.id, self.stage_name, self.variant, source, split, shard)
 
     @property
     def model(self) -> str:
@@ -125,14 +149,17 @@ class Run:
     def work(self) -> str:
         return self.layout.work(self.experiment.id, self.stage_name, self.variant)
 
-    def score(self, table: str) -> str:
-        return self.layout.scores(self.experiment.id, self.stage_name, self.variant, self.source, table)
+    def score(self, table: str, source: str | None = None) -> str:
+        """A score table; default source: the headline."""
+        source = source or self.sources[0]
+        return self.layout.scores(self.experiment.id, self.stage_name, self.variant, source, table)
 
     def training_options(self) -> dict[str, Any]:
         """All that the trained model depends on besides its input files, as plain data."""
         stage = self.stage
         if self.is_baseline:
-            return stage.model_dump(mode="json", include={"task", "needs", "data", "baseline"}) | {"seed": self.seed}
+            known = {"task", "needs", "data", "baseline"} | ({"train_on"} if stage.inputs else set())
+            return stage.model_dump(mode="json", include=known) | {"seed": self.seed}
         return stage.training_options() | {"seed": self.seed}
 
     def deploy_options(self) -> dict[str, Any]:
@@ -141,15 +168,20 @@ class Run:
         model = self.experiment.stages[self.stage_name].model if self.is_baseline else self.stage.model
         return {"task": self.stage.task, "model": model, "data": self.stage.data}
 
-    def providers(self) -> dict[str, str]:
-        """Where a product is read from: ``{product: alias}``."""
-        return self.stage.providers
+    def providers(self, source: str | None = None) -> dict[str, str]:
+        """Where a product is read from: ``{product: alias}``; default source: :attr:`source`."""
+        return {} if source == TRUTH else self.stage.providers
 
-    def evaluation_inputs(self) -> dict[str, dict[str, tuple[str, str]]]:
-        """Truth and prediction of every shard that is scored: ``{split: {shard: (truth, prediction)}}``."""
+    def evaluation_inputs(self, source: str | None = None) -> dict[str, dict[str, dict[str, str]]]:
+        """Files of every shard that is scored: ``{split: {shard: {alias: file}}}``; default source: the headline.
+
+        The aliases are ``truth``, the stages whose predictions were read, and ``prediction``.
+        """
+        source = source or self.sources[0]
         return {
             split: {
-                shard: (files["truth"], self.prediction(split, shard)) for shard, files in self.inputs(split).items()
+                shard: files | {PREDICTION: self.prediction(split, shard, source)}
+                for shard, files in self.inputs(split, source).items()
             }
             for split in self.stage.evaluation.splits
         }

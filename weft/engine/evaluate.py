@@ -6,23 +6,29 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from weft.engine.corpus import TRUTH
-from weft.engine.memory import PREDICTION
+from weft.engine.feed import FedStore
 from weft.engine.task import Task
 from weft.io.store import EventStore
 from weft.metrics.scores import Scores, write_scores
 
 
-def evaluate(task: Task[Any], shards: Mapping[str, Mapping[str, tuple[str | Path, str | Path]]], output: Path) -> None:
+def evaluate(
+    task: Task[Any],
+    shards: Mapping[str, Mapping[str, Mapping[str, str | Path]]],
+    output: Path,
+    providers: Mapping[str, str] | None = None,
+) -> None:
     """Write the score tables of a variant to the folder ``output``.
 
-    shards: ``{split: {shard: (truth, prediction)}}``, event stores.
+    shards: ``{split: {shard: {alias: file}}}``, event stores: ``truth``, those of the earlier stages that the variant
+        was fed with, and ``prediction``.
+    providers: ``{product: alias}``, where the stage's needs say to look for a product.
     """
 
     def scored() -> Iterator[Scores]:
-        for split, files in shards.items():
-            for shard, (truth, prediction) in files.items():
-                with EventStore.open({TRUTH: Path(truth), PREDICTION: Path(prediction)}) as store:
-                    yield task.score(store, split, shard)
+        for split, stores in shards.items():
+            for shard, files in stores.items():
+                with EventStore.open(files) as store:
+                    yield task.score(FedStore(store, providers), split, shard)
 
     write_scores(output, scored())

@@ -8,8 +8,9 @@ its voxels, clusters and particles (:mod:`weft.reco.truth`).
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -27,6 +28,17 @@ _KEPT = 32
 def qualified(product: str, providers: Mapping[str, str]) -> str:
     """``<alias>/<product>``: a bare name is looked up where the stage's needs say, else in the truth."""
     return product if "/" in product else f"{providers.get(product, TRUTH)}/{product}"
+
+
+class Events(Protocol):
+    """Events to predict: a :class:`~weft.engine.corpus.Corpus`, or a run of events in memory."""
+
+    @property
+    def shards(self) -> Sequence[Mapping[str, Path]]: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int) -> Any: ...
+    def locate(self, index: int) -> tuple[int, int]: ...
+    def store(self, file: int) -> EventStore: ...
 
 
 class FedStore:

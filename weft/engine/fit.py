@@ -79,7 +79,8 @@ def fit(
     """
     if threads:
         torch.set_num_threads(threads)
-    corpus, held_out = Corpus(train, stage.providers), Corpus(validation, stage.providers)
+    providers = stage.training_providers
+    corpus, held_out = Corpus(train, providers), Corpus(validation, providers)
     _require_events(corpus, "train")
     _require_events(held_out, "val")
     for part in (corpus, held_out):
@@ -95,7 +96,7 @@ def fit(
     folder = work / config_hash({"options": options, "inputs": sorted(inputs.values())})[:16]
 
     trainee = Trainee(task, network, stage, seed, steps, held_out, frozen)
-    settings = stage.training
+    settings = stage.require_training()
     # What changes the weights and rates comes before what logs and saves them.
     averaging = [] if trainee.averaging is None else [trainee.averaging]
     record = collect(config=options, seeds={"run": seed}, inputs=inputs, task=task.name, ranks=world_size())
@@ -190,7 +191,7 @@ def _require_events(corpus: Corpus, split: str) -> None:
 
 
 def _steps(stage: Stage, events: int) -> int:
-    training = stage.training
+    training = stage.require_training()
     if training.iterations is not None:
         return training.iterations
     assert training.epochs is not None
@@ -198,7 +199,7 @@ def _steps(stage: Stage, events: int) -> int:
 
 
 def _trainer(stage: Stage, steps: int, folder: Path, callbacks: list[Any]) -> Trainer:
-    settings = stage.training
+    settings = stage.require_training()
     device = choose_device(stage.resources.gpu)
     return Trainer(
         accelerator="gpu" if device.type == "cuda" else "cpu",

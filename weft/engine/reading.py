@@ -15,7 +15,7 @@ import numpy as np
 from torch.utils.data import get_worker_info
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
-from weft.engine.corpus import TRUTH, Corpus
+from weft.engine.feed import TRUTH, Events
 from weft.errors import WeftError
 
 _PROCESSES = 1024
@@ -37,18 +37,18 @@ class EventFailed(WeftError):
     """An event could not be read or made into a sample."""
 
 
-def event_name(corpus: Corpus, file: int, row: int) -> str:
+def event_name(corpus: Events, file: int, row: int) -> str:
     """``<file>, event <row> (run r, subrun s, event e)``."""
     return f"{file_name(corpus, file)}, event {row_name(corpus, file, row)}"
 
 
-def file_name(corpus: Corpus, file: int) -> str:
+def file_name(corpus: Events, file: int) -> str:
     """The file that has the event's truth."""
     files = corpus.shards[file]
     return str(files.get(TRUTH) or next(iter(files.values())))
 
 
-def row_name(corpus: Corpus, file: int, row: int) -> str:
+def row_name(corpus: Events, file: int, row: int) -> str:
     """``<row> (run r, subrun s, event e)``."""
     with suppress(Exception):  # it is in an error that this is said; a second one would hide the first
         ids = corpus.store(file).events[row]
@@ -57,7 +57,7 @@ def row_name(corpus: Corpus, file: int, row: int) -> str:
 
 
 @contextmanager
-def reading(corpus: Corpus, index: int, purpose: str, t: int = -1) -> Iterator[None]:
+def reading(corpus: Events, index: int, purpose: str, t: int = -1) -> Iterator[None]:
     """Read event ``index``: an error inside becomes an :class:`EventFailed` that names it and the ``purpose``.
 
     t: the micro-batch that it is read for, told should the process die.
@@ -76,7 +76,7 @@ def reading(corpus: Corpus, index: int, purpose: str, t: int = -1) -> Iterator[N
         raise EventFailed(f"{purpose}, {event_name(corpus, *corpus.locate(index))}: {reason}") from error
 
 
-def from_loader(error: Exception, corpus: Corpus) -> WeftError | None:
+def from_loader(error: Exception, corpus: Events) -> WeftError | None:
     """What a loader process has died of or raised, as one line; None if ``error`` is of another kind."""
     text = str(error)
     if isinstance(error, WeftError) and _CAUGHT.match(text):

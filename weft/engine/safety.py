@@ -55,7 +55,7 @@ class Guard(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         assert isinstance(pl_module, Trainee)
-        if batch_idx % pl_module.stage.training.accumulate == 0:
+        if batch_idx % pl_module.settings.accumulate == 0:
             self._batches, self._terms = {}, {}
         self._batches[batch_idx] = batch
 
@@ -180,7 +180,7 @@ def _figures(text: str) -> str:
 
 def _out_of_memory(stage: Stage, error: BaseException, figures: str) -> str:
     frames = {frame.name for frame in traceback.extract_tb(error.__traceback__)}
-    training, advice = stage.training, []
+    training, advice = stage.require_training(), []
     if "validation_step" in frames:
         where, key, size = "in validation", "evaluation.batch_size", stage.evaluation.batch_size
         advice += [f"{key}={size // 2}"] if size > 1 else []

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from weft.engine.corpus import Corpus
 from weft.engine.determinism import seed_generators
+from weft.engine.feed import Events
 from weft.engine.randomness import batch_events, draw_generator, loader_seed
 from weft.engine.reading import reading
 from weft.engine.task import Batch, Sample, Task
@@ -54,7 +55,7 @@ class EventBatches(Dataset[Batch]):
     def __init__(
         self,
         task: Task[Any],
-        corpus: Corpus,
+        corpus: Events,
         batch_size: int,
         labels: bool,
         events: int | None = None,

@@ -46,13 +46,14 @@ class Trainee(LightningModule):
         super().__init__()
         self.frozen = tuple(frozen)
         self.task, self.network, self.stage = task, network, stage
+        self.settings = stage.require_training()
         self.seed, self.steps, self.validation = seed, steps, validation
         self._terms: dict[str, Tensor] = {}
         self.batch_terms: dict[str, Tensor] = {}
         self.gradient_norm = torch.tensor(0.0)
         self.last_metrics: dict[str, float] = {}
         self.validation_counts: Tensor | None = None
-        ema = stage.training.ema
+        ema = self.settings.ema
         self.averaging = None if ema is None else Averaging(network, ema)
         self.learning_rate = 0.0
         self._validated: dict[int, tuple[int, list[Products]]] = {}
@@ -68,7 +69,7 @@ class Trainee(LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         seed_generators(torch_seed(self.seed, batch_idx, self.global_rank))
-        if batch_idx % self.stage.training.accumulate == 0:
+        if batch_idx % self.settings.accumulate == 0:
             self.trainer.optimizers[0].zero_grad()
 
     def optimizer_zero_grad(self, *_: Any) -> None:
@@ -76,7 +77,7 @@ class Trainee(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """What the micro-batch of this rank adds to the loss of its step."""
-        accumulate = self.stage.training.accumulate
+        accumulate = self.settings.accumulate
         counts = batch.counts
         if accumulate == 1 and (counts := self.task.counts(batch)) is not None:
             counts = sum_over_ranks(counts)
@@ -95,7 +96,7 @@ class Trainee(LightningModule):
 
     def ends_step(self, batch_idx: int) -> bool:
         """Whether micro-batch ``batch_idx`` of the run is the last of its step."""
-        return (batch_idx + 1) % self.stage.training.accumulate == 0
+        return (batch_idx + 1) % self.settings.accumulate == 0
 
     def step_terms(self) -> dict[str, float]:
         """Terms of the loss of the last step, over all its micro-batches and ranks. All ranks call it."""

@@ -16,8 +16,9 @@ import numpy as np
 
 from weft.errors import WeftError
 from weft.io.atomic import atomic_path
+from weft.io.conform import conform_all
 from weft.io.content import ContentHasher
-from weft.io.products import EVENT_DTYPE, EventId, Filtered, Ragged, Schema, cast
+from weft.io.products import EVENT_DTYPE, EventId, Schema
 from weft.io.provenance import canonical_json, collect
 
 FORMAT = "weft event store"
@@ -186,38 +187,14 @@ class StoreWriter:
         its rows do not match those of the product it is on.
         """
         where = f"{self.path}: event {event.run}/{event.subrun}/{event.event} (number {self._count})"
-        if products.keys() != self.schemas.keys():
-            missing, unknown = self.schemas.keys() - products.keys(), products.keys() - self.schemas.keys()
-            raise WeftError(f"{where}: products missing {sorted(missing)}, not declared {sorted(unknown)}")
-        arrays = {name: self._conform(schema, products[name], where) for name, schema in self.schemas.items()}
+        conformed = conform_all(self.schemas.values(), products, where)
+        arrays = {name: _arrays(self.schemas[name], value) for name, value in conformed.items()}
         for schema in self.schemas.values():
             self._check_parents(schema, arrays, where)
         for name, parts in arrays.items():
             self._write(self.schemas[name], parts)
         self._events.append(np.array([tuple(event)], EVENT_DTYPE))
         self._count += 1
-
-    def _conform(self, schema: Schema, value: Any, where: str) -> dict[str, np.ndarray]:
-        """The arrays of one event's product, by dataset name; counts instead of offsets."""
-        if schema.kind == "dense":
-            return {"data": schema.conform_dense(value, where)}
-        if schema.kind == "list":
-            if not isinstance(value, Ragged):
-                raise WeftError(f"{where}: {schema.name} is a {type(value).__name__}, expected a Ragged")
-            values = schema.conform(value.values, where) if len(value.values) else schema.empty()
-            offsets = np.asarray(value.offsets, np.int64)
-            if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(values) or (np.diff(offsets) < 0).any():
-                raise WeftError(f"{where}: offsets of {schema.name} do not run from 0 to its {len(values)} rows")
-            return {"values": values, "counts": np.diff(offsets)}
-        if schema.filtered:
-            if not isinstance(value, Filtered):
-                raise WeftError(f"{where}: {schema.name} is a {type(value).__name__}, expected Filtered(values, index)")
-            values = schema.conform(value.values, where)
-            index = cast(np.asarray(value.index), np.dtype(np.int32), f"{where}: the index of {schema.name}")
-            if index.shape != (len(values),) or (np.diff(index) <= 0).any() or (len(index) and index[0] < 0):
-                raise WeftError(f"{where}: the index of {schema.name} is not one increasing row number per row")
-            return {"values": values, "index": index}
-        return {"values": schema.conform(value, where)}
 
     def _check_parents(self, schema: Schema, arrays: Mapping[str, Mapping[str, np.ndarray]], where: str) -> None:
         """Rows against the products of this file; other files are checked when opened together."""
@@ -290,6 +267,15 @@ class StoreWriter:
     def _final(self, schema: Schema) -> Schema:
         codes = {c: {code: text for text, code in self._codes[schema.name, c].items()} for c in schema.codes}
         return dataclasses.replace(schema, codes=codes)
+
+
+def _arrays(schema: Schema, value: Any) -> dict[str, np.ndarray]:
+    """The arrays of one event's product, by dataset name; counts instead of offsets."""
+    if schema.kind == "list":
+        return {"values": value.values, "counts": value.counts}
+    if schema.filtered:
+        return {"values": value.values, "index": value.index}
+    return {"data" if schema.kind == "dense" else "values": value}
 
 
 def _first_column(values: np.ndarray) -> np.ndarray:

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from weft.config import BASELINE, Dataset, Experiment, Layout, Run, plan
+from weft.config import BASELINE, Dataset, Experiment, Layout, Run, Stage, plan
+from weft.config.experiment import Inputs
+from weft.config.plan import TRUTH
 from weft.errors import WeftError
 from weft.io.store import EventStore
 from weft.metrics.scores import read_scores
@@ -19,7 +21,7 @@ from weft.report import rerun
 from weft.report.comparison import Comparison, Judge, Metrics, compare, metric_label
 from weft.report.dataset import dataset_table
 from weft.report.page import Cover, StageReport, render_report
-from weft.report.show import PREDICTION, TRUTH, can_show, store_payload
+from weft.report.show import can_show, store_payload
 from weft.report.sweep import gather_points, sweep_figures, sweep_notes
 from weft.report.tables import format_number
 
@@ -43,8 +45,9 @@ def report_experiment(
     source = source or experiment.name
     runs = plan(experiment, dataset, layout)
     stages = [
-        gather_stage([run for run in runs if run.stage_name == name], tasks[name], source)
+        gather_stage([run for run in runs if run.stage_name == name], tasks[name], source, inputs)
         for name in experiment.order()
+        for inputs in experiment.stages[name].evaluation.inputs
     ]
     records = {f"{stage.name} {variant}": r for stage in stages for variant, r in stage.provenance.items()}
     page = cover(experiment, dataset, records)
@@ -90,15 +93,18 @@ def code_notes(records: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return notes
 
 
-def gather_stage(runs: Sequence[Run], task: Judge, source: str) -> StageReport:
-    """One stage from the files of its runs: scores, logs, provenance, and the events worth a look.
+def gather_stage(runs: Sequence[Run], task: Judge, source: str, inputs: Inputs | None = None) -> StageReport:
+    """One stage fed with ``inputs`` (default: the headline), from the files of its runs: scores, logs, provenance, and
+    the events worth a look. What does not depend on the inputs is in the report of the headline only.
 
     Of a swept stage the point that did best in validation is shown in full, and all are compared.
     """
+    headline = runs[0].stage.evaluation.inputs[0]
+    inputs = inputs or headline
     models = [run for run in runs if not run.is_baseline]
     logs = {run.variant: _read(run.log, pd.read_csv) for run in models}
     provenance = {run.variant: _read(run.provenance, _json) for run in runs}
-    scores = {run.variant: read_scores(Path(run.score("events")).parent) for run in runs}
+    scores = {run.variant: read_scores(Path(run.score("events", run.source_of(inputs))).parent) for run in runs}
     points = gather_points(models, logs, provenance, task.headline[0])
     chosen, baseline = points[0].runs, points[0].runs[0].baseline()
     shown = {f"seed{run.seed}": scores[run.variant] for run in chosen}
@@ -111,10 +117,12 @@ def gather_stage(runs: Sequence[Run], task: Judge, source: str) -> StageReport:
     figures = task.figures(shown, split)
     # A task that shows the other splits itself does so in more detail.
     shifted = [] if any(figure.key == "shifts" for figure in figures) else others
-    displays, displayed = extreme_events(first, scores[first.variant].events, task, split)
+    displays, displayed = extreme_events(first, scores[first.variant].events, task, split, first.source_of(inputs))
     swept = len(points) > 1
-    return StageReport(
+    notes = (sweep_notes(points, task.headline[0]) if swept else []) + sample_notes(first, inputs)
+    report = StageReport(
         name=first.stage_name,
+        fed=fed_with(first, inputs),
         task=first.stage.task,
         variants=[f"{len(points)} points of a sweep", *shown] if swept else [run.variant for run in runs],
         point=points[0].title,
@@ -128,21 +136,52 @@ def gather_stage(runs: Sequence[Run], task: Judge, source: str) -> StageReport:
         curves={run.variant: point.title for point in points for run in point.runs} if swept else {},
         provenance=provenance,
         rerun=[(f"Train {first.variant}", rerun.train(first, source))],
-        notes=(sweep_notes(points, task.headline[0]) if swept else []) + sample_notes(first),
+        notes=notes,
     )
+    if inputs == headline:
+        return report
+    return replace(report, key=f"{first.stage_name}-on-{inputs}", logs={}, provenance={}, rerun=[])
 
 
-def sample_notes(run: Run) -> list[str]:
-    """Where numbers come from events that a model has learned from."""
+def fed_with(run: Run, inputs: Inputs) -> str:
+    """What a stage that reads predictions is fed in an evaluation, in words."""
+    if not run.stage.inputs:
+        return ""
+    if inputs == TRUTH:
+        return f"true products in place of the predictions of {', '.join(run.stage.inputs)}"
+    runs = [run.upstream(name) for name in run.stage.inputs]
+    return f"predictions of {', '.join(f'{run.stage_name} ({run.variant})' for run in runs)}"
+
+
+def sample_notes(run: Run, inputs: Inputs = "predictions") -> list[str]:
+    """Where numbers come from events that a model has learned from, or from other inputs than it has learned on."""
     notes = []
-    if "train" in run.stage.evaluation.splits:
+    stages = run.experiment.stages
+    learned = _learned_behind(stages, run.stage_name)
+    if "train" in run.stage.evaluation.splits and (run.stage.learned or learned):
         notes.append("The split 'train' is in-sample: the models have learned from these events.")
-    for name in run.stage.inputs:
-        notes.append(
-            f"Trained on in-sample predictions: stage '{name}' learned from the same training events, so its "
-            "predictions there are better than on the held-out events that are scored here."
-        )
+    if not run.stage.inputs or not run.stage.learned:
+        return notes
+    trained = run.stage.train_on
+    if trained != inputs:
+        words = {"truth": "true products", "predictions": "predictions of earlier stages"}
+        notes.append(f"Trained on {words[trained]}, fed {words[inputs]} here.")
+    if trained == "predictions":
+        for name in learned:
+            notes.append(
+                f"Trained on in-sample predictions: stage '{name}' learned from the same training events, so its "
+                "predictions there are better than on the held-out events that are scored here."
+            )
     return notes
+
+
+def _learned_behind(stages: Mapping[str, Stage], name: str) -> list[str]:
+    """The stages with something learned whose predictions a stage reads, at first hand or through such as only pass
+    on what they read."""
+    found = []
+    for needed in stages[name].inputs:
+        found += [needed] if stages[needed].learned else _learned_behind(stages, needed)
+    return list(dict.fromkeys(found))
 
 
 def compare_split(
@@ -162,7 +201,9 @@ def rank_events(events: pd.DataFrame, metrics: Metrics, metric: str) -> pd.Serie
     return metrics(events)[metric].dropna().sort_values(kind="stable")
 
 
-def extreme_events(run: Run, events: pd.DataFrame, task: Judge, split: str) -> tuple[list[dict[str, Any]], str]:
+def extreme_events(
+    run: Run, events: pd.DataFrame, task: Judge, split: str, source: str | None = None
+) -> tuple[list[dict[str, Any]], str]:
     """Payloads of the worst and best events of a split and how they were chosen; none if they are no voxels."""
     metric = task.headline[0]
     table = events[events["split"] == split].reset_index(drop=True)
@@ -170,19 +211,22 @@ def extreme_events(run: Run, events: pd.DataFrame, task: Judge, split: str) -> t
     number = min(EXTREMES, len(ranked) // 2)
     chosen = [(f"worst {k + 1}", ranked.index[k]) for k in range(number)]
     chosen += [(f"best {k + 1}", ranked.index[-1 - k]) for k in range(number)]
-    files = run.evaluation_inputs()[split]
+    files = run.evaluation_inputs(source)[split]
     payloads = []
     for label, row in chosen:
         shard, uid = table["shard"][row], table["uid"][row]
         if shard not in files:
-            raise WeftError(f"{run.score('events')}: shard {shard} is not one of split '{split}': evaluate again")
-        truth, prediction = files[shard]
-        with EventStore.open({TRUTH: Path(truth), PREDICTION: Path(prediction)}) as store:
+            raise WeftError(
+                f"{run.score('events', source)}: shard {shard} is not one of split '{split}': evaluate again"
+            )
+        with EventStore.open(files[shard]) as store:
             if not can_show(store):
                 return [], ""
             index = np.flatnonzero(store.events["uid"] == uid)
             if not len(index):
-                raise WeftError(f"{truth}: no event of id {uid}, which {run.variant} was scored on: evaluate again")
+                raise WeftError(
+                    f"{files[shard][TRUTH]}: no event of id {uid}, which {run.variant} was scored on: evaluate again"
+                )
             note = f"{metric_label(metric)} {format_number(ranked[row])}"
             payloads.append(store_payload(store, int(index[0]), note, label))
     how = (

@@ -51,6 +51,10 @@ class StageReport:
     name: str
     task: str
     variants: Sequence[str]
+    fed: str = ""
+    """what a stage that reads predictions was fed"""
+    key: str = ""
+    """identifies the section on the page; default: the name"""
     point: str = ""
     """of a sweep, the point that the page shows in full"""
     comparisons: Sequence[Comparison] = ()
@@ -75,7 +79,12 @@ class StageReport:
     @property
     def sentence(self) -> str:
         """What was found, by the first headline metric."""
-        return self.comparisons[0].sentence(f"{self.name} with {self.point}" if self.point else self.name)
+        name = f"{self.name} with {self.point}" if self.point else self.name
+        return self.comparisons[0].sentence(f"{name}, fed {self.fed}," if self.fed else name)
+
+    @property
+    def anchor(self) -> str:
+        return self.key or self.name
 
 
 def render_report(path: Path, cover: Cover, stages: Sequence[StageReport]) -> None:
@@ -100,6 +109,7 @@ def summarise(cover: Cover, stages: Sequence[StageReport]) -> dict[str, Any]:
         "stages": [
             {
                 "name": stage.name,
+                "fed": stage.fed,
                 "verdict": stage.comparisons[0].verdict,
                 "sentence": stage.sentence,
                 "headline": [
@@ -155,7 +165,7 @@ def _drawn(stage: StageReport) -> list[Figure]:
         return []
     best = {variant: int(record["best_step"]) for variant, record in stage.provenance.items() if "best_step" in record}
     metrics = [comparison.metric for comparison in stage.comparisons]
-    return [learning_curves(f"{stage.name}-learning", logs, metrics, best, stage.curves)]
+    return [learning_curves(f"{stage.anchor}-learning", logs, metrics, best, stage.curves)]
 
 
 def is_wide(figure: Figure) -> bool:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from weft.config import Run
 from weft.config.layout import TABLES
+from weft.config.plan import PREDICTION
 from weft.io.provenance import config_hash
 from weft.metrics.scores import pool
 from weft.report.comparison import Judge, metric_label
@@ -35,8 +36,8 @@ class Status:
 
     @property
     def target(self) -> str:
-        """The file to ask snakemake for, to have all of this run."""
-        return self.run.score(TABLES[0])
+        """The files to ask snakemake for, to have all of this run."""
+        return " ".join(self.run.score(TABLES[0], source) for source in self.run.sources)
 
 
 def status_of(run: Run, task: Judge) -> Status:
@@ -46,8 +47,13 @@ def status_of(run: Run, task: Judge) -> Status:
     record = json.loads(Path(run.provenance).read_text(encoding="utf-8"))
     if record.get("config_hash") != config_hash(run.training_options()):
         return Status(run, "trained", "with other options")
-    scores = [run.score(table) for table in TABLES]
-    predictions = [file for shards in run.evaluation_inputs().values() for _, file in shards.values()]
+    scores = [run.score(table, source) for source in run.sources for table in TABLES]
+    predictions = [
+        files[PREDICTION]
+        for source in run.sources
+        for shards in run.evaluation_inputs(source).values()
+        for files in shards.values()
+    ]
     if not all(map(_exists, predictions)):
         return Status(run, "trained")
     if not all(map(_exists, scores)):
@@ -79,7 +85,7 @@ def _progress(run: Run) -> tuple[State, str]:
     newest = max(logs, key=lambda path: path.stat().st_mtime)
     log = pd.read_csv(newest)
     step = int(log["step"].max()) if len(log) else 0
-    length = run.stage.training.iterations
+    length = run.stage.require_training().iterations
     reached = f"step {step} of {length}" if length else f"step {step}"
     return "training", f"{reached}, {_age(time.time() - newest.stat().st_mtime)} ago"
 

@@ -17,6 +17,12 @@ from weft.config.sweep import require_different
 from weft.engine.task import Task
 
 
+SECTIONS = ("model", "loss", "data", "baseline")
+"""parts of a stage that its task knows"""
+_OF_TRAINING = ("training", "optimizer", "schedule", "init", "freeze", "train_on")
+"""parts of a stage that only one that learns has"""
+
+
 def names() -> list[str]:
     """The tasks there are."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.ispkg)
@@ -33,7 +39,9 @@ def load(name: str) -> type[Task[Any]]:
 def build(task: str, options: Mapping[str, Any], source: str = "options") -> Task[Any]:
     """A task from options as in a stage: ``model``, ``loss``, ``data``, ``baseline``; unknown keys are errors."""
     kind = load(task)
-    given = {key: options[key] for key in ("model", "loss", "data", "baseline") if options.get(key) is not None}
+    # A section that the task does not have may be there, as long as there is nothing in it.
+    known = kind.options_model.model_fields
+    given = {key: options[key] for key in SECTIONS if options.get(key) or (key in known and options.get(key) == {})}
     return kind(validate(kind.options_model, given, source))
 
 
@@ -54,7 +62,13 @@ def resolve(experiment: Experiment) -> Experiment:
 
 
 def _resolved(stage: Stage, where: str) -> Stage:
-    options = of(stage, where).options.model_dump(mode="json")
-    if stage.baseline is None:
+    task = of(stage, where)
+    options = dict.fromkeys(SECTIONS, {}) | task.options.model_dump(mode="json")
+    if stage.baseline is None or "baseline" not in type(task.options).model_fields:
         options["baseline"] = None
-    return stage.model_copy(update={key: options[key] for key in ("model", "loss", "data", "baseline")})
+    if task.learned and stage.training is None:
+        raise ConfigError(f"{where}: training: field required, task '{stage.task}' learns")
+    for key in _OF_TRAINING:
+        if not task.learned and key in stage.model_fields_set and getattr(stage, key):
+            raise ConfigError(f"{where}: {key}: task '{stage.task}' does not learn")
+    return stage.model_copy(update={key: options[key] for key in SECTIONS} | {"learned": task.learned})

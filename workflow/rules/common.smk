@@ -139,3 +139,9 @@ def resources_of(wildcards):
 def gpus_of(wildcards):
     """GPUs that the stage asks for; a baseline is fitted on the CPU."""
     return 0 if run_of(wildcards).is_baseline else resources_of(wildcards).gpu
+
+
+def workers_of(wildcards):
+    """Loader processes of a training; a stage that does not learn has none."""
+    training = run_of(wildcards).stage.training
+    return 0 if training is None else training.workers

@@ -3,7 +3,7 @@
 
 rule deploy_stage:
     input:
-        events=lambda w: files(run_of(w).shard_inputs(w.split, w.shard)),
+        events=lambda w: files(run_of(w).shard_inputs(w.split, w.shard, w.source)),
         model=layout.model("{experiment}", "{stage}", "{variant}"),
     output:
         predictions=layout.predictions("{experiment}", "{stage}", "{variant}", "{source}", "{split}", "{shard}"),
@@ -21,8 +21,8 @@ rule deploy_stage:
         batch_size=lambda w: run_of(w).stage.evaluation.batch_size,
     params:
         options=lambda w: run_of(w).deploy_options(),
-        events=lambda w: run_of(w).shard_inputs(w.split, w.shard),
-        providers=lambda w: run_of(w).providers(),
+        events=lambda w: run_of(w).shard_inputs(w.split, w.shard, w.source),
+        providers=lambda w: run_of(w).providers(w.source),
         baseline=lambda w: run_of(w).is_baseline,
     script:
         "../../scripts/deploy_stage.py"

@@ -3,7 +3,7 @@
 
 rule evaluate_stage:
     input:
-        stores=lambda w: files(run_of(w).evaluation_inputs()),
+        stores=lambda w: files(run_of(w).evaluation_inputs(w.source)),
     output:
         **{table: layout.scores("{experiment}", "{stage}", "{variant}", "{source}", table) for table in TABLES},
     log:
@@ -18,6 +18,7 @@ rule evaluate_stage:
         runtime=60,
     params:
         options=lambda w: run_of(w).deploy_options(),
-        stores=lambda w: run_of(w).evaluation_inputs(),
+        stores=lambda w: run_of(w).evaluation_inputs(w.source),
+        providers=lambda w: run_of(w).providers(w.source),
     script:
         "../../scripts/evaluate_stage.py"

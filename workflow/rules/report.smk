@@ -6,11 +6,13 @@ sources = {experiment.id: name for name, (experiment, _) in zip(config["experime
 
 rule render_report:
     input:
-        scores=lambda w: [run.score(table) for run in runs_of(w) for table in TABLES],
+        scores=lambda w: [run.score(table, source) for run in runs_of(w) for source in run.sources for table in TABLES],
         histories=lambda w: [run.log for run in runs_of(w)],
         provenance=lambda w: [run.provenance for run in runs_of(w)],
         # Some of the events are drawn.
-        stores=lambda w: sorted({path for run in runs_of(w) for path in files(run.evaluation_inputs())}),
+        stores=lambda w: sorted(
+            {path for run in runs_of(w) for source in run.sources for path in files(run.evaluation_inputs(source))}
+        ),
     output:
         page=report(
             layout.report("{experiment}"),

@@ -3,8 +3,8 @@
 
 rule train_stage:
     input:
-        train=lambda w: files(run_of(w).inputs("train")),
-        val=lambda w: files(run_of(w).inputs("val")),
+        train=lambda w: files(run_of(w).training_inputs("train")),
+        val=lambda w: files(run_of(w).training_inputs("val")),
         weights=lambda w: files(run_of(w).weights()),
     output:
         model=layout.model("{experiment}", "{stage}", "{variant}"),
@@ -22,13 +22,13 @@ rule train_stage:
         runtime=lambda w: resources_of(w).runtime,
         gpu=lambda w: gpus_of(w),
         processes=lambda w: 1 if run_of(w).is_baseline else resources_of(w).processes,
-        loader_workers=lambda w: run_of(w).stage.training.workers,
+        loader_workers=workers_of,
     params:
         options=lambda w: run_of(w).training_options(),
         baseline=lambda w: run_of(w).is_baseline,
-        providers=lambda w: run_of(w).providers(),
-        train=lambda w: list(run_of(w).inputs("train").values()),
-        val=lambda w: list(run_of(w).inputs("val").values()),
+        providers=lambda w: run_of(w).providers(run_of(w).trained_on),
+        train=lambda w: list(run_of(w).training_inputs("train").values()),
+        val=lambda w: list(run_of(w).training_inputs("val").values()),
         weights=lambda w: run_of(w).weights(),
         # Undeclared, so that checkpoints outlive a job that was stopped.
         work=lambda w: run_of(w).work,

@@ -306,7 +306,7 @@ def test_every_rank_validates_a_run_of_events(toy: Toy, tmp_path: Path, world: i
 
 
 def test_part_of_a_store_reads_like_a_store(toy: Toy, ragged: Shards) -> None:
-    store = Corpus(ragged).store(0)
+    store = Corpus(ragged).fed(0)
     predictions = [{"semantics": np.full((len(store["truth/semantics"][i]), 1), i, np.int8)} for i in (2, 3, 4)]
     part = PredictedEvents(store, predictions, first=2)
     assert len(part) == 3

@@ -170,14 +170,14 @@ def test_deploy_evaluate(run: Fit, toy: Any, shards: Shards, tmp_path: Path) -> 
             hashes.add(store.content_hash)
             assert store["semantics"].counts.tolist() == [30, 0, 40, 50, 20]
     assert len(hashes) == 1
-    evaluate(toy, {"test": {"0": (shards[0]["truth"], prediction)}}, tmp_path / "scores")
+    evaluate(toy, {"test": {"0": {"truth": shards[0]["truth"], "prediction": prediction}}}, tmp_path / "scores")
     assert toy.summary(read_scores(tmp_path / "scores").events)["accuracy"] > 0.9
 
 
 def test_baseline_through_the_same_stores(toy: Any, shards: Shards, tmp_path: Path) -> None:
     fit_baseline(toy, shards, tmp_path / "b", {}, 0)
     deploy(toy, tmp_path / "b" / "model.ckpt", shards[0], tmp_path / "p.h5", {}, baseline=True)
-    evaluate(toy, {"test": {"0": (shards[0]["truth"], tmp_path / "p.h5")}}, tmp_path / "s")
+    evaluate(toy, {"test": {"0": {"truth": shards[0]["truth"], "prediction": tmp_path / "p.h5"}}}, tmp_path / "s")
     events = read_scores(tmp_path / "s").events
     expected = np.concatenate([EventStore.open(shards[0])["charge"][i] for i in range(5)])
     threshold = toy.load_baseline(tmp_path / "b" / "model.ckpt").threshold

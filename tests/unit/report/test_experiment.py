@@ -104,8 +104,8 @@ def study(tmp_path_factory):
         worst = 1.2 if run.is_baseline else 0.5
         tables = []
         for name, shards in run.evaluation_inputs().items():
-            for shard, (truth, prediction) in shards.items():
-                table = write_prediction(prediction, truth, np.linspace(0.05, worst, EVENTS))
+            for shard, files in shards.items():
+                table = write_prediction(files["prediction"], files["truth"], np.linspace(0.05, worst, EVENTS))
                 tables.append(Scores(table.assign(split=name, shard=shard), pd.DataFrame(), pd.DataFrame()))
         write_scores(Path(run.score("events")).parent, tables)
         Path(run.provenance).write_text(json.dumps(invented.provenance(None if run.is_baseline else run.seed)))
@@ -158,8 +158,7 @@ def test_one_split_is_judged_by_on_the_whole_page(study, tmp_path):
 def test_the_events_shown_are_the_worst_and_the_best(study, written):
     experiment, dataset, layout = study
     run = plan(experiment, dataset, layout)[0]
-    truth, prediction = run.evaluation_inputs()["test"]["0000"]
-    with EventStore.open({"truth": Path(truth), "prediction": Path(prediction)}) as store:
+    with EventStore.open(run.evaluation_inputs()["test"]["0000"]) as store:
         right = [(store["truth/semantics"][k] == store["prediction/semantics"][k]).mean() for k in range(EVENTS)]
         order = np.argsort(right, kind="stable")
         worst, best = payloads_of(written.read_text())[0], payloads_of(written.read_text())[3]

@@ -196,9 +196,9 @@ def test_validation_of_a_balanced_loss_does_not_depend_on_its_batches() -> None:
 
 
 def test_deploy_refuses_other_options_than_those_of_the_training(tmp_path: Path) -> None:
-    from weft.engine.deploy import _require_same_options
+    from weft.engine.predict import require_same_options
 
     trained = task().options.model_dump(mode="json")
-    _require_same_options(task(loss={"balance": True}), trained, tmp_path / "model.ckpt")
+    require_same_options(task(loss={"balance": True}), trained, tmp_path / "model.ckpt")
     with pytest.raises(WeftError, match=r"model\.ckpt: trained with data\.charge = log, deploy asks for linear"):
-        _require_same_options(task(data={"charge": "linear"}), trained, tmp_path / "model.ckpt")
+        require_same_options(task(data={"charge": "linear"}), trained, tmp_path / "model.ckpt")

@@ -1,0 +1,80 @@
+"""A stage made ready to predict: its network, its baseline, or what does not learn, loaded once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from weft.engine.feed import Events
+from weft.engine.fixed import settled_options
+from weft.engine.task import FixedTask, Products, Task
+from weft.errors import WeftError
+
+Predict = Callable[[Events], Iterator[Products]]
+"""the products of each of some events, in their order"""
+
+
+def predictor(
+    task: Task[Any],
+    model: Path,
+    *,
+    baseline: bool = False,
+    batch_size: int = 8,
+    gpu: bool = False,
+    threads: int | None = None,
+) -> Predict:
+    """What predicts with the file ``model`` of a trained stage, or of its baseline."""
+    if baseline:
+        fitted = task.load_baseline(model)
+        return lambda events: (fitted.predict(events[k]) for k in range(len(events)))
+    if isinstance(task, FixedTask):
+        require_same_options(task, settled_options(model, task.name), model)
+        return lambda events: (_predict_event(task, events, k) for k in range(len(events)))
+    return _network(task, model, batch_size, gpu=gpu, threads=threads)
+
+
+def _predict_event(task: FixedTask[Any], events: Events, k: int) -> Products:
+    try:
+        return task.predict_event(events[k])
+    except WeftError as error:
+        file, row = events.locate(k)
+        raise WeftError(f"{events.shards[file]['truth']}, event {row}: {error}") from error
+
+
+def _network(task: Task[Any], model: Path, batch_size: int, *, gpu: bool, threads: int | None) -> Predict:
+    import torch
+
+    from weft.engine.device import choose_device
+    from weft.engine.model_file import load_weights, read_model
+    from weft.engine.stream import EventBatches
+
+    if threads:
+        torch.set_num_threads(threads)
+    content = read_model(model)
+    if content.task != task.name:
+        raise WeftError(f"{model}: a model of task '{content.task}', not '{task.name}'")
+    require_same_options(task, content.options, model)
+    network = task.network()
+    load_weights(network, content.state, str(model))
+    device = choose_device(int(gpu))
+    network.to(device).eval()
+
+    def predict(events: Events) -> Iterator[Products]:
+        batches = EventBatches(task, events, batch_size, labels=False)
+        for k in range(len(batches)):
+            with torch.inference_mode():
+                predicted = task.predict(network, batches[k].to(device))
+            yield from predicted
+
+    return predict
+
+
+def require_same_options(task: Task[Any], trained: Mapping[str, Any], model: Path) -> None:
+    """A stage must be fed as in its training; options of the loss and the baseline do not matter here."""
+    asked = task.options.model_dump(mode="json")
+    for section in ("model", "data"):
+        for key, value in asked[section].items() if section in asked else ():
+            if trained.get(section, {}).get(key) != value:
+                was = trained.get(section, {}).get(key)
+                raise WeftError(f"{model}: trained with {section}.{key} = {was}, deploy asks for {value}")
