@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 from weft.compiled import kernel
 from weft.errors import WeftError
 from weft.reco.label_points import near_points
+from weft.reco.nodes import numbered_by_first
 
 Metric = Literal["euclidean", "chebyshev"]
 
@@ -90,7 +91,7 @@ def masked_dbscan(
     labels[follows] = labels[_nearest(coords, whole, left, follows)]
     gone = (whole >= 0) & ~remains
     labels[gone] = whole[gone] + labels.max(initial=-1) + 1
-    return _renumbered(labels)
+    return numbered_by_first(labels)
 
 
 def _cells(coords: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
@@ -234,12 +235,3 @@ def _nearest(coords: np.ndarray, component: np.ndarray, left: np.ndarray, asked:
         open_ = open_[tied[:, -1]] if many < len(left) else open_[:0]
         many *= 4
     return left[nearest]
-
-
-def _renumbered(labels: np.ndarray) -> np.ndarray:
-    """Clusters numbered from 0 in the order of their first points; −1 stays."""
-    found, first, number = np.unique(labels, return_index=True, return_inverse=True)
-    rank = np.full(len(found), -1, np.int64)
-    clusters = np.flatnonzero(found >= 0)
-    rank[clusters[np.argsort(first[clusters])]] = np.arange(len(clusters))
-    return rank[number.reshape(-1)]

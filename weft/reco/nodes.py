@@ -25,6 +25,15 @@ def by_label(labels: np.ndarray, n_clusters: int | None = None) -> Ragged:
     return Ragged(rows[np.argsort(chosen, kind="stable")].astype(np.int32), offsets)
 
 
+def numbered_by_first(labels: np.ndarray) -> np.ndarray:
+    """int64 [N]: the same clusters numbered from 0 in the order of their first rows; labels below zero become −1."""
+    found, first, number = np.unique(labels, return_index=True, return_inverse=True)
+    rank = np.full(len(found), -1, np.int64)
+    clusters = np.flatnonzero(found >= 0)
+    rank[clusters[np.argsort(first[clusters])]] = np.arange(len(clusters))
+    return rank[number.reshape(-1)]
+
+
 def voxel_labels(items: Ragged, n_voxels: int, groups: np.ndarray | None = None) -> np.ndarray:
     """int64 [n_voxels]: the item that each voxel is in, or the group of that item; −1 where it is in none.
 
