@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from torch import nn
+from torch import Tensor, nn
 
 from weft.sparse.layers import PerVoxel, Pointwise, StridedConv, SubmanifoldConv, TransposedConv, cat
 from weft.sparse.norm import VoxelBatchNorm
@@ -51,7 +51,13 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         residual = self.residual(x)
-        return residual.with_features(residual.features + self.shortcut(x).features)
+        return residual.with_features(_added(residual.features, self.shortcut(x).features))
+
+
+def _added(new: Tensor, other: Tensor) -> Tensor:
+    """Their sum, in the memory of ``new``, which a convolution has just made and nothing else reads."""
+    # Types differ under autocast, where the sum has the wider one.
+    return new.add_(other) if new.dtype == other.dtype else new + other
 
 
 @dataclass(frozen=True)

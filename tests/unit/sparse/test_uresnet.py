@@ -10,6 +10,7 @@ from torch import nn
 
 from weft.errors import WeftError
 from weft.sparse import PerVoxel, SegmentationHead, SparseTensor, Style, UResNet, cat
+from weft.sparse.uresnet import ResidualBlock
 
 
 def parameters(*modules: nn.Module) -> int:
@@ -78,6 +79,30 @@ def test_styles_normalise_then_activate_whatever_the_slope(slope, engine, voxels
     theirs = torch.autograd.grad((expected * probe).sum(), (features, norm.weight, norm.bias))
     for a, b in zip(ours, theirs, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("engine", ["torch", "numba"])
+@pytest.mark.parametrize("widths", [(3, 3), (3, 4)])
+def test_a_residual_block_adds_its_shortcut_to_what_its_last_convolution_gives(engine, widths):
+    coords, block = cloud(8, 30, events=1), ResidualBlock(*widths, Style(), 3).double()
+    features = torch.randn(len(coords), 3, dtype=torch.float64, requires_grad=True)
+    x = SparseTensor.from_points(coords, features, engine=engine)
+    expected = block.residual(x).features + block.shortcut(x).features
+    torch.testing.assert_close(block(x).features, expected)
+    assert torch.equal(x.at_points(), features)  # only the convolution's own output is written over
+
+    def run(values, *_):
+        return block(SparseTensor.from_points(coords, values, engine=engine)).features
+
+    assert torch.autograd.gradcheck(run, (features, *block.parameters()))
+
+
+def test_a_sum_under_autocast_has_the_wider_type():
+    coords = cloud(8, 30)
+    x = SparseTensor.from_points(coords, torch.randn(len(coords), 3), engine="torch")
+    with torch.autocast("cpu", torch.bfloat16):
+        out = ResidualBlock(3, 3, Style(), 3)(x).features
+    assert out.dtype == torch.float32
 
 
 def test_it_overfits_one_small_batch():
