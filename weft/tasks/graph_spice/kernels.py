@@ -40,14 +40,14 @@ class MlpKernel(nn.Module):
 
     def __init__(self, channels: int, width: int = 32, depth: int = 2, bias: bool = False) -> None:
         super().__init__()
-        self.layers = nn.ModuleList()
-        for k in range(depth):
-            self.layers.append(nn.ModuleList([nn.Linear(width if k else channels, width), VoxelBatchNorm(width)]))
+        self.linears = nn.ModuleList(nn.Linear(width if k else channels, width) for k in range(depth))
+        self.norms = nn.ModuleList(VoxelBatchNorm(width) for _ in range(depth))
         self.last = nn.Linear(2 * width, 1, bias=bias)
 
     def forward(self, features: Tensor, edges: Tensor) -> Tensor:
         """Logits [E, 2] of edges int64 [E, 2] of voxels with features [N, C]."""
-        for linear, norm in self.layers:  # type: ignore[misc]
+        for linear, norm in zip(self.linears, self.norms, strict=True):
+            assert isinstance(norm, VoxelBatchNorm)
             features = nn.functional.elu(norm.normalise(linear(features)))
         source, target = (features @ weight.t() for weight in self.last.weight.chunk(2, 1))
         first, second = edges.t()
@@ -58,8 +58,8 @@ class MlpKernel(nn.Module):
 class DistanceKernel(nn.Module):
     """How close two voxels are in place and features, on the scale of either's covariance, as a logit.
 
-    With squared distances d_s², d_f² and the covariances σ of a voxel, p_1 = exp(−d_s²/σ_s1² − d_f²/σ_f1²), likewise p_2,
-    p = p_1 + p_2 − p_1·p_2, over the ratio (≥ 1) of the two occupancies. It is the same in both directions.
+    With squared distances d_s², d_f² and the covariances σ of a voxel, p_1 = exp(−d_s²/σ_s1² − d_f²/σ_f1²), and p_2 with
+    those of the other, p = p_1 + p_2 − p_1·p_2, over the ratio (≥ 1) of the occupancies: the same in both directions.
     Features: place 3, features C, covariance 2, occupancy 1.
     """
 

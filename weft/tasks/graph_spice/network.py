@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -17,7 +18,7 @@ from weft.tasks.graph_spice.kernels import Bilinear, DistanceKernel, MlpKernel
 from weft.tasks.graph_spice.options import ModelOptions
 
 _DIMS = 3
-_POSITIVE = {"softplus": F.softplus, "exp": torch.exp}
+_POSITIVE: dict[str, Callable[[Tensor], Tensor]] = {"softplus": F.softplus, "exp": torch.exp}
 
 
 class Edges(NamedTuple):
@@ -91,15 +92,15 @@ def spine_names(options: ModelOptions) -> dict[str, str]:
         f"trunk.{ours}": f"embedder.backbone.{theirs}"
         for ours, theirs in uresnet_names(options.depth, options.reps).items()
     }
-    linear = {}
+    linear: dict[str, str] = {}
     if options.features == "heads":
         linear |= {"heads.place": "embedder.out_spatial.0", "heads.feature": "embedder.out_feature"}
         linear |= {"heads.covariance": "embedder.out_cov", "heads.occupancy": "embedder.out_occupancy"}
     if options.kernel == "mlp":
         for k in range(options.mlp_depth):
-            linear[f"kernel.layers.{k}.0"] = f"kernel_fn.mlp.model.{3 * k}"
+            linear[f"kernel.linears.{k}"] = f"kernel_fn.mlp.model.{3 * k}"
             norm = ("weight", "bias", "running_mean", "running_var")
-            names |= {f"kernel.layers.{k}.1.{t}": f"kernel_fn.mlp.model.{3 * k + 1}.{t}" for t in norm}
+            names |= {f"kernel.norms.{k}.{t}": f"kernel_fn.mlp.model.{3 * k + 1}.{t}" for t in norm}
     names |= {f"{ours}.{t}": f"{theirs}.{t}" for ours, theirs in linear.items() for t in ("weight", "bias")}
     last = {"bilinear": ("kernel", "kernel_fn.bilin"), "mlp": ("kernel.last", "kernel_fn.lin")}
     if options.kernel in last:

@@ -78,7 +78,8 @@ class SpiceLoss:
             options.smoothing_weight,
         )
         # Without labels the sum is 0 and still part of the graph.
-        total = torch.stack([sum(tensor.sum() for tensor in output) * 0.0] * len(TERMS))
+        nothing = torch.stack([tensor.sum() for tensor in output]).sum() * 0.0
+        total = torch.stack([nothing] * len(TERMS))
         for subset in subsets:
             total = total + subset.weight * torch.stack(self.of_subset(output, subset))
         weight = self.weight(subsets)
