@@ -2,6 +2,7 @@
 #
 #   snakemake --cores 8                        every experiment of config/config.yaml
 #   snakemake --cores 8 segmentation           one experiment
+#   snakemake --cores 8 deploy_full_chain      all stages of one over its test events, in one process
 #   snakemake --cores 8 --config scale=study   larger, see config/README.md
 #   snakemake --profile slurm                  the same on a cluster, see docs/workflow.md
 #
@@ -39,6 +40,14 @@ for experiment in experiments.values():
             experiment.name
         input:
             layout.report(experiment.id),
+
+    if chain_files(experiment):
+
+        rule:
+            name:
+                f"deploy_{experiment.name}"
+            input:
+                chain_files(experiment),
 
 
 onsuccess:

@@ -23,7 +23,9 @@ app = typer.Typer(
 
 Scale = Annotated[str | None, typer.Option(help="tiny, demo, study or reference; default: as in config/config.yaml")]
 Results = Annotated[str | None, typer.Option(help="folder of all results; default: as in config/config.yaml")]
-StageName = Annotated[str | None, typer.Option("--stage", help="stage; may be left out if there is only one")]
+StageName = Annotated[
+    str | None, typer.Option("--stage", help="stage; may be left out if there is only one; chain: all (deploy)")
+]
 Variant = Annotated[str | None, typer.Option(help="seedK, seedK-POINT of a sweep, or baseline; default: the first")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="key.path=value, addressing the stage")]
 ExperimentName = Annotated[str, typer.Argument(help="name of a file in config/experiments, or its path")]
@@ -185,12 +187,21 @@ def deploy(
     output: Annotated[Path | None, typer.Option(help="with --events: the store to write")] = None,
     root: Annotated[bool, typer.Option("--root", help="write the predictions as ROOT too")] = False,
 ) -> None:
-    """Predict, with a trained model or baseline.
+    """Predict, with a trained model or baseline. `--stage chain` runs all stages one after the other.
 
     Example: `weft deploy segmentation --scale demo --events mine.h5 --output predicted.h5`
+
+    Example: `weft deploy full_chain --scale demo --stage chain --events mine.h5 --output reconstructed.h5`
     """
     from weft import tasks
+    from weft.config import CHAIN
     from weft.engine.deploy import deploy as run_deploy
+
+    if stage == CHAIN:
+        if overrides:
+            raise WeftError("--stage chain takes no overrides: every stage is run as it was trained")
+        _deploy_chain(experiment, scale, results, variant, split, events, output, root)
+        return
 
     run = _run(experiment, scale, results, stage, variant, overrides)
     task = tasks.of(run.stage, f"experiment '{experiment}', stage '{run.stage_name}'")
@@ -229,6 +240,42 @@ def deploy(
             from weft.io.predictions_root import store_to_root
 
             store_to_root({**inputs, "prediction": target}, target.with_suffix(".root"))
+            print(target.with_suffix(".root"))
+
+
+def _deploy_chain(
+    name: str,
+    scale: str | None,
+    results: str | None,
+    variant: str | None,
+    split: str | None,
+    events: Path | None,
+    output: Path | None,
+    root: bool,
+) -> None:
+    from weft.config import chain_of
+    from weft.tasks.linking import run_chain
+
+    experiment, dataset = _experiment(name, scale, [])
+    chain = chain_of(experiment, dataset, _layout(results), variant)
+    if (events is None) != (output is None):
+        raise WeftError("--events and --output belong together: the store to read, and the one to write")
+    if events is not None and output is not None:
+        jobs = [(events, output)]
+    else:
+        jobs = [
+            (Path(chain.events(name, shard.id)), Path(chain.prediction(name, shard.id)))
+            for name in ([split] if split else chain.splits)
+            for shard in dataset.shards(name)
+        ]
+    for source, target in jobs:
+        sizes, models = chain.batch_sizes(), chain.models()
+        run_chain(chain.options(), models, source, target, batch_sizes=sizes, gpu=chain.gpu, threads=chain.threads)
+        print(target)
+        if root:
+            from weft.io.predictions_root import store_to_root
+
+            store_to_root({"truth": source, "prediction": target}, target.with_suffix(".root"))
             print(target.with_suffix(".root"))
 
 

@@ -1,5 +1,6 @@
 """Experiments, datasets, and where results lie."""
 
+from weft.config.chain import CHAIN, Chain, chain_of, chains_of
 from weft.config.dataset import Dataset, FileDataset, Shard, SimulatedDataset, dataset_from, load_dataset
 from weft.config.experiment import Experiment, Resources, Stage, load_experiment
 from weft.config.layout import Layout
@@ -8,6 +9,8 @@ from weft.config.plan import BASELINE, Run, plan, run_of, runs_of
 
 __all__ = [
     "BASELINE",
+    "CHAIN",
+    "Chain",
     "ConfigError",
     "Dataset",
     "Experiment",
@@ -18,6 +21,8 @@ __all__ = [
     "Shard",
     "SimulatedDataset",
     "Stage",
+    "chain_of",
+    "chains_of",
     "dataset_from",
     "load_dataset",
     "load_experiment",

@@ -188,10 +188,11 @@ class Stage(Strict):
         """Where a product is read from: ``{product: stage, or truth}``."""
         return {product: name for name, need in self.needs.items() for product in need.predictions}
 
-    @property
-    def training_providers(self) -> dict[str, str]:
-        """The same in training: with ``train_on: truth`` all comes from there."""
-        return {} if self.train_on == "truth" else self.providers
+    def providers_on(self, inputs: Inputs) -> dict[str, str]:
+        """The same for either kind of input: of the truth also what is asked for as ``<stage>/<product>``."""
+        if inputs == "predictions":
+            return self.providers
+        return {f"{name}/{product}": "truth" for name in self.inputs for product in self.needs[name].predictions}
 
     @property
     def inputs(self) -> list[str]:
@@ -242,6 +243,12 @@ class Experiment(Strict):
             raise ValueError(f"stages need each other in a circle: {' -> '.join(error.args[1])}") from None
         require_chosen(self.stages)
         return self
+
+    @property
+    def final(self) -> tuple[str, ...]:
+        """Stages that the chain ends with: as ``chain`` says, else those that no other one needs."""
+        needed = {name for stage in self.stages.values() for name in stage.upstream}
+        return self.chain or tuple(name for name in self.stages if name not in needed)
 
     def order(self) -> Iterable[str]:
         """Stage names, each after all it needs."""

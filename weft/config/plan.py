@@ -170,7 +170,7 @@ class Run:
 
     def providers(self, source: str | None = None) -> dict[str, str]:
         """Where a product is read from: ``{product: alias}``; default source: :attr:`source`."""
-        return {} if source == TRUTH else self.stage.providers
+        return self.stage.providers_on("truth" if source == TRUTH else "predictions")
 
     def evaluation_inputs(self, source: str | None = None) -> dict[str, dict[str, dict[str, str]]]:
         """Files of every shard that is scored: ``{split: {shard: {alias: file}}}``; default source: the headline.

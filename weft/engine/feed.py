@@ -26,8 +26,13 @@ _KEPT = 32
 
 
 def qualified(product: str, providers: Mapping[str, str]) -> str:
-    """``<alias>/<product>``: a bare name is looked up where the stage's needs say, else in the truth."""
-    return product if "/" in product else f"{providers.get(product, TRUTH)}/{product}"
+    """``<alias>/<product>``: a bare name is looked up where the stage's needs say, else in the truth.
+
+    A stage that is fed the truth has ``<stage>/<product>`` of its needs among the providers, as ``truth``.
+    """
+    if product in providers:
+        return f"{providers[product]}/{product.rpartition('/')[2]}"
+    return product if "/" in product else f"{TRUTH}/{product}"
 
 
 class Events(Protocol):

@@ -79,7 +79,7 @@ def fit(
     """
     if threads:
         torch.set_num_threads(threads)
-    providers = stage.training_providers
+    providers = stage.providers_on(stage.train_on)
     corpus, held_out = Corpus(train, providers), Corpus(validation, providers)
     _require_events(corpus, "train")
     _require_events(held_out, "val")

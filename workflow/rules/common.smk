@@ -6,7 +6,7 @@ from pathlib import Path
 import jsonschema
 import yaml
 
-from weft.config import Layout, load_dataset, load_experiment, plan
+from weft.config import CHAIN, Layout, chains_of, load_dataset, load_experiment, plan
 from weft.config.layout import TABLES
 from weft.config.loading import ConfigError, closest
 from weft.simulation.settings import settings_of
@@ -50,6 +50,11 @@ try:
         for experiment, dataset in loaded
         for run in plan(experiment, dataset, layout)
     }
+    chains = {
+        (experiment.id, variant): chain
+        for experiment, dataset in loaded
+        for variant, chain in chains_of(experiment, dataset, layout).items()
+    }
     shards = {
         (dataset.id, split): {shard.id: shard for shard in dataset.shards(split)}
         for dataset in datasets.values()
@@ -71,7 +76,8 @@ wildcard_constraints:
     split=r"[^/]+",
     shard=r"[^/]+",
     experiment=r"[^/]+",
-    stage=r"[^/]+",
+    # The chain of all stages has a rule of its own.
+    stage=rf"(?!{CHAIN}/)[^/]+",
     variant=r"[^/]+",
     source=r"[^/]+",
 
@@ -145,3 +151,18 @@ def workers_of(wildcards):
     """Loader processes of a training; a stage that does not learn has none."""
     training = run_of(wildcards).stage.training
     return 0 if training is None else training.workers
+
+
+def chain_of_run(wildcards):
+    return chains[wildcards.experiment, wildcards.variant]
+
+
+def chain_files(experiment):
+    """What `deploy_chain` makes of an experiment's events, with each seed."""
+    return [
+        chain.prediction(split, shard)
+        for (name, _), chain in chains.items()
+        if name == experiment.id
+        for split in chain.splits
+        for shard in shards[chain.runs[0].dataset.id, split]
+    ]

@@ -26,3 +26,29 @@ rule deploy_stage:
         baseline=lambda w: run_of(w).is_baseline,
     script:
         "../../scripts/deploy_stage.py"
+
+
+# All stages of an experiment over one shard, in one process: the same products, and no predictions in between.
+rule deploy_chain:
+    input:
+        events=lambda w: chain_of_run(w).events(w.split, w.shard),
+        models=lambda w: files(chain_of_run(w).models()),
+    output:
+        predictions=layout.predictions("{experiment}", CHAIN, "{variant}", "truth", "{split}", "{shard}"),
+    log:
+        log_of("deploy_chain", "{experiment}", "{variant}", "{split}", "{shard}"),
+    benchmark:
+        benchmark_of("deploy_chain", "{experiment}", "{variant}", "{split}", "{shard}")
+    conda:
+        "../../envs/train.yaml"
+    threads: lambda w: chain_of_run(w).threads
+    resources:
+        mem_mb=lambda w: chain_of_run(w).mem_mb,
+        runtime=lambda w: chain_of_run(w).runtime,
+        gpu=lambda w: int(chain_of_run(w).gpu),
+    params:
+        options=lambda w: chain_of_run(w).options(),
+        models=lambda w: chain_of_run(w).models(),
+        batch_sizes=lambda w: chain_of_run(w).batch_sizes(),
+    script:
+        "../../scripts/deploy_chain.py"

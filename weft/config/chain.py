@@ -1,0 +1,114 @@
+"""The chain: the stages of an experiment that a prediction runs through, one after the other, on the same events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from weft.config.dataset import Dataset
+from weft.config.experiment import Experiment
+from weft.config.layout import Layout
+from weft.config.loading import ConfigError
+from weft.config.plan import TRUTH, Run, runs_of
+
+CHAIN = "chain"
+"""name that stands for all stages together, where a stage is named"""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """One trained run of each stage that somebody reads or that is final, each after those it reads."""
+
+    runs: tuple[Run, ...]
+    seed: int
+
+    @property
+    def variant(self) -> str:
+        return f"seed{self.seed}"
+
+    def models(self) -> dict[str, str]:
+        """``{stage: its model}``."""
+        return {run.stage_name: run.model for run in self.runs}
+
+    def prediction(self, split: str, shard: str) -> str:
+        """The products of all stages on one shard."""
+        first = self.runs[0]
+        return first.layout.predictions(first.experiment.id, CHAIN, self.variant, TRUTH, split, shard)
+
+    def events(self, split: str, shard: str) -> str:
+        """The events of one shard."""
+        return self.runs[0].layout.data(self.runs[0].dataset.id, split, shard)
+
+    def batch_sizes(self) -> dict[str, int]:
+        """Samples a batch of inference of each stage; does not change the result."""
+        return {run.stage_name: run.stage.evaluation.batch_size for run in self.runs}
+
+    @property
+    def gpu(self) -> bool:
+        """Whether any stage asks for one."""
+        return any(run.stage.resources.gpu for run in self.runs)
+
+    @property
+    def threads(self) -> int:
+        return max(run.stage.resources.threads for run in self.runs)
+
+    @property
+    def mem_mb(self) -> int:
+        return max(run.stage.resources.mem_mb for run in self.runs)
+
+    @property
+    def runtime(self) -> int:
+        """Minutes: those of all stages together."""
+        return sum(run.stage.resources.runtime for run in self.runs)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Where the last stage is evaluated."""
+        return self.runs[-1].stage.evaluation.splits
+
+    def options(self) -> dict[str, dict[str, object]]:
+        """All that the products depend on besides models and events, as plain data: ``{stage: options}``."""
+        return {run.stage_name: run.deploy_options() | {"providers": run.providers()} for run in self.runs}
+
+
+def chain_of(experiment: Experiment, dataset: Dataset, layout: Layout, variant: str | None = None) -> Chain:
+    """The chain of one seed (``seed<k>``, default: the first), which ends with the experiment's ``chain``.
+
+    A stage that others need only for its weights is no part of it. Raises ConfigError for a variant that is no seed, a
+    final stage that is swept, and a stage that would be run in two variants.
+    """
+    known = {f"seed{seed}": seed for seed in experiment.seeds}
+    if variant is not None and variant not in known:
+        raise ConfigError(f"the chain has no variant '{variant}'; it has: {', '.join(known)}")
+    seed = known[variant] if variant is not None else experiment.seeds[0]
+    chosen: dict[str, Run] = {}
+    for name in experiment.final:
+        first, *others = [run for run in runs_of(experiment, dataset, layout, name) if run.variant.startswith("seed")]
+        if first.setting:
+            points = len({run.point for run in (first, *others)})
+            raise ConfigError(
+                f"chain: stage '{name}' has {points} points of a sweep; needs.<stage>.point chooses one of an earlier "
+                "stage, a stage that the chain ends with cannot be swept"
+            )
+        _add(next(run for run in (first, *others) if run.seed == seed), chosen)
+    return Chain(tuple(chosen[name] for name in experiment.order() if name in chosen), seed)
+
+
+def chains_of(experiment: Experiment, dataset: Dataset, layout: Layout) -> dict[str, Chain]:
+    """The chain of each seed by variant; none of a single stage, and none where :func:`chain_of` says that there cannot
+    be one."""
+    if len(experiment.stages) == 1:
+        return {}
+    try:
+        chains = [chain_of(experiment, dataset, layout, f"seed{seed}") for seed in experiment.seeds]
+    except ConfigError:
+        return {}
+    return {chain.variant: chain for chain in chains}
+
+
+def _add(run: Run, chosen: dict[str, Run]) -> None:
+    """The run and all whose predictions it reads."""
+    other = chosen.setdefault(run.stage_name, run)
+    if other.variant != run.variant:
+        raise ConfigError(f"chain: stage '{run.stage_name}' is read as {other.variant} and as {run.variant}")
+    for name in run.stage.inputs:
+        _add(run.upstream(name), chosen)
