@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from weft.compiled import kernel
 from weft.errors import WeftError
 from weft.reco.label_points import near_points
+from weft.reco.nearest import nearest_rows
 from weft.reco.nodes import numbered_by_first
 
 Metric = Literal["euclidean", "chebyshev"]
@@ -88,7 +88,7 @@ def masked_dbscan(
     left = np.flatnonzero(labels >= 0)
     remains = np.isin(whole, whole[left])
     follows = np.flatnonzero(aside & remains)
-    labels[follows] = labels[_nearest(coords, whole, left, follows)]
+    labels[follows] = labels[nearest_rows(coords, left, follows, whole)]
     gone = (whole >= 0) & ~remains
     labels[gone] = whole[gone] + labels.max(initial=-1) + 1
     return numbered_by_first(labels)
@@ -213,25 +213,3 @@ def _number(parent: np.ndarray, core: np.ndarray) -> np.ndarray:
             else:
                 labels[i] = labels[root]
     return labels
-
-
-def _nearest(coords: np.ndarray, component: np.ndarray, left: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """The one of the points `left` that is nearest to each one `asked`, both rows of coords, in the same component.
-
-    Components lie apart in a fourth dimension by more than any distance within one. Of equally near ones, the first.
-    """
-    if not len(asked):
-        return np.empty(0, np.int64)
-    apart = 2 * float(np.linalg.norm(np.ptp(coords, axis=0))) + 1
-    space = np.column_stack([coords, component * apart])
-    tree = cKDTree(space[left])
-    nearest, many, open_ = np.empty(len(asked), np.int64), 8, np.arange(len(asked))
-    while len(open_):
-        many = min(many, len(left))
-        distance, index = tree.query(space[asked[open_]], k=many)
-        distance, index = distance.reshape(-1, many), index.reshape(-1, many)
-        tied = distance == distance[:, :1]
-        nearest[open_] = np.where(tied, index, len(left)).min(1)
-        open_ = open_[tied[:, -1]] if many < len(left) else open_[:0]
-        many *= 4
-    return left[nearest]

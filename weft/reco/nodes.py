@@ -46,21 +46,31 @@ def voxel_labels(items: Ragged, n_voxels: int, groups: np.ndarray | None = None)
     return labels
 
 
-def node_table(
-    items: Ragged, shapes: np.ndarray, ends: Ends, charge: np.ndarray, meta: np.ndarray, dtype: np.dtype
-) -> np.ndarray:
-    """Rows of `fragments` or `candidates`: shape, size, energy [MeV], start and end [cm]; other fields are 0.
+def select(items: Ragged, chosen: np.ndarray) -> Ragged:
+    """The items with the numbers `chosen`, in that order."""
+    counts = items.counts[chosen]
+    offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+    within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], counts)
+    return Ragged(items.values[np.repeat(items.offsets[:-1][chosen], counts) + within], offsets)
 
-    items: rows of voxels of n clusters. shapes: integer [n]. ends: in voxel units. charge: float32 [N, 1], MeV.
+
+def node_table(items: Ragged, shapes: np.ndarray, charge: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Rows of `fragments` or `candidates`: shape, size, energy [MeV]; other fields are 0.
+
+    items: rows of voxels of n clusters. shapes: integer [n]. charge: float32 [N, 1], MeV.
     """
     table = np.zeros(len(items), dtype)
     table["shape"], table["size"] = shapes, items.counts
     node = np.repeat(np.arange(len(items)), items.counts)
     table["energy"] = np.bincount(node, charge[items.values, 0], len(items))
+    return table
+
+
+def place_ends(table: np.ndarray, rows: np.ndarray, ends: Ends, meta: np.ndarray) -> None:
+    """Write start and end [cm] of some rows of `fragments` or `candidates`; ends: of those rows, voxel units."""
     for point, position in (("start", ends.start), ("end", ends.end)):
         for axis, values in zip("xyz", to_cm(position, meta).T, strict=True):
-            table[f"{point}_{axis}"] = values
-    return table
+            table[f"{point}_{axis}"][rows] = values
 
 
 def fragment_products(
@@ -76,5 +86,6 @@ def fragment_products(
     items: rows of voxels [N, 3] of n clusters, increasing in each, none empty. shapes: integer [n], semantic class.
     charge: float32 [N, 1], MeV. meta: one row. proposals: `point_proposals` [N, 10], where showers start, if known.
     """
-    ends = cluster_ends(voxels, items, shapes, proposals)
-    return {"fragments": node_table(items, shapes, ends, charge, meta, FRAGMENTS.dtype), "fragment_voxels": items}
+    fragments = node_table(items, shapes, charge, FRAGMENTS.dtype)
+    place_ends(fragments, np.arange(len(items)), cluster_ends(voxels, items, shapes, proposals), meta)
+    return {"fragments": fragments, "fragment_voxels": items}
