@@ -115,10 +115,13 @@ class ThreeScalesLoss:
 
     def __call__(self, output: Proposals, targets: Targets, counts: Tensor | None = None) -> Terms:
         options = self.options
-        sums = {name: output.score.new_zeros(()) for name in self.weights(targets)}
         factors = {"mask_0": options.mask_weight * options.ppn1_weight, "class": options.class_weight}
         factors |= {"mask_1": options.mask_weight, "mask_2": options.mask_weight, "position": options.position_weight}
         scores, kept = [*output.coarse, output.score], [*output.coarse_kept, output.kept]
+        # Each begins with nothing of its own output, so that a batch without label points can be learned from too.
+        outputs = dict(zip(("mask_0", "mask_1", "mask_2"), scores, strict=True))
+        outputs |= {"class": output.classes, "position": output.offset}
+        sums = {name: values.sum() * 0 for name, values in outputs.items()}
         masks = [targets["mask_1"], targets["mask_2"], targets["nearest"] >= 0]
         rows = [targets["rows_1"], targets["rows_2"], targets["rows_0"]]
         for event, labels in _events(targets):
