@@ -52,13 +52,14 @@ def closest_pairs(
     offsets = np.asarray(nodes.offsets, np.int64)
     if algorithm == "exact":
         trees = grow_trees(coords, nodes)
-        found, square = _closest(trees, edges, np.where(limit > 0, limit, 0.0) ** 2)
+        generous = np.maximum(limit, 0.0) ** 2 * (1 + 1e-12) + 1e-300  # than the comparison of the distances below
+        found, square = _closest(trees, edges, generous)
     elif algorithm == "iterative":
         found, square = _closest_iterative(cluster_points(coords, nodes), offsets, edges)
-        far = ~(np.sqrt(square) < limit)
-        found[far], square[far] = -1, np.inf
     else:
         raise WeftError(f"algorithm {algorithm!r} of the closest voxels, expected exact or iterative")
+    far = ~(np.sqrt(square) < limit)
+    found[far], square[far] = -1, np.inf
     return Pairs(_rows(nodes, found, edges), np.sqrt(square).astype(np.float32))
 
 

@@ -29,9 +29,12 @@ def directions(
     Returns:
         float32 (n, 3). (1, 0, 0) where there is no voxel but the point itself; 0 where the mean is the point.
     """
-    found = _directions(
-        cluster_points(coords, nodes), _offsets(nodes), _points(points, nodes, "points"), float(radius), optimize
-    )
+    voxels, offsets, points = cluster_points(coords, nodes), _offsets(nodes), _points(points, nodes, "points")
+    squares = _squares(voxels, offsets, points)
+    order = np.empty(0, np.int64)
+    if optimize:  # from the nearest to the farthest voxel of each cluster
+        order = np.lexsort((squares, np.repeat(np.arange(len(nodes)), np.diff(offsets))))
+    found = _directions(voxels, offsets, points, squares, order, float(radius), optimize)
     return found.astype(np.float32)
 
 
@@ -45,10 +48,9 @@ def dedx(coords: np.ndarray, values: np.ndarray, nodes: Ragged, points: np.ndarr
     Returns:
         float32 (n,), MeV per unit of length; 0 where the ball has less than two voxels, or no length.
     """
-    rows = cluster_points(coords, nodes)
-    found = _dedx(
-        rows, cluster_values(values, coords, nodes), _offsets(nodes), _points(points, nodes, "points"), float(radius)
-    )
+    values = cluster_values(values, coords, nodes)
+    offsets, points = _offsets(nodes), _points(points, nodes, "points")
+    found = _dedx(_squares(cluster_points(coords, nodes), offsets, points), values, offsets, points, float(radius))
     return found.astype(np.float32)
 
 
@@ -73,15 +75,10 @@ def dedx_along(
     """
     if not radius > 0:
         raise WeftError(f"radius {radius} of an energy loss along a direction, expected a positive one")
-    rows = cluster_points(coords, nodes)
-    found = _dedx_along(
-        rows,
-        cluster_values(values, coords, nodes),
-        _offsets(nodes),
-        _points(points, nodes, "points"),
-        _points(directions, nodes, "directions"),
-        float(radius),
-    )
+    voxels, values = cluster_points(coords, nodes), cluster_values(values, coords, nodes)
+    offsets, points = _offsets(nodes), _points(points, nodes, "points")
+    axes = _points(directions, nodes, "directions")
+    found = _dedx_along(voxels, _squares(voxels, offsets, points), values, offsets, points, axes, float(radius))
     return found.astype(np.float32)
 
 
@@ -91,9 +88,8 @@ def straightness(coords: np.ndarray, nodes: Ragged, points: np.ndarray, radius: 
     coords: (N, 3); nodes: n clusters; points: (n, 3), NaN gives NaN; radius: the whole cluster if not positive.
     float32 (n,), from 1/3 (a ball) to 1 (a line); 0 where there are less than three voxels, or all are in one place.
     """
-    found = _straightness(
-        cluster_points(coords, nodes), _offsets(nodes), _points(points, nodes, "points"), float(radius)
-    )
+    voxels, offsets, points = cluster_points(coords, nodes), _offsets(nodes), _points(points, nodes, "points")
+    found = _straightness(voxels, _squares(voxels, offsets, points), offsets, points, float(radius))
     return found.astype(np.float32)
 
 
@@ -116,74 +112,79 @@ def _offsets(nodes: Ragged) -> np.ndarray:
 
 
 @kernel
-def _squares(voxels: np.ndarray, start: int, stop: int, point: np.ndarray) -> np.ndarray:
-    """Squared distances of voxels [start, stop) from a point."""
-    squares = np.empty(stop - start)
-    for i in range(start, stop):
-        dx, dy, dz = voxels[i, 0] - point[0], voxels[i, 1] - point[1], voxels[i, 2] - point[2]
-        squares[i - start] = dx * dx + dy * dy + dz * dz
+def _squares(voxels: np.ndarray, offsets: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Squared distances (M,) of the voxels of each cluster from its point."""
+    squares = np.empty(len(voxels))
+    for k in range(len(points)):
+        for i in range(offsets[k], offsets[k + 1]):
+            dx, dy, dz = voxels[i, 0] - points[k, 0], voxels[i, 1] - points[k, 1], voxels[i, 2] - points[k, 2]
+            squares[i] = dx * dx + dy * dy + dz * dz
     return squares
 
 
 @kernel
+def _missing(point: np.ndarray) -> bool:
+    return math.isnan(point[0] + point[1] + point[2])
+
+
+@kernel
 def _directions(
-    voxels: np.ndarray, offsets: np.ndarray, points: np.ndarray, radius: float, optimize: bool
+    voxels: np.ndarray,
+    offsets: np.ndarray,
+    points: np.ndarray,
+    squares: np.ndarray,
+    order: np.ndarray,
+    radius: float,
+    optimize: bool,
 ) -> np.ndarray:
     n = len(points)
     found = np.zeros((n, 3))
     for k in range(n):
         start, stop = offsets[k], offsets[k + 1]
-        point = points[k]
-        if np.isnan(point).any():
-            found[k] = np.nan
-            continue
-        squares = _squares(voxels, start, stop, point)
-        if start == stop or (stop - start == 1 and squares[0] == 0.0):
-            found[k, 0] = 1.0
+        if _missing(points[k]):
+            found[k, 0] = found[k, 1] = found[k, 2] = np.nan
             continue
         reach = np.inf
         if radius > 0.0:
-            reach = max(radius * radius, squares.min())
+            for i in range(start, stop):
+                reach = min(reach, squares[i])
+            reach = max(reach, radius * radius)
         if optimize:
-            reach = _straightest(voxels, start, squares, point, reach)
-        size = 0
-        nonzero = False
+            reach = _straightest(voxels, points[k], squares, order[start:stop], reach)
+        size, farthest = 0, 0.0
         for i in range(start, stop):
-            if squares[i - start] <= reach:
+            if squares[i] <= reach:
                 size += 1
-                nonzero |= squares[i - start] > 0.0
+                farthest = max(farthest, squares[i])
                 for a in range(3):
-                    found[k, a] += voxels[i, a] - point[a]
-        if size == 1 and not nonzero:
-            found[k, 0] = 1.0
-            continue
+                    found[k, a] += voxels[i, a] - points[k, a]
         norm = math.sqrt(found[k, 0] ** 2 + found[k, 1] ** 2 + found[k, 2] ** 2)
-        if norm > 0.0:
-            found[k] /= norm
+        if size == 0 or (size == 1 and farthest == 0.0):
+            found[k, 0] = 1.0
+        elif norm > 0.0:
+            for a in range(3):
+                found[k, a] /= norm
     return found
 
 
 @kernel
-def _straightest(voxels: np.ndarray, start: int, squares: np.ndarray, point: np.ndarray, reach: float) -> float:
-    """Squared radius of the ball within `reach` whose voxels are most like a line."""
-    inside = np.flatnonzero(squares <= reach)
-    if len(inside) < 3:
-        return reach
-    order = inside[np.argsort(squares[inside])]
+def _straightest(voxels: np.ndarray, point: np.ndarray, squares: np.ndarray, order: np.ndarray, reach: float) -> float:
+    """Squared radius of the ball within `reach` whose voxels are most like a line; `order`: from near to far."""
     best, best_reach = -1.0, reach
     mean, outer = np.zeros(3), np.zeros((3, 3))  # about the point, so that little is lost in the differences
     for m in range(len(order)):
         i = order[m]
+        if squares[i] > reach:
+            break
         for a in range(3):
-            p = voxels[start + i, a] - point[a]
+            p = voxels[i, a] - point[a]
             mean[a] += p
             for b in range(a + 1):
-                outer[a, b] += p * (voxels[start + i, b] - point[b])
+                outer[a, b] += p * (voxels[i, b] - point[b])
         # Voxels at one distance enter together: the order in which they come does not matter.
         if m < 2 or (m + 1 < len(order) and squares[order[m + 1]] == squares[i]):
             continue
-        size = m + 1
-        trace, largest = _scatter(mean, outer, size)
+        trace, largest = _scatter(mean, outer, m + 1)
         across = trace - largest
         likeness = math.sqrt(largest / across) if largest > 0.0 and across > 1e-6 * largest else 0.0
         if likeness >= best:
@@ -213,20 +214,21 @@ def _scatter(total: np.ndarray, outer: np.ndarray, size: int) -> tuple[float, fl
 
 
 @kernel
-def _dedx(voxels: np.ndarray, values: np.ndarray, offsets: np.ndarray, points: np.ndarray, radius: float) -> np.ndarray:
+def _dedx(
+    squares: np.ndarray, values: np.ndarray, offsets: np.ndarray, points: np.ndarray, radius: float
+) -> np.ndarray:
     n = len(points)
     found = np.zeros(n)
     for k in range(n):
-        if np.isnan(points[k]).any():
+        if _missing(points[k]):
             found[k] = np.nan
             continue
-        squares = _squares(voxels, offsets[k], offsets[k + 1], points[k])
         reach = radius * radius if radius > 0.0 else np.inf
         size, energy, longest = 0, 0.0, 0.0
-        for i in range(len(squares)):
+        for i in range(offsets[k], offsets[k + 1]):
             if squares[i] <= reach:
                 size += 1
-                energy += values[offsets[k] + i]
+                energy += values[i]
                 longest = max(longest, squares[i])
         if longest > 0.0 and (size > 1 or radius <= 0.0):
             found[k] = energy / math.sqrt(longest)
@@ -236,6 +238,7 @@ def _dedx(voxels: np.ndarray, values: np.ndarray, offsets: np.ndarray, points: n
 @kernel
 def _dedx_along(
     voxels: np.ndarray,
+    squares: np.ndarray,
     values: np.ndarray,
     offsets: np.ndarray,
     points: np.ndarray,
@@ -245,18 +248,17 @@ def _dedx_along(
     n = len(points)
     found = np.zeros(n)
     for k in range(n):
-        if np.isnan(points[k]).any() or np.isnan(axes[k]).any():
+        if _missing(points[k]) or _missing(axes[k]):
             found[k] = np.nan
             continue
-        squares = _squares(voxels, offsets[k], offsets[k + 1], points[k])
         size, energy, low, high = 0, 0.0, np.inf, -np.inf
-        for i in range(len(squares)):
+        for i in range(offsets[k], offsets[k + 1]):
             at = 0.0
             for a in range(3):
-                at += (voxels[offsets[k] + i, a] - points[k, a]) * axes[k, a]
+                at += (voxels[i, a] - points[k, a]) * axes[k, a]
             if squares[i] <= radius * radius and at >= -1e-3:
                 size += 1
-                energy += values[offsets[k] + i]
+                energy += values[i]
                 low, high = min(low, at), max(high, at)
         if size > 1 and high > low:
             found[k] = energy / (high - low)
@@ -264,25 +266,26 @@ def _dedx_along(
 
 
 @kernel
-def _straightness(voxels: np.ndarray, offsets: np.ndarray, points: np.ndarray, radius: float) -> np.ndarray:
+def _straightness(
+    voxels: np.ndarray, squares: np.ndarray, offsets: np.ndarray, points: np.ndarray, radius: float
+) -> np.ndarray:
     n = len(points)
     found = np.zeros(n)
     for k in range(n):
-        if np.isnan(points[k]).any():
+        if _missing(points[k]):
             found[k] = np.nan
             continue
-        squares = _squares(voxels, offsets[k], offsets[k + 1], points[k])
         reach = radius * radius if radius > 0.0 else np.inf
         size, total, outer = 0, np.zeros(3), np.zeros((3, 3))
-        for i in range(len(squares)):
+        for i in range(offsets[k], offsets[k + 1]):
             if squares[i] > reach:
                 continue
             size += 1
             for a in range(3):
-                p = voxels[offsets[k] + i, a] - points[k, a]
+                p = voxels[i, a] - points[k, a]
                 total[a] += p
                 for b in range(a + 1):
-                    outer[a, b] += p * (voxels[offsets[k] + i, b] - points[k, b])
+                    outer[a, b] += p * (voxels[i, b] - points[k, b])
         if size > 2:
             trace, largest = _scatter(total, outer, size)
             if trace > 1e-9:
