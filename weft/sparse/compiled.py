@@ -95,7 +95,8 @@ def _products(x: Tensor, weight: Tensor, pairs: Pairs) -> Tensor:
     out = x.new_empty(pairs.n_out, w.shape[2])
     loop, bounds = load_loops().convolve_tiles, _bounds(pairs)
     _share(loop, (*_addresses(x, w, out, pairs), n_in, w.shape[2], pairs.n_out, bounds), len(bounds) - 1)
-    return out if w is weight else out[:, :n_out].contiguous()
+    # A copy even of one row, which is contiguous as it is: what autograd takes for a view cannot be added to in place.
+    return out if w is weight else out[:, :n_out].clone(memory_format=torch.contiguous_format)
 
 
 def _weight_gradient(features: Tensor, grad: Tensor, pairs: Pairs) -> Tensor:
