@@ -58,7 +58,7 @@ class MlpKernel(nn.Module):
 class DistanceKernel(nn.Module):
     """How close two voxels are in place and features, on the scale of either's covariance, as a logit.
 
-    With squared distances d_s², d_f² and the covariances σ of a voxel, p_1 = exp(−d_s²/σ_s1² − d_f²/σ_f1²), and p_2 with
+    With squared distances d_s², d_f² and the covariances σ of a voxel, p_1 = exp(−d_s²/σ_s1² − d_f²/σ_f1²), p_2 with
     those of the other, p = p_1 + p_2 − p_1·p_2, over the ratio (≥ 1) of the occupancies: the same in both directions.
     Features: place 3, features C, covariance 2, occupancy 1.
     """

@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+
+from weft.tasks.spice.clustering import cluster, cluster_one
+from weft.tasks.spice.options import ModelOptions
+
+
+def toy() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """On a line: 0 and 0.1 around a sure seed, 1 and 1.2 around a less sure one, and a straggler at 3."""
+    position = np.zeros((5, 3))
+    position[:, 0] = [0.0, 0.1, 1.0, 1.2, 3.0]
+    return position, np.full(5, 0.2), np.array([0.9, 0.3, 0.7, 0.2, 0.1])
+
+
+def run(s: float = 0.5, p: float = 0.5, greedy: bool = False, cluster_all: bool = True, least: int = 1) -> list[int]:
+    return cluster_one(*toy(), s, p, greedy, cluster_all, least).tolist()
+
+
+@pytest.mark.parametrize("greedy", [False, True])
+def test_toys(greedy: bool) -> None:
+    assert run(greedy=greedy) == [0, 0, 1, 1, 1]  # the straggler goes to the nearest
+    assert run(greedy=greedy, cluster_all=False) == [0, 0, 1, 1, -1]
+    assert run(greedy=greedy, s=0.8) == [0] * 5  # one seed is sure enough
+    assert run(greedy=greedy, s=0.95) == [-1] * 5  # none is
+    assert run(greedy=greedy, s=0.0) == [0, 0, 1, 1, 2]  # the straggler is a seed itself
+
+
+def test_what_a_seed_claims_depends_on_the_threshold() -> None:
+    # p of 0.1 and 0.2 at a width of 0.2: exp(−1/8) = 0.88, exp(−1/2) = 0.61.
+    assert run(p=0.7, cluster_all=False) == [0, 0, 1, -1, -1]
+    assert run(p=0.9, cluster_all=False) == [0, -1, 1, -1, -1]
+
+
+def test_voxels_compete_or_stay() -> None:
+    # The sure seed is wide and takes the second voxel; the other seed has a greater claim on it.
+    position = np.zeros((3, 3))
+    position[:, 0] = [0.0, 0.5, 0.7]
+    margin, seediness = np.array([0.5, 0.5, 0.4]), np.array([0.9, 0.1, 0.8])
+    claims = [np.exp(-(0.5**2) / 0.5), np.exp(-(0.2**2) / 0.32)]
+    assert claims[0] > 0.5
+    assert claims[1] > claims[0]
+    assert cluster_one(position, margin, seediness, 0.5, 0.5, False, True, 1).tolist() == [0, 1, 1]
+    assert cluster_one(position, margin, seediness, 0.5, 0.5, True, True, 1).tolist() == [0, 0, 1]
+
+
+def test_small_ones() -> None:
+    # 2020 drops them in the end; SPINE takes the seed away and leaves its voxels to others.
+    position = np.zeros((4, 3))
+    position[:, 0] = [0.0, 5.0, 5.1, 5.2]
+    margin, seediness = np.full(4, 0.5), np.array([0.9, 0.8, 0.1, 0.1])
+    assert cluster_one(position, margin, seediness, 0.5, 0.5, False, True, 2).tolist() == [-1, 0, 0, 0]
+    assert cluster_one(position, margin, seediness, 0.5, 0.5, True, False, 2).tolist() == [-1, 0, 0, 0]
+    assert cluster_one(position, margin, seediness, 0.5, 0.5, True, True, 2).tolist() == [0, 0, 0, 0]
+
+
+def reference_2020(position, margin, seediness, s, p, cluster_all):
+    """The recipe of the specification, word by word, with a matrix of claims."""
+    left, claims = seediness.copy(), []
+    while True:
+        seed = int(left.argmax())
+        if left[seed] < s:
+            break
+        claim = np.exp(-((position - position[seed]) ** 2).sum(1) / (2 * margin[seed] ** 2 + 1e-8))
+        new = (claim > p) & (left > -1)
+        left[new] = -1
+        claims.append(claim)
+        if not new.any() or (left == -1).all():
+            break
+    if not claims:
+        return np.full(len(seediness), -1)
+    table = np.stack(claims, 1)
+    return np.where(cluster_all | (table.max(1) >= p), table.argmax(1), -1)
+
+
+@pytest.mark.parametrize("cluster_all", [True, False])
+@pytest.mark.parametrize("seed", range(6))
+def test_the_recipe_of_2020(seed: int, cluster_all: bool) -> None:
+    rng = np.random.default_rng(seed)
+    n = 300
+    position, margin, seediness = rng.normal(size=(n, 3)) * 0.5, rng.uniform(0.1, 0.6, n), rng.random(n)
+    expected = reference_2020(position, margin, seediness, 0.4, 0.3, cluster_all)
+    found = cluster_one(position, margin, seediness, 0.4, 0.3, False, cluster_all, 1)
+    # Seeds that nobody belongs to in the end have no number.
+    pairs = {tuple(pair) for pair in np.stack([expected, found], 1).tolist()}
+    assert len(pairs) == len(np.unique(expected)) == len(np.unique(found))
+    assert all((a < 0) == (b < 0) for a, b in pairs)
+
+
+def test_far_from_all_seeds_the_nearest_wins() -> None:
+    position = np.zeros((3, 3))
+    position[:, 0] = [0.0, 1.0, 900.0]  # exp of such distances is 0 for both
+    assert cluster_one(position, np.full(3, 0.1), np.array([0.9, 0.8, 0]), 0.5, 0.5, False, True, 1).tolist() == [
+        0,
+        1,
+        1,
+    ]
+
+
+def test_classes_have_thresholds_of_their_own() -> None:
+    position, margin, seediness = toy()
+    options = ModelOptions.model_validate(
+        {
+            "classes": ["track", "shower"],
+            "clustering": {"s_thresholds": [0.8, 0.15], "p_thresholds": 0.5, "min_size": 1},
+        }
+    )
+    twice = [np.concatenate([x, x]) for x in (position, margin, seediness)]
+    labels = cluster(*twice, np.array([1] * 5 + [0] * 5), options)
+    assert labels.tolist() == [0] * 5 + [1, 1, 2, 2, 2]
+    assert cluster(*twice, np.array([4] * 5 + [1] * 5), options).tolist() == [-1] * 5 + [0] * 5
+    assert cluster(*(x[:0] for x in twice), np.empty(0, int), options).shape == (0,)
+    assert cluster(*(x[:1] for x in twice), np.array([1]), options).tolist() == [0]
+
+
+@pytest.mark.parametrize("s", [[0.5], [0.5, 1.5, 0, 0], -0.1])
+def test_thresholds_must_fit(s: object) -> None:
+    with pytest.raises(ValueError, match="s_thresholds"):
+        ModelOptions.model_validate({"clustering": {"s_thresholds": s}})
