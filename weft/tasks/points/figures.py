@@ -94,20 +94,20 @@ def figures(scores: Mapping[str, Scores], split: str) -> list[Figure]:
 def overall_table(scores: Mapping[str, Scores], split: str) -> Figure:
     """Metrics over all classes beside the baseline."""
     tables, models = same_events(scores, split), trained(scores)
-    arrays, statistic = _counted(tables)
+    available = metrics(counts(tables[models[0]])).columns
+    names = [name for name in _OVERALL if name in available]
+    arrays, metric = _counted(tables, names)
+    values = {v: metric(a.sum(axis=0)[None])[0] for v, a in arrays.items()}
+    intervals = [bootstrap(arrays[v], metric, _REPLICAS) for v in models]
+    compared = differences(arrays, models, metric)
     rows = []
-    available = metrics(counts(tables[models[0]]))
-    for name, (text, higher) in _OVERALL.items():
-        if name not in available:
-            continue
-        metric = statistic(name)
-        row: dict[str, object] = {"metric": text}
-        values = {v: float(metric(a.sum(axis=0)[None])[0]) for v, a in arrays.items()}
-        row["model"] = spread([values[v] for v in models])
-        row["95 % interval"] = envelope([bootstrap(arrays[v], metric, _REPLICAS) for v in models])
-        if BASELINE in arrays:
-            row["baseline"] = number(values[BASELINE])
-            found = [Difference.of(d) for d in differences(arrays, models, metric)]
+    for k, name in enumerate(names):
+        text, higher = _OVERALL[name]
+        row: dict[str, object] = {"metric": text, "model": spread([values[v][k] for v in models])}
+        row["95 % interval"] = envelope(intervals, k)
+        if compared:
+            row["baseline"] = number(values[BASELINE][k])
+            found = [Difference.of(d, k) for d in compared]
             row["model − baseline [95 %]"] = worst(found)
             better = found if higher else [Difference(-d.value, -d.high, -d.low) for d in found]
             row["verdict"] = verdict(better)
@@ -127,7 +127,8 @@ def class_table(scores: Mapping[str, Scores], split: str) -> Figure:
     """Efficiency and purity of each class beside the baseline, at both marks, and missed and made-up points."""
     tables, models = same_events(scores, split), trained(scores)
     sums = {v: counts(table).sum() for v, table in tables.items()}
-    arrays, statistic = _counted(tables)
+    arrays, metric = _counted(tables, [f"efficiency_3_{NAMES[c]}" for c in POINT_CLASSES])
+    compared = differences(arrays, models, metric)
     rows = []
     for c in POINT_CLASSES:
         true = int(sums[models[0]][f"true_{c}"])
@@ -136,10 +137,8 @@ def class_table(scores: Mapping[str, Scores], split: str) -> Figure:
             for mark in MARKS:
                 values = {v: _ratio(s[f"{kind}_{c}_{mark:g}"], s[f"{kind}_{c}"]) for v, s in sums.items()}
                 row[f"{text} at {mark:g}{heading(tables)}"] = beside(values, 3)
-        if BASELINE in tables and true:
-            name = "efficiency_3_" + NAMES[c]
-            found = differences(arrays, models, statistic(name))
-            row["efficiency − baseline [95 %]"] = worst([Difference.of(d) for d in found])
+        if compared:
+            row["efficiency − baseline [95 %]"] = worst([Difference.of(d, c) for d in compared])
         rows.append(row)
     return Figure(
         "classes",
@@ -253,18 +252,17 @@ def shift_table(scores: Mapping[str, Scores], nominal: str) -> Figure:
     reference = np.nan
     for split in splits_of(scores, nominal):
         tables = same_events(scores, split)
-        arrays, statistic = _counted(tables)
+        arrays, metric = _counted(tables, names)
+        values = {v: metric(a.sum(axis=0)[None])[0] for v, a in arrays.items()}
         row: dict[str, object] = {"split": split, "events": len(next(iter(tables.values())))}
-        for name in names:
-            values = {v: float(statistic(name)(a.sum(axis=0)[None])[0]) for v, a in arrays.items()}
-            row[metric_label(name) + heading(tables)] = beside(values, 3)
-            if name == "f1_3":
-                mean = float(np.mean([values[v] for v in models]))
-                reference = mean if split == nominal else reference
-                row[f"F1 against {nominal}"] = MISSING if split == nominal else signed(mean - reference)
+        for k, name in enumerate(names):
+            row[metric_label(name) + heading(tables)] = beside({v: value[k] for v, value in values.items()}, 3)
+        mean = float(np.mean([values[v][0] for v in models]))
+        reference = mean if split == nominal else reference
+        row[f"F1 against {nominal}"] = MISSING if split == nominal else signed(mean - reference)
         if BASELINE in arrays:
-            found = differences(arrays, models, statistic("f1_3"))
-            row["F1 − baseline [95 %]"] = worst([Difference.of(d) for d in found])
+            found = differences(arrays, models, metric)
+            row["F1 − baseline [95 %]"] = worst([Difference.of(d, 0) for d in found])
         rows.append(row)
     return Figure(
         "shifts",
@@ -275,15 +273,15 @@ def shift_table(scores: Mapping[str, Scores], nominal: str) -> Figure:
     )
 
 
-def _counted(tables: Mapping[str, pd.DataFrame]) -> tuple[dict[str, np.ndarray], Callable[[str], Metric]]:
-    """Counts per event [E, columns] of each variant, and the metric of a name as a function of summed counts."""
+def _counted(tables: Mapping[str, pd.DataFrame], names: Sequence[str]) -> tuple[dict[str, np.ndarray], Metric]:
+    """Counts per event [E, columns] of each variant, and the metrics of these names [R, names] of summed counts."""
     frames = {v: counts(table) for v, table in tables.items()}
     columns = next(iter(frames.values())).columns
 
-    def statistic(name: str) -> Metric:
-        return lambda sums: metrics(pd.DataFrame(np.atleast_2d(sums), columns=columns))[name].to_numpy()
+    def metric(sums: np.ndarray) -> np.ndarray:
+        return metrics(pd.DataFrame(sums, columns=columns))[list(names)].to_numpy(np.float64)
 
-    return {v: frame[columns].to_numpy(np.float64) for v, frame in frames.items()}, statistic
+    return {v: frame[columns].to_numpy(np.float64) for v, frame in frames.items()}, metric
 
 
 def _histograms(scores: Scores, curve: str) -> np.ndarray:

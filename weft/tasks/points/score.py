@@ -268,8 +268,8 @@ def _columns(options: Options) -> list[str]:
 def _table(events: pd.DataFrame, split: str, shard: str, options: Options) -> pd.DataFrame:
     types = _IDENTITY | dict.fromkeys(_columns(options), "i8")
     table = events.reindex(columns=list(types)).astype(types)
-    table = table.assign(split=split, shard=shard).astype({"split": "str", "shard": "str"})
-    table = table[[*_IDENTITY, "split", "shard", *_columns(options)]]
+    labels = pd.DataFrame({"split": split, "shard": shard}, index=table.index).astype("str")
+    table = pd.concat([table[list(_IDENTITY)], labels, table[_columns(options)]], axis=1)
     table.attrs = {"columns": dict(EVENT_COLUMNS)}
     return table
 
