@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from boxes import box
 
-from tests.unit.reco.test_nodes import box
 from weft.errors import WeftError
 from weft.io.products import DELTA, LOW_ENERGY, SHOWER, TRACK
 from weft.reco.assembly import assemble, attach, join_groups, leading_fragments

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from boxes import box
 
-from tests.unit.reco.test_nodes import box
 from weft.io.products import DELTA, LOW_ENERGY, MICHEL, SHOWER, TRACK
 from weft.io.reco_products import POINTS
 from weft.reco.dbscan_fragments import Rule, dbscan_fragments, splitting_points

@@ -1,17 +1,11 @@
 """Clusters as lists of rows and as labels, and their tables."""
 
 import numpy as np
+from boxes import box
 
-from weft.io.products import META, SHOWER, TRACK, Ragged
+from weft.io.products import SHOWER, TRACK, Ragged
 from weft.io.reco_products import FRAGMENT_VOXELS, FRAGMENTS
 from weft.reco.nodes import by_label, fragment_products, numbered_by_first, select, voxel_labels
-
-
-def box(low=(-1.0, 0.0, 10.0), size=0.5):
-    meta = np.zeros(1, META.dtype)
-    for axis, value in zip("xyz", low, strict=True):
-        meta[f"min_{axis}"], meta[f"size_{axis}"], meta[f"n{axis}"] = value, size, 64
-    return meta
 
 
 def test_rows_by_label_and_back():
