@@ -232,7 +232,7 @@ class EventStore:
             owners = self._owners.get(parent or "", [])
             if parent is None or not owners:
                 continue
-            owner = alias if alias in owners else owners[0]
+            owner = alias if alias in owners else self._parent_of(alias, owners)
             if (schema.kind == "list" or schema.filtered) and not per_item:
                 continue
             theirs = self[f"{owner}/{parent}"].counts
@@ -243,6 +243,11 @@ class EventStore:
                     f"{self.files[alias].path}: event {i} has {product.counts[i]} of {schema.name}, but "
                     f"{theirs[i]} rows of {parent} in {self.files[owner].path}"
                 )
+
+    def _parent_of(self, alias: str, owners: Sequence[str]) -> str:
+        """Of several files with a product the one that a file was made from; the first where that is not recorded."""
+        parents = set(self.files[alias].parents.values())
+        return next((owner for owner in owners if self.files[owner].content_hash in parents), owners[0])
 
     def read(self, name: str, start: int, stop: int) -> Ragged | Nested:
         """Events start to stop: `Ragged` for a table, `Nested` for a list."""

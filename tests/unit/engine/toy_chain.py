@@ -1,4 +1,4 @@
-"""Two toy stages after the toy network: voxels gathered by class, without learning, and a count of what was gathered."""
+"""Two toy stages after the toy network: voxels gathered by class, and a count of what was gathered. No learning."""
 
 from __future__ import annotations
 

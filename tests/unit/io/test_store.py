@@ -325,3 +325,23 @@ def test_rows_that_are_damaged_on_disk_are_named(tmp_path):
     (tmp_path / "a.h5").write_bytes(data)
     with EventStore.open(tmp_path / "a.h5") as store, pytest.raises(WeftError, match=r"charge/values: rows 0 to 6000"):
         store["charge"][0]
+
+
+def test_rows_are_those_of_the_file_that_was_made_from(tmp_path):
+    """Of two files with nodes, rows on nodes belong to those that their file was made from."""
+    nodes = Schema("nodes", "table", np.dtype("i4"), (Column("size"),))
+    scores = Schema("scores", "table", np.dtype("f4"), (Column("score"),), on="nodes")
+    event = EventId(1, 0, 0, 7)
+    hashes = {}
+    for name, count in (("truth", 1), ("first", 2), ("second", 3)):
+        schema = Schema("seed", "table", np.dtype("i4"), (Column("n"),)) if name == "truth" else nodes
+        parents = {} if name == "truth" else {"truth": hashes["truth"]}
+        with StoreWriter(tmp_path / f"{name}.h5", [schema], parents=parents) as writer:
+            writer.append(event, {schema.name: np.zeros((count, 1), np.int32)})
+        hashes[name] = writer.content_hash
+    parents = {name: hashes[name] for name in ("truth", "second")}
+    with StoreWriter(tmp_path / "scores.h5", [scores], parents=parents) as writer:
+        writer.append(event, {"scores": np.zeros((3, 1), np.float32)})
+    files = {name: tmp_path / f"{name}.h5" for name in ("truth", "first", "second", "scores")}
+    with EventStore.open(files) as store:
+        assert len(store["scores"][0]) == 3
