@@ -104,6 +104,65 @@ def convert(
 
 
 @app.command()
+def export(
+    stores: Annotated[list[str], typer.Argument(help="event stores of the same events, each PATH or NAME=PATH")],
+    to: Annotated[str, typer.Option(help="spine, root, csv or parquet")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="the file; csv and parquet: the folder")],
+    product: Annotated[
+        list[str] | None, typer.Option(help="product, or NAME/product where several stores have it; default: all")
+    ] = None,
+) -> None:
+    """Write what event stores hold in a format of other tools, see docs/data_formats.md.
+
+    Example: `weft export events.h5 reconstructed.h5 --to spine -o reconstructed_spine.h5`
+    """
+    from weft.progress import progress_bar
+
+    opened = _named_stores(stores)
+    if to == "spine":
+        from weft.reco.spine_export import export_spine
+
+        if product:
+            raise WeftError("--product: a SPINE file has the products that SPINE knows; leave the option out")
+        with progress_bar(str(output)) as progress:
+            names = export_spine(opened, output, progress)
+        print(f"{output}: {', '.join(names)}")
+    elif to == "root":
+        from weft.io.predictions_root import store_to_root
+
+        trees = store_to_root(opened, output, product or _storable(opened))
+        print(f"{output}: {', '.join(trees)}")
+    elif to in ("csv", "parquet"):
+        from weft.io.tables import export_tables
+
+        for path in export_tables(opened, output, to, product):  # type: ignore[arg-type]
+            print(path)
+    else:
+        raise WeftError(f"--to {to}: expected spine, root, csv or parquet")
+
+
+def _storable(stores: dict[str, str]) -> list[str]:
+    """What becomes trees: all but dense products; the box and the voxels are part of every tree on voxels."""
+    from weft.io.store import EventStore
+
+    with EventStore.open(stores) as store:
+        schemas = store.products.items()
+        return [name for name, s in schemas if s.kind != "dense" and s.name not in ("meta", "voxels")]
+
+
+def _named_stores(given: list[str]) -> dict[str, str]:
+    """Alias and path of each store; a store without a name is called by its number."""
+    stores: dict[str, str] = {}
+    for k, text in enumerate(given):
+        name, equals, path = text.partition("=")
+        alias, path = (name, path) if equals and "/" not in name else (str(k), text)
+        if alias in stores:
+            raise WeftError(f"two stores are called {alias}: {stores[alias]} and {path}")
+        stores[alias] = path
+    return stores
+
+
+@app.command()
 def train(
     experiment: ExperimentName,
     overrides: Overrides = None,

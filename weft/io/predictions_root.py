@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ def store_to_root(
         stores: a store, or alias → store. Products of voxels need the store that holds `voxels` and `meta`.
         target: the ROOT file.
         products: names, qualified where needed; by default those of the last store but `voxels` and `meta`.
-        producer: middle of the trees' names.
+        producer: middle of the trees' names, followed by the alias of the store where several have the product.
 
     Returns:
         The names of the trees: a column of a table on `voxels` becomes ``sparse3d_<producer>_<product>_tree`` (with
@@ -57,12 +58,17 @@ def store_to_root(
         texts["weft_codes"] = {
             f"{s.name}.{column}": table for s in schemas.values() for column, table in s.codes.items()
         }
+        texts["weft_units"] = {f"{s.name}.{c.name}": c.unit for s in schemas.values() for c in s.columns if c.unit}
+        plain = Counter(schema.name for schema in schemas.values())
+        middles = {
+            n: f"{producer}_{n.partition('/')[0]}" if plain[s.name] > 1 else producer for n, s in schemas.items()
+        }
         trees: dict[str, None] = {}
         with atomic_path(target) as temporary, RootWriter(temporary, texts) as writer:
             for start in range(0, len(store), _BLOCK):
                 for name, schema in schemas.items():
                     stop = min(start + _BLOCK, len(store))
-                    trees |= dict.fromkeys(_write(writer, store, name, schema, producer, start, stop))
+                    trees |= dict.fromkeys(_write(writer, store, name, schema, middles[name], start, stop))
         return list(trees)
 
 

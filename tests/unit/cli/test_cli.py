@@ -110,6 +110,9 @@ def test_overrides_keep_out_of_the_workflows_place(folder: Path, capsys: pytest.
         (["convert", "nothing.root", "out.h5"], "nothing.root: no such file"),
         (["inspect", "nothing.h5"], "nothing.h5: no such file"),
         (["simulate", "{few}", "--split", "tset"], "has no split 'tset'; it has: "),
+        (["export", "x.h5", "--to", "xml", "-o", "x.xml"], "--to xml: expected spine, root, csv or parquet"),
+        (["export", "a=x.h5", "a=y.h5", "--to", "csv", "-o", "out"], "two stores are called a: x.h5 and y.h5"),
+        (["export", "nothing.h5", "--to", "spine", "-o", "out.h5"], "nothing.h5"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_with_1(
@@ -126,9 +129,18 @@ def test_mistakes_are_one_line_and_exit_with_1(
     assert error.count("\n") == 1
 
 
+def test_stores_are_exported(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = next((folder / "results").rglob("data/*/test/*.h5"))
+    for form, name in (("csv", "csv"), ("parquet", "parquet"), ("root", "x.root"), ("spine", "x.h5")):
+        assert weft("export", f"truth={store}", "--to", form, "-o", tmp_path / name) == 0
+        assert str(tmp_path / name) in capsys.readouterr().out
+        assert (tmp_path / name).exists()
+    assert {path.suffix for path in (tmp_path / "csv").iterdir()} == {".csv", ".json"}
+
+
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert weft("--version") == 0
-    verbs = ["simulate", "convert", "train", "deploy", "evaluate", "report", "inspect", "show", "doctor"]
+    verbs = ["simulate", "convert", "train", "deploy", "evaluate", "report", "inspect", "show", "doctor", "export"]
     for verb in verbs:
         assert weft(verb, "--help") == 0
         assert "Example" in capsys.readouterr().out

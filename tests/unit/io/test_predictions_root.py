@@ -45,6 +45,18 @@ def test_predictions_are_voxel_trees_that_are_read_back(tmp_path, events, stores
         assert json.loads(file["weft_codes"])["semantics.class"]["1"] == "track"
 
 
+def test_a_product_of_two_stores_is_two_trees(tmp_path, events, stores):
+    paths, predictions = stores
+    trees = store_to_root(paths, tmp_path / "both.root", ["truth/semantics", "prediction/semantics", "charge"])
+    names = [f"sparse3d_weft_{store}_semantics_tree" for store in ("truth", "prediction")]
+    assert trees == [*names, "sparse3d_weft_charge_tree"]
+    with uproot.open(tmp_path / "both.root") as file:
+        for name, made in zip(names, (events, predictions), strict=True):
+            values = file[name]["_voxel_v._value"].array()
+            assert all(values[i].tolist() == e["semantics"].ravel().tolist() for i, e in enumerate(made))
+        assert json.loads(file["weft_units"])["charge.energy"] == "MeV"
+
+
 def test_lists_and_structured_tables_keep_their_columns(tmp_path, events, stores):
     trees = store_to_root(stores[0]["truth"], tmp_path / "t.root", ["clusters", "particles"], producer="me")
     assert trees == ["clusters_me_tree", "particles_me_tree"]

@@ -1,0 +1,116 @@
+"""SPINE's HDF5 against SPINE's own reader and writer (`pip install spine`)."""
+
+import numpy as np
+import pytest
+from spine_events import write_stores
+
+from weft.io.products import Ragged
+from weft.io.store import EventStore
+from weft.reco.objects import match_events, reconstructed
+from weft.reco.spine_export import export_spine
+from weft.reco.true_objects import true_objects
+
+pytest.importorskip("spine.io", reason="SPINE is not installed: pip install spine")
+
+pytestmark = pytest.mark.peer
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory):
+    return write_stores(tmp_path_factory.mktemp("spine"))
+
+
+@pytest.fixture(scope="module")
+def exported(stores):
+    target = stores["truth"].with_name("exported.h5")
+    export_spine(stores, target)
+    return target
+
+
+def read(path):
+    from spine.io.read import HDF5Reader
+
+    reader = HDF5Reader(str(path), build_classes=True, create_run_map=True)
+    return [reader.get(i) for i in range(len(reader))]
+
+
+def xyz(row, name):
+    return np.array([row[f"{name}_{axis}"] for axis in "xyz"], np.float32)
+
+
+def test_spine_reads_our_objects_with_all_their_fields(stores, exported):
+    events = read(exported)
+    with EventStore.open(stores) as store:
+        assert len(events) == len(store)
+        for i, event in enumerate(events):
+            products = {name: store[name][i] for name in store.products}
+            reco = reconstructed(products, products["voxels"], products["charge"], products["meta"])
+            true = reconstructed(
+                true_objects(products), products["voxels"], products["charge"], products["meta"], truth=True
+            )
+            match_events(reco, true)
+            assert event["run_info"].event == store.events[i]["event"]
+            np.testing.assert_array_equal(event["meta"].count, [64, 64, 64])
+            # SPINE places voxels itself: the same points as ours.
+            voxels = np.floor(event["meta"].to_px(event["points"])) if len(event["points"]) else event["points"]
+            np.testing.assert_array_equal(voxels, products["voxels"])
+            check_particles(event["reco_particles"], reco)
+            check_true_particles(event["truth_particles"], true)
+            check_interactions(event["reco_interactions"], reco)
+            assert [f.particle_id for f in event["reco_fragments"]] == products["reco_fragments"]["particle"].tolist()
+            for k, fragment in enumerate(event["reco_fragments"]):
+                np.testing.assert_array_equal(fragment.index, products["reco_fragment_voxels"][k])
+    assert events[-1]["reco_particles"] == events[-1]["truth_interactions"] == []
+
+
+def check_particles(theirs, ours):
+    table = ours.tables["particles"]
+    assert len(theirs) == len(table)
+    for k, (particle, row) in enumerate(zip(theirs, table, strict=True)):
+        assert (particle.id, particle.units, particle.is_truth) == (k, "cm", False)
+        for name in ("pid", "shape"):
+            assert getattr(particle, name) == row[name]
+        assert particle.interaction_id == row["interaction"]
+        for name in ("is_primary", "is_valid", "is_contained"):
+            assert getattr(particle, name) == bool(row[name])
+        for name in ("length", "calo_ke", "csda_ke", "mcs_ke", "start_dedx", "directional_spread", "axial_spread"):
+            np.testing.assert_array_equal(np.float32(getattr(particle, name)), row[name], name)
+        np.testing.assert_array_equal(particle.start_point, xyz(row, "start"))
+        np.testing.assert_array_equal(particle.end_dir, xyz(row, "end_dir"))
+        np.testing.assert_array_equal(particle.csda_ke_per_pid[2:], [row[f"csda_ke_{p}"] for p in TRACKS])
+        np.testing.assert_array_equal(particle.pid_scores[:5], [row[f"score_{p}"] for p in SCORED])
+        assert np.isnan(particle.csda_ke_per_pid[:2]).all()
+        np.testing.assert_array_equal(particle.primary_scores[1], row["primary_score"])
+        np.testing.assert_array_equal(particle.index, ours.tables["particle_voxels"][k])
+        np.testing.assert_array_equal(particle.fragment_ids, ours.tables["particle_fragments"][k])
+        np.testing.assert_array_equal(particle.match_ids, ours.matches["particles"].ids[k])
+        np.testing.assert_array_equal(particle.match_overlaps, ours.matches["particles"].overlaps[k])
+        # What SPINE works out itself from what it has read.
+        if row["pid"] >= 0:
+            assert abs(particle.pdg_code) == PDG[row["pid"]]
+
+
+def check_true_particles(theirs, ours):
+    for k, (particle, row) in enumerate(zip(theirs, ours.tables["particles"], strict=True)):
+        assert particle.is_truth
+        assert (particle.orig_id, particle.pdg_code, particle.nu_id) == (row["particle"], row["pdg"], row["nu"])
+        np.testing.assert_array_equal(particle.index, ours.tables["particle_voxels"][k])
+        np.testing.assert_array_equal(np.float32(particle.energy_init), row["energy_init"])
+        np.testing.assert_array_equal(particle.first_step, xyz(row, "true_start"))
+        np.testing.assert_array_equal(particle.match_ids, ours.matches["particles"].ids[k])
+        if row["true_p"] > 0:  # its size is their own property
+            assert particle.p == pytest.approx(row["true_p"], rel=1e-5)
+
+
+def check_interactions(theirs, ours):
+    members: Ragged = ours.tables["interaction_particles"]
+    for k, (interaction, row) in enumerate(zip(theirs, ours.tables["interactions"], strict=True)):
+        np.testing.assert_array_equal(interaction.particle_ids, members[k])
+        np.testing.assert_array_equal(interaction.vertex, xyz(row, "vertex"))
+        np.testing.assert_array_equal(interaction.index, ours.interaction_voxels[k])
+        assert interaction.is_fiducial == bool(row["is_fiducial"])
+
+
+PDG = [22, 11, 13, 211, 2212, 321]
+SCORED = ("photon", "electron", "muon", "pion", "proton")
+TRACKS = ("muon", "pion", "proton", "kaon")
