@@ -235,12 +235,12 @@ class Truth:
             table[f"{point}_{axis}"] = values
 
 
-#: Names of the products that can be derived.
-DERIVED = frozenset(name for name in vars(Truth) if not name.startswith("_")) - {"voxel_particles", "particle_labels"}
+#: Names of what can be derived: products, and the labels of voxels and particles.
+DERIVED = frozenset(name for name in vars(Truth) if not name.startswith("_"))
 
 
 def derive(name: str, event: Mapping[str, Any]) -> Any:
-    """A true product of an event; `name` is one of :data:`DERIVED`, else KeyError."""
+    """A true product, or labels, of an event; `name` is one of :data:`DERIVED`, else KeyError."""
     if name not in DERIVED:
         raise KeyError(name)
     return getattr(Truth(event), name)

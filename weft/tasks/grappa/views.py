@@ -1,0 +1,69 @@
+"""How events are varied in training: turned and mirrored, track ends exchanged, laid over each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from weft.engine.task import Sample
+from weft.tasks.grappa.nodes import swap
+from weft.tasks.grappa.options import DataOptions, OverlayOptions
+
+_AT_INDEX = ("coords", "start", "end", "true_start", "true_end")  # voxel i is at i
+_AT_CENTRE = ("vertex",)  # voxel i is at i + 1/2
+_PER_AXIS = ("extent", "low", "size")
+_IDS = (("row",), ("group",), ("own", "parent"))  # numbers of an event, by what they number
+
+
+def random_view(sample: Sample, data: DataOptions, rng: np.random.Generator) -> Sample:
+    """One of the ways in which the same event could have happened."""
+    arrays = dict(sample.arrays)
+    axes = rng.permutation(3) if data.rotate else np.arange(3)
+    mirrored = rng.random(3) < 0.5 if data.flip else np.zeros(3, bool)
+    extent = arrays["extent"]
+    for names, shift in ((_AT_INDEX, 1), (_AT_CENTRE, 0)):
+        for name in names:
+            if name in arrays:
+                position = arrays[name]
+                turned = np.where(mirrored, extent - shift - position, position).astype(position.dtype)
+                arrays[name] = np.ascontiguousarray(turned[:, axes])
+    for name in _PER_AXIS:
+        arrays[name] = arrays[name][axes]
+    if data.charge_jitter:
+        arrays["charge"] = arrays["charge"] * np.float32(np.exp(data.charge_jitter * rng.standard_normal()))
+    if data.order == "random":
+        arrays |= swap(arrays, rng.random(len(arrays["row"])) < 0.5)
+    return Sample(arrays, sample.event)
+
+
+def overlay(samples: Sequence[Sample], options: OverlayOptions, rng: np.random.Generator) -> list[Sample]:
+    """Samples laid over each other, the first few as one, the next few as one, and so on.
+
+    Clusters of different events stay apart even where they share voxels.
+    """
+    merged, first = [], 0
+    while first < len(samples):
+        number = options.events if options.kind == "const" else max(1, int(rng.poisson(options.events)))
+        merged.append(_as_one(samples[first : first + number]))
+        first += number
+    return merged
+
+
+def _as_one(samples: Sequence[Sample]) -> Sample:
+    first = samples[0]
+    if len(samples) == 1:
+        return first
+    shifted = [dict(sample.arrays) for sample in samples]
+    for names in _IDS:
+        present = [name for name in names if name in first.arrays]
+        start = 0
+        for arrays in shifted:
+            highest = max((int(arrays[name].max(initial=-1)) for name in present), default=-1)
+            for name in present:
+                arrays[name] = np.where(arrays[name] >= 0, arrays[name] + start, arrays[name])
+            start += highest + 1
+    kept = {name: first.arrays[name] for name in _PER_AXIS}
+    joined = {name: np.concatenate([arrays[name] for arrays in shifted]) for name in first.arrays if name not in kept}
+    joined["rows"] = np.array([joined["row"].max(initial=-1) + 1])
+    return Sample({**joined, **kept}, first.event)
