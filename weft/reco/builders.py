@@ -6,8 +6,7 @@ objects and, fed with true products, their true counterparts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -33,7 +32,12 @@ from weft.reco.topology import count_types, counts_in_topology
 from weft.reco.vertex import NONE, find_vertex, misalignment
 
 NETWORK = 7  # of weft.io.reco_objects.VERTEX_RULES
-Event = Mapping[str, Any]
+
+
+class Event(Protocol):
+    """Products of one event by name."""
+
+    def __getitem__(self, product: str) -> Any: ...
 
 
 def needed(settings: Settings) -> tuple[str, ...]:
@@ -184,7 +188,7 @@ class _Build:
     def _types(self) -> None:
         table, settings = self.particles, self.settings
         if settings.sources.pid == "grappa":
-            scores = np.asarray(self.event["interaction_pid"], np.float64).reshape(len(table), -1)
+            scores = np.asarray(self.event["interaction_pid"], np.float64)
         else:
             chi2 = np.stack([table[f"chi2_{PIDS[pid]}"] for pid in TRACK_PIDS], axis=1)
             scores = template_scores(table["shape"], chi2, table["start_dedx"], settings.template.width)

@@ -40,7 +40,7 @@ def best_type(scores: np.ndarray, thresholds: dict[int, float] | None = None) ->
     """int8 [n]: the most probable type, the lowest of equals; −1 where scores are NaN.
 
     thresholds: a type, in this order, is taken as soon as its probability, given that none before was taken, reaches
-    its threshold; where none is reached the most probable one is taken.
+    its threshold, 0 is never enough; where none is reached the most probable one is taken.
     """
     scores = np.asarray(scores, np.float64)
     known = ~np.isnan(scores).any(axis=1)

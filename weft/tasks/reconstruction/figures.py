@@ -1,0 +1,198 @@
+"""Figures of the reconstruction report, from score tables alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure as Canvas
+
+from weft.config import BASELINE
+from weft.io.reco_products import PIDS
+from weft.metrics.binned import half_width, quantile
+from weft.metrics.bootstrap import bootstrap
+from weft.metrics.scores import Scores
+from weft.report.comparison import Difference, metric_label, verdict
+from weft.report.figure import Figure
+from weft.report.palette import SERIES_COLORS, style, to_svg
+from weft.report.variants import (
+    DIFFERENCE,
+    color_of,
+    differences,
+    envelope,
+    number,
+    pooled,
+    same_events,
+    seeds,
+    select,
+    spread,
+    trained,
+    worst,
+)
+from weft.tasks.reconstruction.metrics import BINNED, TYPES, bins_of, confusion_columns, count_columns, metrics
+
+_REPLICAS = 400
+_BLUES = LinearSegmentedColormap.from_list("share", ["#ffffff", SERIES_COLORS[0]])
+#: Metrics of which less is better, or nearer to zero: a difference from the baseline has no verdict there.
+_ERRORS = ("_median_", "_68_", "_bias", "_resolution")
+_WIDTHS = {
+    "shower_energy": "showers",
+    "track_energy": "tracks, best",
+    "csda_energy": "contained tracks, by range",
+    "mcs_energy": "tracks, by scattering",
+    "calo_energy": "contained tracks, calorimetric",
+}
+_DISTANCES = {
+    "vertex": ("vertex to the true one [cm]", (0.1, 100.0)),
+    "shower_angle": ("direction of primary showers to the true one [degrees]", (0.5, 180.0)),
+    "track_angle": ("direction of primary tracks to the true one [degrees]", (0.5, 180.0)),
+}
+
+
+def figures(scores: Mapping[str, Scores], split: str) -> list[Figure]:
+    """Table of all metrics, confusion of types, errors of energies, distances of vertices and directions.
+
+    scores: by variant; at least one that is not the baseline. split: the one to judge by.
+    Raises WeftError where there are no scores of it, and where variants were scored on different events.
+    """
+    judged = {name: select(part, split).events for name, part in pooled(scores).items()}
+    return [metric_table(scores, split), confusion_figure(judged), energy_figure(judged), distance_figure(judged)]
+
+
+def metric_table(scores: Mapping[str, Scores], split: str) -> Figure:
+    """Every metric with its interval, beside the baseline."""
+    tables = same_events(scores, split)
+    counts = {v: table[count_columns()].to_numpy(np.float64) for v, table in tables.items()}
+    models = trained(scores)
+
+    def statistic(sums: np.ndarray) -> np.ndarray:
+        return metrics(pd.DataFrame(sums, columns=count_columns())).to_numpy(np.float64)
+
+    pooled_values = {v: statistic(c.sum(axis=0)[None])[0] for v, c in counts.items()}
+    intervals = [bootstrap(counts[v], statistic, n_replicas=_REPLICAS) for v in models]
+    against = differences(counts, models, statistic)
+    rows = []
+    for k, name in enumerate(metrics(pd.DataFrame(columns=count_columns(), dtype=np.float64))):
+        row: dict[str, object] = {
+            "metric": metric_label(str(name)),
+            "model": spread([pooled_values[v][k] for v in models]),
+        }
+        row["95 % interval"] = envelope(intervals, k)
+        if against:
+            difference = [Difference.of(d, k) for d in against]
+            row["baseline"] = number(pooled_values[BASELINE][k])
+            row["model − baseline [95 %]"] = worst(difference)
+            row["verdict"] = "–" if any(part in str(name) for part in _ERRORS) else verdict(difference)
+        rows.append(row)
+    return Figure(
+        "overall",
+        "Particles and interactions",
+        f"{len(next(iter(counts.values())))} events of split {split}; {seeds(models)}. Found: best matches of each "
+        "other with an IoU of at least 0.5. Energies: bias is the median of (reconstructed − true)/true, resolution "
+        "half of the central 68 %. Errors are smaller where better, all else is larger. Intervals: bootstrap over "
+        f"events, from the lowest to the highest end among seeds. {DIFFERENCE}",
+        table=pd.DataFrame(rows),
+    )
+
+
+def confusion_figure(events: Mapping[str, pd.DataFrame]) -> Figure:
+    """Share of the found particles of each true type by the type that they were given."""
+    with style():
+        canvas = Canvas(figsize=(4.1 * len(events), 3.6))
+        for axis, (name, table) in zip(_panels(canvas, len(events)), events.items(), strict=True):
+            counts = table[confusion_columns()].to_numpy(np.int64).sum(axis=0).reshape(TYPES, TYPES)[: TYPES - 1]
+            total = counts.sum(axis=1, keepdims=True)
+            share = np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
+            axis.imshow(share, vmin=0, vmax=1, cmap=_BLUES)
+            for i, j in np.ndindex(counts.shape):
+                color = "#ffffff" if share[i, j] > 0.6 else "#1b2331"
+                axis.text(j, i - 0.12, f"{100 * share[i, j]:.0f}" if total[i] else "–", ha="center", va="center",
+                          color=color, fontsize=8.5)  # fmt: skip
+                axis.text(j, i + 0.26, str(counts[i, j]), ha="center", va="center", color=color, fontsize=6)
+            names = list(PIDS.values())
+            axis.set_xticks(range(TYPES), [*names, "none"], rotation=30, ha="right", rotation_mode="anchor")
+            axis.set_yticks(range(len(names)), names)
+            axis.tick_params(length=0)
+            axis.grid(False)
+            axis.spines[:].set_visible(False)
+            axis.set_xlabel("reconstructed type")
+            axis.set_ylabel("true type")
+            axis.set_title(name)
+        canvas.tight_layout(w_pad=2)
+        svg = to_svg(canvas, "types", "Confusion of particle types of the model and the baseline")
+    return Figure(
+        "types",
+        "Particle types",
+        "Per cent of the found particles of a true type (rows) by reconstructed type, with their numbers.",
+        svg=svg,
+    )
+
+
+def energy_figure(events: Mapping[str, pd.DataFrame]) -> Figure:
+    """Relative errors of kinetic energies."""
+    with style():
+        canvas = Canvas(figsize=(3.0 * len(_WIDTHS), 2.9))
+        for axis, (name, title) in zip(_panels(canvas, len(_WIDTHS)), _WIDTHS.items(), strict=True):
+            edges = BINNED[name][0]
+            width = np.diff(edges[:-1])
+            for variant, table in events.items():
+                counts = table[bins_of(name)].to_numpy(np.float64).sum(axis=0)
+                if not counts.sum():
+                    continue
+                label = f"{variant}: {quantile(counts, edges, 0.5):+.3f}, {half_width(counts, edges):.3f}"
+                axis.stairs(
+                    counts[:-1] / counts.sum() / width, edges[:-1], color=color_of(variant), label=label, linewidth=1.5
+                )
+            axis.set_title(title)
+            axis.set_xlabel("(reconstructed − true)/true")
+            axis.set_xlim(-1, 1)
+            if axis.get_legend_handles_labels()[0]:
+                axis.legend(loc="upper right", fontsize=6.5)
+        canvas.tight_layout()
+        svg = to_svg(canvas, "energies", "Relative errors of kinetic energies")
+    return Figure(
+        "energies",
+        "Kinetic energies",
+        "Density of the relative error of the kinetic energy of found particles; median and half of the central 68 % "
+        "in the legend. Errors above 1 are not drawn but counted.",
+        svg=svg,
+    )
+
+
+def distance_figure(events: Mapping[str, pd.DataFrame]) -> Figure:
+    """Shares of vertices and directions within a distance of the true ones."""
+    with style():
+        canvas = Canvas(figsize=(3.4 * len(_DISTANCES), 2.9))
+        for axis, (name, (label, limits)) in zip(_panels(canvas, len(_DISTANCES)), _DISTANCES.items(), strict=True):
+            edges = BINNED[name][0]
+            for variant, table in events.items():
+                counts = table[bins_of(name)].to_numpy(np.float64).sum(axis=0)
+                if not counts.sum():
+                    continue
+                share = np.concatenate([[0], np.cumsum(counts)]) / counts.sum()
+                drawn = np.isfinite(edges) & (edges > 0)
+                text = f"{variant}: median {quantile(counts, edges, 0.5):.2f}"
+                axis.plot(edges[drawn], share[drawn], color=color_of(variant), label=text)
+            axis.set_xscale("log")
+            axis.set_xlim(*limits)
+            axis.set_ylim(0, 1.02)
+            axis.set_xlabel(label, fontsize=7.5)
+            axis.set_ylabel("share within")
+            if axis.get_legend_handles_labels()[0]:
+                axis.legend(loc="lower right", fontsize=7)
+        canvas.tight_layout()
+        svg = to_svg(canvas, "distances", "Vertices and directions against the true ones")
+    return Figure(
+        "distances",
+        "Vertices and directions",
+        "Share of the found interactions whose vertex, and of the found primary particles whose direction, lies within "
+        "some distance of the true one.",
+        svg=svg,
+    )
+
+
+def _panels(canvas: Canvas, n: int) -> Sequence[Axes]:
+    return canvas.subplots(1, n, squeeze=False)[0].tolist()
