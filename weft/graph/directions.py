@@ -30,12 +30,7 @@ def directions(
         float32 (n, 3). (1, 0, 0) where there is no voxel but the point itself; 0 where the mean is the point.
     """
     voxels, offsets, points = cluster_points(coords, nodes), _offsets(nodes), _points(points, nodes, "points")
-    squares = _squares(voxels, offsets, points)
-    order = np.empty(0, np.int64)
-    if optimize:  # from the nearest to the farthest voxel of each cluster
-        order = np.lexsort((squares, np.repeat(np.arange(len(nodes)), np.diff(offsets))))
-    found = _directions(voxels, offsets, points, squares, order, float(radius), optimize)
-    return found.astype(np.float32)
+    return directions_from(voxels, offsets, points, squared_distances(voxels, offsets, points), radius, optimize)
 
 
 def dedx(coords: np.ndarray, values: np.ndarray, nodes: Ragged, points: np.ndarray, radius: float = 5.0) -> np.ndarray:
@@ -48,10 +43,9 @@ def dedx(coords: np.ndarray, values: np.ndarray, nodes: Ragged, points: np.ndarr
     Returns:
         float32 (n,), MeV per unit of length; 0 where the ball has less than two voxels, or no length.
     """
-    values = cluster_values(values, coords, nodes)
+    voxels, values = cluster_points(coords, nodes), cluster_values(values, coords, nodes)
     offsets, points = _offsets(nodes), _points(points, nodes, "points")
-    found = _dedx(_squares(cluster_points(coords, nodes), offsets, points), values, offsets, points, float(radius))
-    return found.astype(np.float32)
+    return dedx_from(values, offsets, points, squared_distances(voxels, offsets, points), radius)
 
 
 def dedx_along(
@@ -78,7 +72,9 @@ def dedx_along(
     voxels, values = cluster_points(coords, nodes), cluster_values(values, coords, nodes)
     offsets, points = _offsets(nodes), _points(points, nodes, "points")
     axes = _points(directions, nodes, "directions")
-    found = _dedx_along(voxels, _squares(voxels, offsets, points), values, offsets, points, axes, float(radius))
+    found = _dedx_along(
+        voxels, squared_distances(voxels, offsets, points), values, offsets, points, axes, float(radius)
+    )
     return found.astype(np.float32)
 
 
@@ -89,8 +85,25 @@ def straightness(coords: np.ndarray, nodes: Ragged, points: np.ndarray, radius: 
     float32 (n,), from 1/3 (a ball) to 1 (a line); 0 where there are less than three voxels, or all are in one place.
     """
     voxels, offsets, points = cluster_points(coords, nodes), _offsets(nodes), _points(points, nodes, "points")
-    found = _straightness(voxels, _squares(voxels, offsets, points), offsets, points, float(radius))
+    found = _straightness(voxels, squared_distances(voxels, offsets, points), offsets, points, float(radius))
     return found.astype(np.float32)
+
+
+def directions_from(
+    voxels: np.ndarray, offsets: np.ndarray, points: np.ndarray, squares: np.ndarray, radius: float, optimize: bool
+) -> np.ndarray:
+    """As :func:`directions`, of voxels (M, 3) laid out cluster by cluster, and their :func:`squared_distances`."""
+    order = np.empty(0, np.int64)
+    if optimize:  # from the nearest to the farthest voxel of each cluster
+        order = np.lexsort((squares, np.repeat(np.arange(len(points)), np.diff(offsets))))
+    return _directions(voxels, offsets, points, squares, order, float(radius), optimize).astype(np.float32)
+
+
+def dedx_from(
+    values: np.ndarray, offsets: np.ndarray, points: np.ndarray, squares: np.ndarray, radius: float
+) -> np.ndarray:
+    """As :func:`dedx`, of values (M,) laid out cluster by cluster."""
+    return _dedx(squares, values, offsets, points, float(radius)).astype(np.float32)
 
 
 def cluster_values(values: np.ndarray, coords: np.ndarray, nodes: Ragged) -> np.ndarray:
@@ -112,7 +125,7 @@ def _offsets(nodes: Ragged) -> np.ndarray:
 
 
 @kernel
-def _squares(voxels: np.ndarray, offsets: np.ndarray, points: np.ndarray) -> np.ndarray:
+def squared_distances(voxels: np.ndarray, offsets: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Squared distances (M,) of the voxels of each cluster from its point."""
     squares = np.empty(len(voxels))
     for k in range(len(points)):
@@ -260,7 +273,7 @@ def _dedx_along(
                 size += 1
                 energy += values[i]
                 low, high = min(low, at), max(high, at)
-        if size > 1 and high > low:
+        if size > 1 and high - low > 1e-6 * radius:  # an extent, not rounding
             found[k] = energy / (high - low)
     return found
 

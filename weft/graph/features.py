@@ -10,7 +10,7 @@ import numpy as np
 from weft.compiled import kernel
 from weft.errors import WeftError
 from weft.graph.closest import closest_pairs
-from weft.graph.directions import cluster_values, dedx, directions
+from weft.graph.directions import cluster_values, dedx_from, directions_from, squared_distances
 from weft.graph.trees import cluster_points
 from weft.io.products import Ragged
 
@@ -114,21 +114,27 @@ def node_features(
     if n and nodes.counts.min() == 0:
         raise WeftError(f"cluster {int(nodes.counts.argmin())} has no voxels, expected at least one in each")
     offsets = np.asarray(nodes.offsets, np.int64)
-    parts = [_geometry(cluster_points(coords, nodes), offsets)]
+    voxels = cluster_points(coords, nodes)
+    parts = [_geometry(voxels, offsets)]
+    if composition.value or composition.dedx:
+        values = cluster_values(_given(values, "values"), coords, nodes)
     if composition.value:
-        parts.append(_mean_std(cluster_values(_given(values, "values"), coords, nodes), offsets))
+        assert values is not None
+        parts.append(_mean_std(values, offsets))
     if composition.shape:
         parts.append(_column(shapes, "shapes", n, 1))
-    both = (("starts", starts), ("ends", ends))
-    parts += [_column(points, name, n, 3) for name, points in both[: composition.points]]
-    ready = (("start_directions", start_directions), ("end_directions", end_directions))
-    for (name, points), (own, vectors) in list(zip(both, ready, strict=True))[: composition.directions]:
-        if vectors is None:
-            vectors = directions(coords, nodes, _given(points, name), radius, optimize)
-        parts.append(_column(vectors, own, n, 3))
-    for name, points in both[: composition.dedx]:
-        loss = dedx(coords, _given(values, "values"), nodes, _given(points, name), radius)
-        parts.append(loss[:, None])
+    both = [("starts", starts), ("ends", ends)][: max(composition[2:])]
+    points = [_column(given, name, n, 3) for name, given in both]
+    parts += points[: composition.points]
+    squares = [squared_distances(voxels, offsets, p) for p in points]
+    ready = [("start_directions", start_directions), ("end_directions", end_directions)]
+    for (name, given), p, square in list(zip(ready, points, squares, strict=False))[: composition.directions]:
+        if given is None:
+            given = directions_from(voxels, offsets, p, square, radius, optimize)
+        parts.append(_column(given, name, n, 3))
+    for p, square in list(zip(points, squares, strict=True))[: composition.dedx]:
+        assert values is not None
+        parts.append(dedx_from(values, offsets, p, square, radius)[:, None])
     return np.concatenate(parts, axis=1, dtype=np.float32, casting="same_kind")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from weft.compiled import kernel
@@ -33,20 +35,14 @@ def group_by_score(edges: np.ndarray, scores: np.ndarray, n: int, track: np.ndar
     edges, scores = _checked(edges, scores, n)
     if track is not None and np.shape(track) != (n,):
         raise WeftError(f"track of shape {np.shape(track)}, expected ({n},): one for each node")
-    clipped = np.clip(scores, _MARGIN, 1 - _MARGIN)
-    gain = np.log(clipped) - np.log1p(-clipped)
-    low, high = edges.min(1, initial=n), edges.max(1, initial=-1)
-    order = np.lexsort((high, low, -scores))
-    candidates = order[scores[order] >= 0.5]
+    candidates = np.flatnonzero(scores >= 0.5)
+    ends = edges[candidates]
+    low, high = np.minimum(ends[:, 0], ends[:, 1]), np.maximum(ends[:, 0], ends[:, 1])
+    candidates = candidates[np.lexsort((high, low, -scores[candidates]))]
     # Groups are joined along candidates only: what they do not connect is decided apart.
-    parts = _components(edges[candidates], n)
-    rank = np.empty(n, np.int64)
-    sizes = np.bincount(parts, minlength=n)
-    by_part = np.argsort(parts, kind="stable")
-    first = np.cumsum(sizes) - sizes
-    rank[by_part] = np.arange(n) - first[parts[by_part]]
+    parts = _components(ends, n)
     tracks = np.zeros(n, bool) if track is None else np.asarray(track, bool)
-    return _greedy(edges, gain, candidates, parts, rank, sizes, tracks, track is not None)
+    return _greedy(edges, scores, candidates, parts, tracks, track is not None)
 
 
 def group_by_threshold(edges: np.ndarray, scores: np.ndarray, n: int, threshold: float = 0.5) -> np.ndarray:
@@ -101,7 +97,7 @@ def spanning_forest(edges: np.ndarray, scores: np.ndarray, groups: np.ndarray) -
     edges, scores = _checked(edges, scores, n)
     inside = groups[edges[:, 0]] == groups[edges[:, 1]]
     valid = (groups[edges] >= 0).all(axis=1)
-    low, high = edges.min(1, initial=n), edges.max(1, initial=-1)
+    low, high = np.minimum(edges[:, 0], edges[:, 1]), np.maximum(edges[:, 0], edges[:, 1])
     key = low * n + high
     order = np.lexsort((high, low, -scores))
     tree = _kruskal(edges, order[(inside & valid & (low < high))[order]], n)
@@ -113,7 +109,8 @@ def minimum_spanning_tree(edges: np.ndarray, lengths: np.ndarray, n: int) -> np.
     """int64 (m,): rows of the edges (E, 2) of the shortest tree, or forest, on n nodes; of equal lengths (E,) the pair
     with the lower nodes comes first."""
     edges, lengths = _checked(edges, lengths, n)
-    order = np.lexsort((edges.max(1, initial=-1), edges.min(1, initial=n), lengths))
+    low, high = np.minimum(edges[:, 0], edges[:, 1]), np.maximum(edges[:, 0], edges[:, 1])
+    order = np.lexsort((high, low, lengths))
     return np.sort(_kruskal(edges, order, n))
 
 
@@ -167,17 +164,19 @@ def _kruskal(edges: np.ndarray, order: np.ndarray, n: int) -> np.ndarray:
 @kernel
 def _greedy(
     edges: np.ndarray,
-    gain: np.ndarray,
+    scores: np.ndarray,
     candidates: np.ndarray,
     parts: np.ndarray,
-    rank: np.ndarray,
-    sizes: np.ndarray,
     track: np.ndarray,
     through_track: bool,
 ) -> np.ndarray:
     """Join groups along `candidates`. A part of m nodes has an m by m matrix of the gains between its groups, by the
     rank of their lowest node in it."""
     n = len(parts)
+    sizes, rank = np.zeros(n, np.int64), np.empty(n, np.int64)
+    for i in range(n):
+        rank[i] = sizes[parts[i]]
+        sizes[parts[i]] += 1
     begin = np.zeros(n + 1, np.int64)
     for k in range(n):
         begin[k + 1] = begin[k] + sizes[k] * sizes[k]
@@ -186,8 +185,10 @@ def _greedy(
         a, b = edges[e, 0], edges[e, 1]
         if parts[a] == parts[b] and a != b:
             m, at = sizes[parts[a]], begin[parts[a]]
-            between[at + rank[a] * m + rank[b]] += gain[e]
-            between[at + rank[b] * m + rank[a]] += gain[e]
+            p = min(max(scores[e], _MARGIN), 1.0 - _MARGIN)
+            gain = math.log(p) - math.log1p(-p)
+            between[at + rank[a] * m + rank[b]] += gain
+            between[at + rank[b] * m + rank[a]] += gain
     group = np.arange(n)
     has_track = np.zeros(n, np.bool_)
     for e in candidates:
