@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from weft.engine.corpus import Corpus
-from weft.engine.feed import TRUTH, qualified
 from weft.engine.predict import Predict
 from weft.engine.task import Products, Task
 from weft.errors import WeftError
@@ -21,6 +20,7 @@ from weft.io.products import EventId, Filtered, Schema
 from weft.io.provenance import collect
 from weft.io.store import EventStore
 from weft.io.writer import StoreWriter
+from weft.reco.feed import TRUTH, qualified
 
 
 class Link(NamedTuple):

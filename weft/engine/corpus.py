@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from weft.engine.feed import TRUTH, FedEvent, FedStore, qualified
 from weft.errors import WeftError
 from weft.io.store import EventStore
+from weft.reco.feed import TRUTH, FedEvent, FedStore, qualified
 
 __all__ = ["TRUTH", "Corpus"]
 
@@ -70,7 +70,7 @@ class Corpus:
         return (self[i] for i in range(len(self)))
 
     def require(self, products: Sequence[str]) -> None:
-        """Raise unless every shard has these products, named as in :mod:`weft.engine.feed`, or can derive them."""
+        """Raise unless every shard has these products, named as in :mod:`weft.reco.feed`, or can derive them."""
         for i, files in enumerate(self.shards):
             for name in products:
                 if name not in self.fed(i):

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from weft.engine.feed import FedStore
 from weft.engine.task import Task
 from weft.io.store import EventStore
 from weft.metrics.scores import Scores, write_scores
+from weft.reco.feed import FedStore
 
 
 def evaluate(

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from weft.engine.feed import Derived, FedStore, together
 from weft.engine.task import Products
 from weft.io.store import Product
+from weft.reco.feed import Derived, FedStore, together
 
 PREDICTION = "prediction"
 
@@ -16,7 +16,7 @@ PREDICTION = "prediction"
 class PredictedEvents:
     """``len(predictions)`` events of a store from ``first`` on, with what is predicted as ``prediction/<product>``.
 
-    Reads like a :class:`~weft.engine.feed.FedStore` of truth, input and ``prediction``.
+    Reads like a :class:`~weft.reco.feed.FedStore` of truth, input and ``prediction``.
     """
 
     def __init__(self, store: FedStore, predictions: list[Products], first: int = 0) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from weft.engine.feed import Events
 from weft.engine.fixed import settled_options
 from weft.engine.task import FixedTask, Products, Task
 from weft.errors import WeftError
+from weft.reco.feed import Events
 
 Predict = Callable[[Events], Iterator[Products]]
 """the products of each of some events, in their order"""

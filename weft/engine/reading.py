@@ -15,8 +15,8 @@ import numpy as np
 from torch.utils.data import get_worker_info
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
-from weft.engine.feed import TRUTH, Events
 from weft.errors import WeftError
+from weft.reco.feed import TRUTH, Events
 
 _PROCESSES = 1024
 _at = np.frombuffer(mmap.mmap(-1, _PROCESSES * 24), np.int64).reshape(_PROCESSES, 3)

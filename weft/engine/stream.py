@@ -14,11 +14,11 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from weft.engine.corpus import Corpus
 from weft.engine.determinism import seed_generators
-from weft.engine.feed import Events
 from weft.engine.randomness import batch_events, draw_generator, loader_seed
 from weft.engine.reading import reading
 from weft.engine.task import Batch, Sample, Task
 from weft.errors import WeftError
+from weft.reco.feed import Events
 
 
 class TrainingBatches(Dataset[Batch]):

@@ -31,7 +31,7 @@ Products = dict[str, Any]
 
 
 class Event(Protocol):
-    """One event as a stage sees it (:mod:`weft.engine.feed`).
+    """One event as a stage sees it (:mod:`weft.reco.feed`).
 
     A bare name is what the stage is fed: looked up where its ``needs`` say, or in truth mode the true product.
     ``truth/<product>`` is always the truth. True products that the store does not hold are derived.

@@ -12,6 +12,7 @@ import numpy as np
 from markupsafe import Markup
 
 from weft.errors import WeftError
+from weft.report.overlays import Layer, Markers
 from weft.report.palette import CLASS_COLORS, CLASS_NAMES
 
 
@@ -39,12 +40,15 @@ def event_payload(
     title: str,
     subtitle: str = "",
     label: str = "",
+    layers: Sequence[Layer] = (),
+    markers: Sequence[Markers] = (),
 ) -> dict:
-    """One event for :func:`event_display`, about 17 bytes a voxel on the page.
+    """One event for :func:`event_display`, about 17 bytes a voxel on the page, and 5 more for each layer.
 
     ``voxels`` int [N, 3] are voxel indices (x, y, z), ``charge`` [N] or [N, 1] in MeV, ``truth`` and ``predicted``
     class indices [N] (-1: no valid label), ``score`` [N] the probability in [0, 1] of the predicted class. ``label``
-    is a word for the list of events, such as "worst 1". Raises `WeftError` where lengths disagree or a voxel lies
+    is a word for the list of events, such as "worst 1". ``layers`` are further ways to colour the voxels, ``markers``
+    are drawn over them. Raises `WeftError` where lengths disagree or a voxel lies
     outside of ``grid``.
     """
     voxels = np.asarray(voxels)
@@ -71,7 +75,30 @@ def event_payload(
             payload[name] = _encoded(rows[name], "i1")
     if "score" in rows:
         payload["score"] = _encoded(np.rint(np.clip(rows["score"], 0, 1) * 255), "u1")
+    if layers:
+        payload["layers"] = [_layer(layer, n, title) for layer in layers]
+    if markers:
+        payload["markers"] = [
+            {
+                "kind": marked.name,
+                "source": marked.source,
+                "positions": _encoded(marked.positions, "<f4"),
+                "classes": _encoded(marked.classes, "i1"),
+            }
+            for marked in markers
+        ]
     return payload
+
+
+def _layer(layer: Layer, n: int, title: str) -> dict[str, str]:
+    encoded = {"name": layer.name}
+    for side, labels in (("truth", layer.truth), ("predicted", layer.predicted)):
+        if labels is None:
+            continue
+        if len(labels) != n:
+            raise WeftError(f"event display {title!r}: {layer.name} of {len(labels)} voxels, expected {n}")
+        encoded[side] = _encoded(labels, "<i2")
+    return encoded
 
 
 def json_for_script(value: object) -> Markup:

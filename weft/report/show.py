@@ -10,10 +10,10 @@ import numpy as np
 
 from weft.errors import WeftError
 from weft.io.store import EventStore
+from weft.reco.feed import FedStore
 from weft.report.display import Grid, event_payload
+from weft.report.overlays import PREDICTION, TRUTH, layers, markers
 from weft.report.page import environment, write_page
-
-TRUTH, PREDICTION = "truth", "prediction"
 
 
 def can_show(store: EventStore) -> bool:
@@ -29,15 +29,19 @@ def grid_of(meta: np.ndarray) -> Grid:
 
 
 def store_payload(store: EventStore, index: int, subtitle: str = "", label: str = "") -> dict[str, Any]:
-    """Event ``index`` of a store opened as ``truth`` and, where there are predictions, ``prediction``."""
-    voxels = store["voxels"][index]
-    charge = store["charge"][index][:, 0]
+    """Event ``index`` of a store opened as ``truth`` and, where there are predictions, ``prediction``, beside the
+    predictions that these were made from."""
+    fed = FedStore(store)
+    voxels = fed["voxels"][index]
+    charge = fed["charge"][index][:, 0]
 
     def column(product: str) -> np.ndarray | None:
         return store[product][index] if product in store else None
 
-    truth, predicted = column(f"{TRUTH}/semantics"), column(f"{PREDICTION}/semantics")
-    scores = column(f"{PREDICTION}/semantic_scores")
+    # What is judged, or what it was made from.
+    said = [alias for alias in (PREDICTION, *store.files) if alias != TRUTH and f"{alias}/semantics" in store]
+    truth, predicted = column(f"{TRUTH}/semantics"), column(f"{said[0]}/semantics") if said else None
+    scores = column(f"{said[0]}/semantic_scores") if said else None
     score = None
     if scores is not None and predicted is not None:
         called = predicted[:, 0].astype(np.int64)
@@ -51,10 +55,12 @@ def store_payload(store: EventStore, index: int, subtitle: str = "", label: str 
         truth,
         predicted,
         score,
-        grid=grid_of(store["meta"][index]),
+        grid=grid_of(fed["meta"][index]),
         title=f"event {event['run']}/{event['subrun']}/{event['event']}",
         subtitle=", ".join(facts),
         label=label,
+        layers=layers(fed, index),
+        markers=markers(fed, index),
     )
 
 

@@ -16,7 +16,6 @@ from weft.config.loading import ConfigError, closest, validate
 from weft.config.sweep import require_different
 from weft.engine.task import Task
 
-
 SECTIONS = ("model", "loss", "data", "baseline")
 """parts of a stage that its task knows"""
 _OF_TRAINING = ("training", "optimizer", "schedule", "init", "freeze", "train_on")
@@ -63,7 +62,7 @@ def resolve(experiment: Experiment) -> Experiment:
 
 def _resolved(stage: Stage, where: str) -> Stage:
     task = of(stage, where)
-    options = dict.fromkeys(SECTIONS, {}) | task.options.model_dump(mode="json")
+    options: dict[str, Any] = {key: {} for key in SECTIONS} | task.options.model_dump(mode="json")
     if stage.baseline is None or "baseline" not in type(task.options).model_fields:
         options["baseline"] = None
     if task.learned and stage.training is None:

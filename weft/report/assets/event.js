@@ -17,6 +17,12 @@ class DisplayEvent {
     this.truth = payload.truth ? decode(payload.truth, Int8Array) : null;
     this.predicted = payload.predicted ? decode(payload.predicted, Int8Array) : null;
     this.score = payload.score ? decode(payload.score, Uint8Array) : null;
+    this.layers = (payload.layers || []).map(({ name, truth, predicted }) => ({
+      name, truth: truth === undefined ? null : decode(truth, Int16Array),
+      predicted: predicted === undefined ? null : decode(predicted, Int16Array),
+    }));
+    this.markers = (payload.markers || []).map(({ kind, source, positions, classes }) =>
+      ({ kind, source, positions: decode(positions, Float32Array), classes: decode(classes, Int8Array) }));
     this.n = this.charge.length;
     this.extent = this.shape.map((s, k) => s * this.size[k]);
     this.low = this.origin;
@@ -44,13 +50,18 @@ class DisplayEvent {
   }
   get modes() {
     const modes = [];
-    if (this.truth && this.predicted) modes.push(["both", "Side by side"]);
-    if (this.truth) modes.push(["truth", "Truth"]);
-    if (this.predicted) modes.push(["prediction", "Prediction"]);
+    const truth = this.truth || this.layers.some((l) => l.truth), predicted = this.predicted || this.layers.some((l) => l.predicted);
+    if (truth && predicted) modes.push(["both", "Side by side"]);
+    if (truth) modes.push(["truth", "Truth"]);
+    if (predicted) modes.push(["prediction", "Prediction"]);
     if (this.truth && this.predicted) modes.push(["errors", "Errors"]);
     if (!modes.length) modes.push(["charge", "Charge"]);
     return modes;
   }
-  labels(mode) { return mode === "truth" ? this.truth : this.predicted; }
+  labels(mode) {
+    this.none ??= new Int8Array(this.n).fill(-1);
+    return (mode === "truth" ? this.truth : this.predicted) || this.none;
+  }
+  layer(name) { return this.layers.find((l) => l.name === name) || null; }
   wrong(i) { return this.truth[i] >= 0 && this.truth[i] !== this.predicted[i]; }
 }

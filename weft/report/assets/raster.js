@@ -128,6 +128,26 @@ class Renderer {
     }
   }
 
+  // Rings for points, crosses for vertices, over the voxels: a mark that is hidden by charge says nothing.
+  marks(markers, camera, colorOf, { left, top, width, height }) {
+    const g = this.context, d = this.density;
+    g.save();
+    g.beginPath(); g.rect(left, top, width, height); g.clip();
+    for (const { kind, positions, classes } of markers) {
+      for (let k = 0; k < classes.length; k++) {
+        const [x, y] = this.project(camera, positions[3 * k], positions[3 * k + 1], positions[3 * k + 2]);
+        g.beginPath();
+        if (kind === "vertex") {
+          for (const [u, v] of [[6, 6], [6, -6]]) { g.moveTo(x - u * d, y - v * d); g.lineTo(x + u * d, y + v * d); }
+        } else {
+          g.arc(x, y, 5 * d, 0, 2 * Math.PI);
+        }
+        for (const [line, color] of [[4.5, "#ffffff"], [2.2, colorOf(classes[k])]]) { g.lineWidth = line * d; g.strokeStyle = color; g.stroke(); }
+      }
+    }
+    g.restore();
+  }
+
   box(event, camera, colors, { left, top, width, height }, title) {
     const g = this.frameContext, d = this.density, { low, extent } = event;
     const high = low.map((x, k) => x + extent[k]);

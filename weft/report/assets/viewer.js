@@ -9,6 +9,9 @@ const element = (tag, attributes = {}, ...children) => {
 };
 const count = (n) => n.toLocaleString("en").replaceAll(",", "\u2009");
 
+// Neighbours in the list are far apart in hue: items that touch often have numbers that follow each other.
+const ITEM_COLORS = ["#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#8a6d00", "#6a51a3", "#66a61e", "#e7298a",
+  "#1b9e9e", "#a6611a", "#80b1d3", "#b15928", "#4d4dff", "#c0b000", "#7f0000", "#35978f", "#f781bf", "#00a0ff"];
 const START = { yaw: -0.62, pitch: 0.42, zoom: 1, panX: 0, panY: 0, flat: false, fit: false };
 const VIEWS = {
   "3-D": { yaw: START.yaw, pitch: START.pitch, flat: false },
@@ -24,7 +27,7 @@ class Viewer {
     this.index = new Map(this.classes.map((c, i) => [c.id, i]));
     this.events = config.events.map((payload) => new DisplayEvent(payload));
     this.view = { ...START };
-    this.options = { mode: this.events[0].modes[0][0], color: "class", sized: true };
+    this.options = { mode: this.events[0].modes[0][0], color: "class", sized: true, marked: true };
     this.hidden = new Set();
     this.build();
     this.select(0);
@@ -50,9 +53,6 @@ class Viewer {
     this.viewBar = element("div", { class: "segmented", role: "group", "aria-label": "Point of view" });
     this.legend = element("div", { class: "legend", role: "group", "aria-label": "Classes shown" });
     const fold = element("div", { class: "bar" }, this.modes, this.colorBy, this.viewBar);
-    for (const [key, name] of [["class", "Class"], ["charge", "Charge"]]) {
-      this.colorBy.append(this.button(name, "color", key, () => { this.options.color = key; this.refresh(); }));
-    }
     for (const [name, view] of Object.entries(VIEWS)) {
       this.viewBar.append(this.button(name, "view", name, () => this.fly({ ...view, panX: 0, panY: 0, zoom: 1, fit: this.view.fit })));
     }
@@ -60,10 +60,12 @@ class Viewer {
     this.fitButton.title = "Fit the view to the charge or to the detector";
     this.sizeButton = this.button("Size", "size", "size", () => { this.options.sized = !this.options.sized; this.refresh(); });
     this.sizeButton.title = "Size of a point follows its charge";
+    this.markButton = this.button("Points", "marks", "marks", () => { this.options.marked = !this.options.marked; this.refresh(); });
+    this.markButton.title = "Points (rings) and vertices (crosses)";
     this.fullButton = this.button("Full screen", "full", "full", () => {
       if (document.fullscreenElement) document.exitFullscreen(); else this.root.requestFullscreen();
     });
-    fold.append(element("div", { class: "segmented" }, this.fitButton, this.sizeButton));
+    fold.append(element("div", { class: "segmented" }, this.fitButton, this.sizeButton, this.markButton));
     if (document.fullscreenEnabled) fold.append(element("div", { class: "segmented" }, this.fullButton));
     this.strip = element("div", { class: "strip", role: "group", "aria-label": "Events" });
     this.root.append(element("div", { class: "heading" }, this.title, " ", this.subtitle), fold, this.stage, this.legend,
@@ -71,6 +73,7 @@ class Viewer {
     if (this.events.length > 1) this.root.append(this.strip);
     this.renderer = new Renderer(this.frame, this.cloud);
     this.table = shadeTable([...this.classes.map((c) => c.color), "#000000"]);
+    this.itemTable = shadeTable([...ITEM_COLORS, "#000000"]);
     this.chargeTable = shadeTable(mapColors(CHARGE_MAP, 256));
     this.interact();
     new ResizeObserver(() => this.draw()).observe(this.stage);
@@ -91,6 +94,11 @@ class Viewer {
     if (!this.event.modes.some(([mode]) => mode === this.options.mode)) this.options.mode = this.event.modes[0][0];
     this.modes.replaceChildren(...this.event.modes.map(([key, name]) =>
       this.button(name, "mode", key, () => { this.options.mode = key; this.refresh(); })));
+    const colors = [["class", "Class"], ...this.event.layers.map((l) => [l.name, l.name[0].toUpperCase() + l.name.slice(1)]), ["charge", "Charge"]];
+    if (!colors.some(([key]) => key === this.options.color)) this.options.color = "class";
+    this.colorBy.replaceChildren(...colors.map(([key, name]) =>
+      this.button(name, "color", key, () => { this.options.color = key; this.refresh(); })));
+    this.markButton.hidden = !this.event.markers.length;
     this.title.textContent = this.event.title;
     this.subtitle.textContent = this.event.subtitle;
     this.refresh();
@@ -101,6 +109,7 @@ class Viewer {
     for (const node of this.modes.children) press(node, node.dataset.mode === this.options.mode);
     for (const node of this.colorBy.children) press(node, node.dataset.color === this.options.color);
     press(this.sizeButton, this.options.sized);
+    press(this.markButton, this.options.marked);
     for (const [k, node] of [...this.strip.children].entries()) press(node, k === this.current);
     this.buildLegend();
     this.draw();
@@ -117,6 +126,15 @@ class Viewer {
     const shown = { both: ["truth", "prediction"], truth: ["truth"], prediction: ["prediction"], errors: ["prediction"], charge: [] }[options.mode];
     const tallies = shown.map((mode) => counts(event.labels(mode), options.mode === "errors" ? (i) => event.wrong(i) : all));
     const items = [];
+    const layer = event.layer(options.color);
+    if (layer && options.mode !== "charge") {
+      const items = (labels) => (labels ? count(new Set(labels.filter((k) => k >= 0)).size) : "\u2013");
+      const sides = options.mode === "both" ? ["truth", "prediction"] : [options.mode === "truth" ? "truth" : "prediction"];
+      const text = sides.map((side) => items(side === "truth" ? layer.truth : layer.predicted)).join(" \u2192 ");
+      this.legend.replaceChildren(element("span", { class: "note" }, `${layer.name}: ${text}; grey: in none of them`));
+      this.say(options.mode);
+      return;
+    }
     for (const { id, name, color } of this.classes) {
       if (!tallies.some((tally) => tally.get(id))) continue;
       items.push(this.legendItem(id, name, color, tallies.map((tally) => count(tally.get(id) || 0)).join(" \u2192 ")));
@@ -135,8 +153,13 @@ class Viewer {
         element("span", { class: "ramp", style: `background:linear-gradient(90deg,${CHARGE_MAP.join()})` }), `${digits(event.highCharge)} MeV`));
     }
     this.legend.replaceChildren(...items);
-    const mode = this.event.modes.find(([key]) => key === options.mode)[1];
-    this.cloud.setAttribute("aria-label", `${event.title}, ${mode.toLowerCase()}: ${count(event.n)} voxels in three dimensions. ` +
+    this.say(options.mode);
+  }
+
+  say(mode) {
+    const { event } = this;
+    const name = event.modes.find(([key]) => key === mode)[1];
+    this.cloud.setAttribute("aria-label", `${event.title}, ${name.toLowerCase()}: ${count(event.n)} voxels in three dimensions. ` +
       "Arrow keys turn the view, plus and minus zoom, 0 resets.");
   }
 
@@ -155,6 +178,11 @@ class Viewer {
     const row = (id) => this.index.get(id) ?? this.index.get(NONE);
     const size = (i) => (this.options.sized ? event.weight[i] : 1);
     if (mode === "charge") return (i) => [event.chargeColor[i], size(i)];
+    const layer = event.layer(color);
+    if (layer) {
+      const items = mode === "truth" ? layer.truth : layer.predicted;
+      return (i) => (items && items[i] >= 0 ? [items[i] % ITEM_COLORS.length, size(i)] : [ITEM_COLORS.length, 0.75]);
+    }
     const labels = event.labels(mode);
     const byCharge = color === "charge";
     if (mode === "errors") {
@@ -180,9 +208,11 @@ class Viewer {
     renderer.resize(stage.width, stage.height, Math.max(2, Math.min(3, devicePixelRatio || 1)));
     const colors = this.colors();
     const byCharge = options.color === "charge" || options.mode === "charge";
-    const table = byCharge ? this.chargeTable : this.table;
-    if (!byCharge) table.set(shadeTable([colors.faint]), this.classes.length * SHADES);
+    const byItem = !byCharge && event.layer(options.color);
+    const table = byCharge ? this.chargeTable : byItem ? this.itemTable : this.table;
+    if (!byCharge) table.set(shadeTable([colors.faint]), (byItem ? ITEM_COLORS : this.classes).length * SHADES);
     renderer.begin();
+    const marked = [];
     const panels = options.mode === "both" ? [["truth", "Truth"], ["prediction", "Prediction"]] : [[options.mode, ""]];
     // Two panels lie beside each other, or on a narrow screen one above the other.
     const beside = renderer.width > renderer.height;
@@ -193,8 +223,11 @@ class Viewer {
       const camera = renderer.camera(event, view, area);
       renderer.box(event, camera, colors, area, title);
       renderer.points(event, camera, table, this.painter(event, mode, options.color), area);
+      if (options.marked) marked.push([camera, area, mode === "truth" ? "truth" : "prediction"]);
     });
     renderer.end();
+    const classColor = (id) => (this.index.has(id) && id !== NONE ? this.classes[this.index.get(id)].color : colors.text);
+    for (const [camera, area, side] of marked) renderer.marks(event.markers.filter((m) => m.source === side), camera, classColor, area);
     for (const node of this.viewBar.children) {
       const target = VIEWS[node.dataset.view];
       node.setAttribute("aria-pressed", String(["yaw", "pitch", "flat"].every((key) => Math.abs(target[key] - view[key]) < 1e-6)));
@@ -333,6 +366,10 @@ class Viewer {
       ["charge", `${event.charge[i].toPrecision(3)} MeV`]];
     if (event.truth) rows.push(["truth", named(event.truth[i])]);
     if (event.predicted) rows.push(["predicted", named(event.predicted[i])]);
+    for (const { name, truth, predicted } of event.layers) {
+      const said = [truth, predicted].filter((items) => items).map((items) => (items[i] < 0 ? "none" : items[i]));
+      rows.push([name, said.join(" \u2192 ")]);
+    }
     if (event.score) rows.push(["score", (event.score[i] / 255).toFixed(2)]);
     this.tip.replaceChildren(element("dl", {}, ...rows.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)])));
     const box = this.stage.getBoundingClientRect();

@@ -10,7 +10,7 @@ from weft import tasks
 from weft.config.loading import ConfigError
 from weft.engine.deploy import deploy
 from weft.engine.evaluate import evaluate
-from weft.engine.feed import FedStore
+from weft.reco.feed import FedStore
 from weft.engine.fixed import settle
 from weft.errors import WeftError
 from weft.io.products import CHARGE, CLUSTERS, DELTA, META, PARTICLES, SEMANTICS, SHOWER, TRACK, VOXELS, EventId

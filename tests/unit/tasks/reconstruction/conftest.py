@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from weft.engine.feed import FedStore
+from weft.reco.feed import FedStore
 from weft.io.convert import convert_file
 from weft.io.products import Ragged
 from weft.io.reco_objects import RECONSTRUCTED

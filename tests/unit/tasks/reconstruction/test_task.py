@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from weft.engine.feed import FedStore
+from weft.reco.feed import FedStore
 from weft.errors import WeftError
 from weft.io.products import Ragged
 from weft.io.store import EventStore

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from weft.engine.corpus import Corpus
-from weft.engine.feed import FedStore
 from weft.engine.memory import PredictedEvents
 from weft.errors import WeftError
 from weft.io.products import CHARGE, CLUSTERS, META, PARTICLES, SEMANTICS, VOXELS, EventId, Nested, Ragged
 from weft.io.reco_products import FRAGMENT_VOXELS, FRAGMENTS
 from weft.io.store import EventStore
 from weft.io.writer import StoreWriter
+from weft.reco.feed import FedStore
 from weft.reco.truth import Truth
 
 EVENTS = 3

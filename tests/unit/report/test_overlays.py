@@ -1,0 +1,127 @@
+"""What is drawn of an event beside the class of each voxel."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from weft.errors import WeftError
+from weft.io.products import CHARGE, CLUSTERS, META, PARTICLES, SEMANTICS, VOXELS, EventId, Ragged
+from weft.io.reco_products import FRAGMENT_VOXELS, FRAGMENTS, POINTS, groups, vertex
+from weft.io.store import EventStore
+from weft.io.writer import StoreWriter
+from weft.reco.feed import FedStore
+from weft.report.display import Grid, event_payload
+from weft.report.overlays import Layer, alike, layers, markers
+from weft.report.show import show_event, store_payload
+
+EVENT = EventId(1, 2, 3, 4)
+
+
+def truth() -> dict[str, Any]:
+    """Three tracks of two voxels each along x, the first two of one interaction; 1 cm voxels from 0."""
+    meta = np.zeros(1, META.dtype)
+    for axis in "xyz":
+        meta[f"size_{axis}"], meta[f"n{axis}"] = 1.0, 20
+    particles = np.zeros(3, PARTICLES.dtype)
+    particles["id"] = particles["group_id"] = particles["trackid"] = np.arange(3)
+    particles["interaction_id"] = [5, 5, 6]
+    particles["shape"], particles["num_voxels"], particles["energy_deposit"], particles["pdg"] = 1, 2, 1.0, 13
+    particles["first_step_x"], particles["last_step_x"] = [0.5, 3.5, 6.5], [1.5, 4.5, 7.5]
+    clusters = np.zeros(6, CLUSTERS.dtype)
+    clusters["voxel"] = np.arange(6)
+    x = np.array([0, 1, 3, 4, 6, 7])
+    return {
+        "meta": meta,
+        "voxels": np.stack([x, 0 * x, 0 * x], axis=1).astype(np.int32),
+        "charge": np.ones((6, 1), np.float32),
+        "semantics": np.ones((6, 1), np.int8),
+        "particles": particles,
+        "clusters": Ragged(clusters, np.array([0, 2, 4, 6])),
+    }
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    """The truth; two fragments, the second and third track in one; a grouping of them, points and vertices."""
+    paths = {name: tmp_path / f"{name}.h5" for name in ("truth", "pieces", "prediction")}
+    with StoreWriter(paths["truth"], [META, VOXELS, CHARGE, SEMANTICS, PARTICLES, CLUSTERS]) as writer:
+        writer.append(EVENT, truth())
+    parents = {"truth": writer.content_hash}
+    pieces = {"fragments": np.zeros(2, FRAGMENTS.dtype)}
+    pieces["fragment_voxels"] = Ragged(np.array([2, 3, 4, 5, 0], np.int32), np.array([0, 4, 5]))
+    with StoreWriter(paths["pieces"], [FRAGMENTS, FRAGMENT_VOXELS, POINTS], parents=parents) as writer:
+        points = np.zeros(1, POINTS.dtype)
+        points["x"], points["class"] = 6.25, 1
+        writer.append(EVENT, pieces | {"points": points})
+    parents["pieces"] = writer.content_hash
+    schemas = [groups("track", "fragments"), vertex("track", "fragments")]
+    with StoreWriter(paths["prediction"], schemas, parents=parents) as writer:
+        said = np.array([[0.9, 1, 2, 3], [0.1, 7, 8, 9]], np.float32)
+        writer.append(EVENT, {"track_groups": np.array([[0], [-1]], np.int32), "track_vertex": said})
+    return paths
+
+
+def test_lists_of_voxels_and_groups_of_items_are_layers(files: dict[str, Path]) -> None:
+    with EventStore.open(files) as store:
+        found = {layer.name: layer for layer in layers(FedStore(store), 0)}
+    assert set(found) == {"fragments", "track groups"}
+    assert found["fragments"].truth.tolist() == [0, 0, 1, 1, 2, 2]
+    # The large piece has the number of one of the two tracks in it, the small one of its track; voxel 1 is in none.
+    assert found["fragments"].predicted.tolist() == [0, -1, 1, 1, 1, 1]
+    assert found["track groups"].truth.tolist() == [0, 0, 1, 1, 2, 2]
+    assert found["track groups"].predicted.tolist() == [-1, -1, 1, 1, 1, 1]
+
+
+def test_places_are_markers(files: dict[str, Path]) -> None:
+    with EventStore.open(files) as store:
+        found = {(marked.name, marked.source): marked for marked in markers(FedStore(store), 0)}
+    assert set(found) == {("point", "truth"), ("point", "prediction"), ("vertex", "prediction")}
+    assert found["point", "prediction"].positions.tolist() == [[6.25, 0, 0]]
+    assert found["point", "prediction"].classes.tolist() == [1]
+    assert sorted(found["point", "truth"].positions[:, 0].tolist()) == [0.5, 1.5, 3.5, 4.5, 6.5, 7.5]
+    assert found["vertex", "prediction"].positions.tolist() == [[1, 2, 3]]  # not the one that nobody believes in
+
+
+def test_a_store_without_predictions_shows_the_truth(files: dict[str, Path]) -> None:
+    with EventStore.open({"truth": files["truth"]}) as store:
+        found = {layer.name: layer for layer in layers(FedStore(store), 0)}
+    assert {name: layer.truth.tolist() for name, layer in found.items()} == {
+        "fragments": [0, 0, 1, 1, 2, 2],
+        "candidates": [0, 0, 1, 1, 2, 2],
+        "interaction groups": [0, 0, 0, 0, 2, 2],
+    }
+    assert all(layer.predicted is None for layer in found.values())
+
+
+def test_items_have_the_numbers_of_those_they_are() -> None:
+    true = np.array([0, 0, 0, 1, 1, -1, 2])
+    # Item 7 is most of 0, item 3 the rest of it, item 5 is 1, item 9 has no truth.
+    predicted = np.array([7, 7, 3, 5, 5, 9, -1])
+    assert alike(true, predicted).tolist() == [0, 0, 3, 1, 1, 4, -1]
+    assert alike(true[:0], predicted[:0]).tolist() == []
+    assert alike(np.full(3, -1), np.array([4, 4, 2])).tolist() == [1, 1, 0]
+
+
+def test_a_payload_holds_layers_and_markers(files: dict[str, Path], tmp_path: Path) -> None:
+    with EventStore.open(files) as store:
+        payload = store_payload(store, 0)
+    labels = {layer["name"]: layer for layer in payload["layers"]}
+    assert np.frombuffer(base64.b64decode(labels["fragments"]["truth"]), "<i2").tolist() == [0, 0, 1, 1, 2, 2]
+    assert {(marked["kind"], marked["source"]) for marked in payload["markers"]} >= {("vertex", "prediction")}
+    json.dumps(payload)
+    show_event({"truth": files["truth"], "pieces": files["pieces"]}, 0, tmp_path / "event.html")
+    assert '"name":"fragments"' in (tmp_path / "event.html").read_text()
+
+
+def test_a_layer_has_a_row_for_each_voxel() -> None:
+    grid = Grid((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (4, 4, 4))
+    with pytest.raises(WeftError, match="'t': pieces of 2 voxels, expected 1"):
+        event_payload(
+            np.zeros((1, 3)), np.ones(1), grid=grid, title="t", layers=[Layer("pieces", np.zeros(2, int), None)]
+        )
