@@ -21,6 +21,7 @@ INSTANCES: Mapping[str, Mapping[str, Any]] = {
     "track": {
         "model": {"classes": [1], "heads": ["edge"], "features": 32, "graph": {"max_length": 100.0}},
         "loss": {"edge": {"high_purity": False}, "primary": {"high_purity": False}},
+        "data": {"break_clusters": True},
     },
     "particle": {
         "model": {
@@ -256,6 +257,11 @@ class DataOptions(Strict):
         "random",
         description="start and end of a track; random: swapped at random in training and put in a fixed order else, so "
         "that the labels do not give the answer away; given: as in the product",
+    )
+    break_clusters: bool = Field(
+        False,
+        description="in training every detached piece of a cluster is a node of its own, as if found alone; "
+        "set by instance",
     )
     overlay: OverlayOptions = OverlayOptions()
 

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from weft.engine.task import Sample
-from weft.tasks.grappa.nodes import swap
+from weft.graph.closest import farthest_pairs
+from weft.io.products import TRACK
+from weft.reco.dbscan import break_clusters
+from weft.tasks.grappa.nodes import as_ragged, swap
 from weft.tasks.grappa.options import DataOptions, OverlayOptions
 
 _AT_INDEX = ("coords", "start", "end", "true_start", "true_end")  # voxel i is at i
 _AT_CENTRE = ("vertex",)  # voxel i is at i + 1/2
 _PER_AXIS = ("extent", "low", "size")
+_PER_NODE = (
+    "row", "shape", "start", "end", "swapped", "first", "group", "own", "parent", "primary", "pid", "momentum", "good",
+    "true_start", "true_end", "vertex",
+)  # fmt: skip
 _IDS = (("row",), ("group",), ("own", "parent"))  # numbers of an event, by what they number
 
 
 def random_view(sample: Sample, data: DataOptions, rng: np.random.Generator) -> Sample:
     """One of the ways in which the same event could have happened."""
-    arrays = dict(sample.arrays)
+    arrays = in_pieces(sample.arrays) if data.break_clusters else dict(sample.arrays)
     axes = rng.permutation(3) if data.rotate else np.arange(3)
     mirrored = rng.random(3) < 0.5 if data.flip else np.zeros(3, bool)
     extent = arrays["extent"]
@@ -35,6 +42,42 @@ def random_view(sample: Sample, data: DataOptions, rng: np.random.Generator) -> 
     if data.order == "random":
         arrays |= swap(arrays, rng.random(len(arrays["row"])) < 0.5)
     return Sample(arrays, sample.event)
+
+
+def in_pieces(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Every connected piece of a cluster as a node of its own, with the labels of the whole (spec §1.0).
+
+    Pieces of tracks start and end at their farthest voxels, in the direction of the whole; other pieces at their voxel
+    nearest to the start of the whole.
+    """
+    count = arrays["count"]
+    node = np.repeat(np.arange(len(count)), count)
+    piece = break_clusters(arrays["coords"], node)
+    order = np.lexsort((np.arange(len(piece)), piece, node))
+    _, first, number = np.unique(piece[order], return_index=True, return_counts=True)
+    by_place = np.argsort(first)
+    counts, of_piece = number[by_place], node[order][first[by_place]]
+    broken = {**arrays, "count": counts}
+    for name in ("voxel", "coords", "charge"):
+        broken[name] = arrays[name][order]
+    for name in _PER_NODE:
+        if name in arrays:
+            broken[name] = arrays[name][of_piece]
+    if len(counts) == len(count):
+        return broken
+    clusters, coords = as_ragged(broken), broken["coords"]
+    which = np.repeat(np.arange(len(counts)), counts)
+    ends = coords[farthest_pairs(coords, clusters).rows].astype(np.float32)
+    whole = broken["end"] - broken["start"]
+    turned = ((ends[:, 1] - ends[:, 0]) * whole).sum(1) < 0
+    ends[turned] = ends[turned][:, ::-1]
+    square = ((coords - broken["start"][which]) ** 2).sum(1)
+    nearest = coords[np.lexsort((square, which))[clusters.offsets[:-1]]].astype(np.float32)
+    track, several = broken["shape"] == TRACK, np.bincount(of_piece, minlength=len(count))[of_piece] > 1
+    for k, point in enumerate(("start", "end")):
+        own = np.where(track[:, None], ends[:, k], nearest)
+        broken[point] = np.where(several[:, None], own, broken[point])
+    return broken
 
 
 def overlay(samples: Sequence[Sample], options: OverlayOptions, rng: np.random.Generator) -> list[Sample]:

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 import torch
-from grappa_events import nothing, two_interactions, two_showers
+from grappa_events import event, line, nothing, particle, two_interactions, two_showers
 
 from weft import tasks
 from weft.engine.randomness import draw_generator
 from weft.engine.task import Sample
 from weft.tasks.grappa.options import OverlayOptions
-from weft.tasks.grappa.views import overlay
+from weft.tasks.grappa.views import in_pieces, overlay
 
 
 def task(instance: str = "interaction", **data):
@@ -110,3 +110,45 @@ def test_mixing_is_off_unless_asked_for() -> None:
     rng = np.random.default_rng(0)
     assert len(task().mix(samples, rng)) == 4
     assert len(task(overlay={"kind": "const", "events": 4}).mix(samples, rng)) == 1
+
+
+def test_detached_pieces_become_nodes_with_the_labels_of_the_whole() -> None:
+    track = line((50, 10, 10), (10, 10, 10))  # towards lower x
+    gap = np.concatenate([track[:15], track[20:]])
+    whole = line((10, 40, 10), (30, 40, 10))
+    made = event([particle(gap, 1, 13), particle(whole, 1, 211)])
+    sample = task("track", order="given").sample(made, (0, 0), labels=True)
+    assert sample.arrays["count"].tolist() == [36, 21]
+    broken = in_pieces(sample.arrays)
+    assert sorted(broken["count"].tolist()) == [15, 21, 21]
+    assert broken["group"].tolist() == [0, 0, 1]
+    assert broken["pid"].tolist() == [2, 2, 3]
+    first = broken["count"].tolist().index(15)
+    np.testing.assert_array_equal(broken["start"][first], [50, 10, 10])
+    np.testing.assert_array_equal(broken["end"][first], [36, 10, 10])
+    np.testing.assert_array_equal(broken["start"][1 - first], [30, 10, 10])
+    np.testing.assert_array_equal(broken["start"][2], sample.arrays["start"][1])
+    offsets = np.concatenate([[0], np.cumsum(broken["count"])])
+    for k in range(3):
+        mine = broken["coords"][offsets[k] : offsets[k + 1]]
+        assert (np.diff(np.sort(mine[:, 0])) == 1).all()
+        np.testing.assert_array_equal(made["voxels"][broken["voxel"][offsets[k] : offsets[k + 1]]], mine)
+
+
+def test_pieces_are_made_in_training_alone_and_of_nothing_is_nothing() -> None:
+    built = task("track")
+    assert built.options.data.break_clusters
+    gap = np.concatenate([line((50, 10, 10), (40, 10, 10)), line((30, 10, 10), (10, 10, 10))])
+    sample = built.sample(event([particle(gap, 1, 13)]), (0, 0), labels=True)
+    assert len(sample.arrays["row"]) == 1
+    view = built.draw(sample, draw_generator(0, 0, 0))
+    assert len(view.arrays["row"]) == 2
+    assert built.collate([view]).targets["edge"].tolist() == [1, 1]
+    assert len(in_pieces(built.sample(nothing(), (0, 0), labels=True).arrays)["row"]) == 0
+
+
+def test_pieces_that_are_all_whole_are_the_clusters_themselves() -> None:
+    sample = task("shower").sample(two_showers(), (0, 0), labels=True)
+    broken = in_pieces(sample.arrays)
+    for name, value in sample.arrays.items():
+        np.testing.assert_array_equal(broken[name], value)
