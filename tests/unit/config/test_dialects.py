@@ -357,8 +357,8 @@ def test_two_keys_that_disagree_are_both_named(tmp_path):
 
 
 def test_a_module_of_the_chain_is_kept_as_a_comment(tmp_path):
-    made = imported(SPINE, "spine", tmp_path, **{"model/modules/ppn": {"mask_loss": "CE"}})
-    assert made.later == {"the other modules of SPINE's chain": [("model.modules.ppn", {"mask_loss": "CE"})]}
+    made = imported(SPINE, "spine", tmp_path, **{"model/modules/grappa_track": {"nodes": {}}})
+    assert made.later == {"the other modules of SPINE's chain": [("model.modules.grappa_track", {"nodes": {}})]}
     written(made, tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""SPINE (uresnet.cfg): spine_full_chain §3.1; keys and defaults of release 1.4."""
+"""SPINE (uresnet.cfg, uresnet_ppn): spine_full_chain §3.1; keys and defaults of release 1.4."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from weft.config.dialects.rules import (
     Unfit,
 )
 from weft.config.dialects.spine_language import load_spine
+from weft.config.dialects.spine_points import POINTS, alone, alone_number, check, freeze, is_joint, task
 from weft.config.dialects.torch_names import schedule
 
 _NETWORK = "model.modules.uresnet"
@@ -32,10 +33,17 @@ _READ = {
     "charge": ("model.network_input.data", "sparse3d", "sparse_event"),
     "semantics": ("model.loss_input.seg_label", "sparse3d", "sparse_event"),
     "particles": ("model.loss_input.point_label", "particle_points", "particle_event"),
+    "clusters": ("model.loss_input.clust_label", "cluster3d", "cluster_event"),
 }
+#: The loss of the PPN calls its label points otherwise.
+_ALSO = {"model.loss_input.point_label": "model.loss_input.ppn_label"}
 _PARSERS = {
     "sparse3d": {"parser", "sparse_event", "sparse_event_list", "num_features", "feature_only", "lexsort"},
     "particle_points": {"parser", "particle_event", "sparse_event", "include_point_tagging"},
+    "cluster3d": {
+        *("parser", "cluster_event", "particle_event", "sparse_semantics_event", "sparse_value_event"),
+        *("add_particle_info", "clean_data"),
+    },
 }
 
 
@@ -107,6 +115,17 @@ def _only(block: Mapping[str, Any], known: set[str], key: str) -> None:
             raise Unfit(f"unknown key '{key}.{name}'; known here: {', '.join(sorted(known))}")
 
 
+def _balance(value: bool, source: Source) -> float | None:
+    kept = alone(value, source)
+    return None if kept is None else float(kept)
+
+
+def _module_weights(value: str, source: Source) -> Noted:
+    """Weights of the U-ResNet alone: in a joint training of two of its modules."""
+    start: Any = {"trunk": value, "head": value} if is_joint(source) else value
+    return Noted(start, "weft import-weights first, and its result here")
+
+
 def _weights(value: str, source: Source) -> Noted:
     return Noted(value, "weft import-weights first, and its result here")
 
@@ -119,7 +138,7 @@ def _schema(value: Mapping[str, Any], source: Source) -> Several:
     """The products that the network and its loss read, by the trees that the parsers name."""
     products, read = {}, []
     for product, (name, parser, tree) in _READ.items():
-        entry = source.get(name)
+        entry = source.get(name, _ALSO.get(name, name))
         if entry is None:
             continue
         if entry not in value:
@@ -150,6 +169,7 @@ def _check(source: Source) -> None:
         raise Unfit("an inference configuration, without io.loader or train: it is `weft deploy` that does this here")
     if source.get(_NETWORK) is None:
         raise Unfit(f"no {_NETWORK}: of SPINE's models this release has the U-ResNet")
+    check(source)
 
 
 _STREAM = "events are drawn in a new permutation every epoch, keyed by the seed"
@@ -253,8 +273,8 @@ TABLE: dict[str, Rule] = {
     "build": Later("building particles and interactions"),
     "post": Later("post-processing"),
     "ana": Drops("weft evaluate writes the score tables"),
-    "model.name": Drops("the task says it"),
-    "model.provider": Drops("the task says it"),
+    "model.name": Maps("task", task, "uresnet_ppn becomes points, with model.semantic"),
+    "model.provider": Maps("task", task, "uresnet_ppn becomes points, with model.semantic"),
     "model.weight_path": Maps("init", _weights, "after weft import-weights"),
     "model.weight_list": Drops(_INFERENCE),
     "model.network_input": PartOf(_SCHEMA),
@@ -275,18 +295,19 @@ TABLE: dict[str, Rule] = {
     f"{_NETWORK}.activation": Maps("model.leak", _activation, "lrelu's negative_slope; 0 for relu"),
     f"{_NETWORK}.norm_layer": Maps("model.norm_eps, model.norm_momentum", _norm, "batch_norm"),
     f"{_NETWORK}.spatial_size": Drops("the network does not depend on it"),
-    f"{_NETWORK}.ghost": Maps("model.ghost"),
+    f"{_NETWORK}.ghost": Maps("model.ghost", alone),
     f"{_NETWORK}.lattice": Refuses("a random phase of the strided grid is data.shift; nearest that works: null"),
-    f"{_NETWORK}.weight_path": Maps("init", _weights, "after weft import-weights"),
+    f"{_NETWORK}.weight_path": Maps("init", _module_weights, "after weft import-weights"),
     f"{_NETWORK}.model_name": Drops("weft import-weights finds the module in the file, or takes it by --module"),
-    f"{_NETWORK}.freeze_weights": Only((False,), "with its only network frozen there is nothing to train"),
+    f"{_NETWORK}.freeze_weights": Maps("freeze", freeze, "with a PPN: trunk and head"),
     f"{_NETWORK}_loss.loss": Only(("ce",), "the loss is cross-entropy"),
     f"{_NETWORK}_loss.ghost_label": Only((-1,), "ghosts are told apart by model.ghost, in a head of their own"),
     f"{_NETWORK}_loss.alpha": Maps("loss.semantic_weight"),
-    f"{_NETWORK}_loss.beta": Maps("loss.ghost_weight"),
-    f"{_NETWORK}_loss.balance_loss": Maps("loss.balance", lambda value, source: float(value), "true is 1, false 0"),
-    f"{_NETWORK}_loss.upweight_points": Maps("loss.upweight_points"),
-    f"{_NETWORK}_loss.upweight_radius": Maps("loss.point_radius", says="voxels"),
+    f"{_NETWORK}_loss.beta": Maps("loss.ghost_weight", alone_number),
+    f"{_NETWORK}_loss.balance_loss": Maps("loss.balance", _balance, "true is 1, false 0"),
+    f"{_NETWORK}_loss.upweight_points": Maps("loss.upweight_points", alone),
+    f"{_NETWORK}_loss.upweight_radius": Maps("loss.point_radius", alone_number, "voxels"),
+    **POINTS,
     "model.modules.*": Later("the other modules of SPINE's chain"),
 }
 
