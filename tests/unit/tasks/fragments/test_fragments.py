@@ -10,13 +10,13 @@ from weft import tasks
 from weft.config.loading import ConfigError
 from weft.engine.deploy import deploy
 from weft.engine.evaluate import evaluate
-from weft.reco.feed import FedStore
 from weft.engine.fixed import settle
 from weft.errors import WeftError
 from weft.io.products import CHARGE, CLUSTERS, DELTA, META, PARTICLES, SEMANTICS, SHOWER, TRACK, VOXELS, EventId
 from weft.io.store import EventStore
 from weft.io.writer import StoreWriter
 from weft.metrics.scores import read_scores
+from weft.reco.feed import FedStore
 from weft.reco.nodes import voxel_labels
 from weft.tasks.fragments.baseline import DbscanBaseline
 from weft.tasks.fragments.options import NUMBER
