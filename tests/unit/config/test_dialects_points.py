@@ -1,4 +1,4 @@
-"""SPINE's joint U-ResNet and PPN as a stage of the task points."""
+"""The joint U-ResNet and PPN of SPINE and of 2020 as a stage of the task points."""
 
 import pytest
 import yaml
@@ -34,8 +34,40 @@ model:
 """
 
 
-def imported(tmp_path, **changes):
-    document = yaml.safe_load(FILE)
+MLRECO = """
+iotool:
+  batch_size: 32
+  dataset:
+    name: LArCVDataset
+    data_keys: [train.root]
+    schema:
+      input_data: [parse_sparse3d_scn, sparse3d_pcluster]
+      segment_label: [parse_sparse3d_scn, sparse3d_pcluster_semantics]
+      particles_label: [parse_particle_points, sparse3d_pcluster, particle_pcluster]
+model:
+  name: uresnet_ppn_chain
+  modules:
+    uresnet_lonely: {num_strides: 6, filters: 16, num_classes: 5, data_dim: 3, features: 1, ghost: false}
+    ppn:
+      num_strides: 6
+      filters: 16
+      num_classes: 5
+      data_dim: 3
+      ppn1_size: 24
+      ppn2_size: 96
+      spatial_size: 768
+      ppn_num_conv: 2
+      true_distance_ppn3: 4.0
+      weight_ppn1: 0.5
+      score_threshold: 0.5
+  network_input: [input_data]
+  loss_input: [segment_label, particles_label]
+trainval: {seed: 144, gpus: '', iterations: 1000, checkpoint_step: 100, optimizer: {name: Adam, args: {lr: 0.001}}}
+"""
+
+
+def imported(tmp_path, text=FILE, dialect="spine", **changes):
+    document = yaml.safe_load(text)
     for key, value in changes.items():
         *parents, last = key.split("/")
         node = document
@@ -44,7 +76,7 @@ def imported(tmp_path, **changes):
         node[last] = value
     path = tmp_path / "theirs.cfg"
     path.write_text(yaml.safe_dump(document, sort_keys=False))
-    made = import_config(path, "spine")
+    made = import_config(path, dialect)
     return made, made.validated("lartpc").stages["uresnet"]
 
 
@@ -105,3 +137,40 @@ def test_keys_of_the_loss(tmp_path, changes, key, expected):
 def test_what_cannot_be_done_is_refused(tmp_path, changes, message):
     with pytest.raises(ConfigError, match=message):
         imported(tmp_path, **changes)
+
+
+def mlreco(tmp_path, **changes):
+    return imported(tmp_path, MLRECO, "lartpc_mlreco3d", **changes)
+
+
+def test_the_joint_training_of_2020_has_three_scales(tmp_path):
+    made, stage = mlreco(tmp_path)
+    options = tasks.of(stage).options
+    assert stage.task == "points"
+    assert options.model.semantic
+    assert options.model.form == "scales3"
+    assert options.model.levels == (5, 3)
+    assert (options.model.ppn_num_conv, options.model.depth, options.model.filters) == (2, 6, 16)
+    assert (options.loss.radius, options.loss.ppn1_weight, options.data.min_voxels) == (4.0, 0.5, 5)
+    assert made.dataset.plain()["products"]["particles"] == "particle_pcluster"
+    assert not made.later
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model/modules/ppn/num_strides": 5}, "uresnet_lonely.num_strides is 6"),
+        ({"model/modules/ppn/use_encoding": True}, "the PPN reads the decoder"),
+        ({"model/modules/ppn/near_sampling": True}, "all voxels that are not masked count"),
+        ({"model/modules/uresnet_lonely/ghost": True}, "cannot do this; nearest that works: false"),
+    ],
+)
+def test_what_2020_did_and_cannot_be_done_is_refused(tmp_path, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        mlreco(tmp_path, **changes)
+
+
+def test_in_the_full_chain_the_keys_are_kept_as_comments(tmp_path):
+    made, stage = mlreco(tmp_path, **{"model/name": "full_chain"})
+    assert stage.task == "segmentation"
+    assert ("model.modules.ppn.ppn1_size", 24) in made.later["points of interest (PPN)"]

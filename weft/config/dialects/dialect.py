@@ -23,6 +23,7 @@ from weft.config.dialects.rules import (
     Source,
     Table,
     Unfit,
+    When,
     walk,
 )
 from weft.config.experiment import Experiment
@@ -111,7 +112,8 @@ def translate(dialect: Dialect, path: Path, document: Mapping[str, Any] | None =
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-_") or dialect.name
     with _explained(f"{path}", dialect.title):
         dialect.check(source)
-    for key, value, rule, met in walk(source.document, dialect.table, source):
+    for key, value, found, met in walk(source.document, dialect.table, source):
+        rule = found.of(source) if isinstance(found, When) else found
         with _explained(f"{path}: {key}", dialect.title, f"; the file says {flow(value)}"):
             if isinstance(rule, Later):
                 made.later.setdefault(rule.step, []).append((key, value))

@@ -7,6 +7,7 @@ from typing import Any
 
 from weft.config.dialects.dialect import Dialect
 from weft.config.dialects.lartpc import IMAGE_STAGE, LARCV_FILES, charge_and_labels, saves, splits
+from weft.config.dialects.mlreco_points import POINTS, ghost, task
 from weft.config.dialects.rules import Drops, Later, Maps, Noted, Only, PartOf, Refuses, Rule, Several, Source, Unfit
 from weft.config.dialects.torch_names import schedule
 
@@ -132,7 +133,7 @@ TABLE: dict[str, Rule] = {
     ),
     "iotool.dataset.limit_num_files": PartOf("iotool.dataset.data_keys"),
     "iotool.dataset.schema": Maps("dataset:products", _schema, "trees of the network's input and of the labels"),
-    "model.name": Drops("the task says it"),
+    "model.name": Maps("task", task, "uresnet_ppn_chain becomes points, with model.form scales3 and model.semantic"),
     "model.network_input": PartOf("iotool.dataset.schema"),
     "model.loss_input": PartOf("iotool.dataset.schema"),
     "model.keep_output": Drops("the products of a task are fixed"),
@@ -144,7 +145,7 @@ TABLE: dict[str, Rule] = {
     f"{_NETWORK}.num_classes": Only((5,), "shower, track, Michel, delta, low-energy; ghosts by model.ghost"),
     f"{_NETWORK}.data_dim": Only((3,), "voxels have three coordinates"),
     f"{_NETWORK}.spatial_size": Drops("the network does not depend on it"),
-    f"{_NETWORK}.ghost": Maps("model.ghost"),
+    f"{_NETWORK}.ghost": Maps("model.ghost", ghost),
     f"{_NETWORK}.features": Only((1,), "the network reads the charge"),
     "model.modules.full_chain_loss.segmentation_weight": Maps("loss.semantic_weight"),
     "model.modules.full_chain_loss.spatial_size": Drops("the loss does not depend on it"),
@@ -156,13 +157,7 @@ TABLE: dict[str, Rule] = {
     "model.modules.full_chain.merge_batch": Only((False,), "events are not merged"),
     "model.modules.full_chain.merge_batch_mode": Drops("read only with merge_batch"),
     "model.modules.full_chain.merge_batch_size": Drops("read only with merge_batch"),
-    **_module(
-        "ppn",
-        _PPN,
-        "num_strides filters num_classes data_dim downsample_ghost use_encoding ppn_num_conv score_threshold ppn1_size "
-        "ppn2_size spatial_size true_distance_ppn1 true_distance_ppn2 true_distance_ppn3 weight_ppn1 "
-        "random_sample_negatives near_sampling sampling_factor",
-    ),
+    **POINTS,
     **_module("network_base", _SPICE, "spatial_size data_dim features leakiness"),
     **_module("spatial_embeddings", _SPICE, "seediness_dim sigma_dim embedding_dim coordConv seed_freeze"),
     **_module("uresnet", _SPICE, "filters input_kernel_size num_strides reps"),

@@ -136,6 +136,24 @@ class Later(Rule):
         return "", f"kept as a comment: no step for {self.step} yet"
 
 
+@dataclass(frozen=True)
+class When(Rule):
+    """One rule for files of one kind, another for the rest."""
+
+    holds: Callable[[Source], bool]
+    where: str
+    """of which files ``holds`` is true, as a sentence ends"""
+    then: Rule
+    otherwise: Rule
+
+    def of(self, source: Source) -> Rule:
+        return self.then if self.holds(source) else self.otherwise
+
+    def describe(self) -> tuple[str, str]:
+        ours, says = self.then.describe()
+        return ours, f"{self.where}{': ' if says else ''}{says}; else {self.otherwise.describe()[1]}"
+
+
 Table = Mapping[str, Rule]
 
 
