@@ -15,9 +15,10 @@ from weft.errors import WeftError
 from weft.io.identity import event_table, split_fraction
 from weft.io.products import EventId, Schema
 from weft.io.provenance import collect
+from weft.io.spine_file import is_spine
 from weft.io.writer import FORMAT, StoreWriter
 
-KINDS = ("larcv", "weft", "larcv3", "pilarnet")
+KINDS = ("larcv", "weft", "larcv3", "pilarnet", "spine")
 
 Encode = Callable[[str, str, Sequence[str]], np.ndarray]
 
@@ -98,10 +99,15 @@ def recognise(path: str | Path) -> str:
                     return "pilarnet"
                 if "Data" in file and "Events" in file:
                     return "larcv3"
+                if is_spine(file):
+                    return "spine"
                 found = ", ".join(file)
         except OSError as error:
             raise WeftError(f"{path}: cannot be read (truncated or damaged?): {error}") from error
-        raise WeftError(f"{path}: HDF5 with {found}; expected PILArNet-M (point, cluster) or larcv3 (Data, Events)")
+        raise WeftError(
+            f"{path}: HDF5 with {found}; expected PILArNet-M (point, cluster), larcv3 (Data, Events) or "
+            "SPINE (info, events)"
+        )
     raise WeftError(f"{path}: neither ROOT nor HDF5; weft convert reads {', '.join(KINDS)}")
 
 
@@ -122,6 +128,10 @@ def open_source(path: str | Path, kind: str = "auto", products: Mapping[str, str
         from weft.io.larcv3 import Larcv3Source
 
         return Larcv3Source(path, chosen)
+    if found == "spine":
+        from weft.io.spine_source import SpineSource
+
+        return SpineSource(path, chosen)
     from weft.io.pilarnet import PilarnetSource
 
     return PilarnetSource(path, chosen)
@@ -142,7 +152,7 @@ def convert_file(
     """Convert one native file, or a range of it, into one event store, block by block.
 
     Args:
-        source: LArCV2 or weft ROOT, larcv3 HDF5, PILArNet-M HDF5.
+        source: LArCV2 or weft ROOT, larcv3 HDF5, PILArNet-M HDF5, SPINE's HDF5.
         target: the event store; it appears only when everything went well.
         kind: one of `KINDS`, checked against the file; ``auto`` recognises it.
         start, stop: range of entries.

@@ -51,7 +51,10 @@ def reconstruction(event: dict) -> dict:
     voxels = list(made["reco_particle_voxels"])
     large = next((k for k, rows in enumerate(voxels) if len(rows) > 1), None)
     if large is not None:
-        voxels[large] = voxels[large][:-1]
-        made["reco_particles"]["size"][large] -= 1
+        lost, voxels[large] = event["charge"][voxels[large][-1], 0], voxels[large][:-1]
+        row = made["reco_particles"]["interaction"][large]
+        for table, k in ((made["reco_particles"], large), (made["reco_interactions"], row)):
+            table["size"][k] -= 1
+            table["energy"][k] -= lost
     made["reco_particle_voxels"] = Ragged.of(voxels, np.empty(0, np.int32))
     return made
