@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from weft.compiled import kernel
-from weft.io.products import TRACK, Ragged
+from weft.io.products import SHOWER, TRACK, Ragged
 
 #: Columns of `point_proposals`: offset x, y, z, then the score.
 _SCORE = 3
@@ -47,9 +47,11 @@ def cluster_ends(
     A track starts at the voxel that comes first in its list: which way it went is for `weft.reco.orientation` to say.
     Of equally far pairs the first one is taken, so the answer depends on the order of the voxels alone.
 
-    A shower starts at the point that its best voxel proposes, moved to the nearest voxel of the cluster. Without
-    proposals it starts at that one of its two farthest voxels that is nearer to the mean of its voxels, because
-    the cascade is densest early.
+    A shower starts at the point that its best voxel proposes, moved to the nearest voxel of the cluster; so do Michel
+    electrons and deltas. Without proposals they start at one of their two farthest voxels: a shower at the one nearer
+    to the mean of its voxels, since the cascade is densest early, the others at the one farther from it, since
+    electrons curl up where they stop. (Of the true starts of 822 simulated shower fragments this finds 50 %, of those
+    of 28 Michel electrons 71 %, of 47 deltas 94 %: PPN is what finds starts.)
     """
     n = len(nodes)
     coords = np.ascontiguousarray(voxels, np.int64)
@@ -61,7 +63,7 @@ def cluster_ends(
     start[track], end[track] = coords[pairs[track, 0]] + 0.5, coords[pairs[track, 1]] + 0.5
     other = np.flatnonzero(full & ~track)
     if proposals is None:
-        begins = _nearer_to_mean(coords, rows, offsets, pairs, other)
+        begins = _by_mean(coords, rows, offsets, pairs, other, shapes[other] == SHOWER)
     else:
         begins = _proposed(coords, rows, offsets, np.asarray(proposals, np.float64), other, score, offset)
     start[other] = end[other] = coords[begins] + 0.5
@@ -94,16 +96,18 @@ def _box(meta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.array([box[f"min_{a}"] for a in "xyz"]), np.array([box[f"size_{a}"] for a in "xyz"])
 
 
-def _nearer_to_mean(
-    coords: np.ndarray, rows: np.ndarray, offsets: np.ndarray, pairs: np.ndarray, chosen: np.ndarray
+def _by_mean(
+    coords: np.ndarray, rows: np.ndarray, offsets: np.ndarray, pairs: np.ndarray, chosen: np.ndarray, near: np.ndarray
 ) -> np.ndarray:
-    """int64 [chosen]: of the two voxels of a pair, the one nearer to the mean of its cluster, the first of equals."""
+    """int64 [chosen]: of the two voxels of a pair, the one nearer to the mean of its cluster, or farther from it where
+    not `near` [chosen]; the first of equals."""
     counts = np.diff(offsets)
     node = np.repeat(np.arange(len(counts)), counts)
     sums = np.stack([np.bincount(node, coords[rows, axis], len(counts)) for axis in range(3)], axis=1)
     # Sums are integers, so comparing n·voxel with them is exact and does not depend on the order of the voxels.
-    far = (coords[pairs[chosen]] * counts[chosen, None, None] - sums[chosen, None]).astype(np.float64)
-    return pairs[chosen, (far**2).sum(2).argmin(1)]
+    away = (coords[pairs[chosen]] * counts[chosen, None, None] - sums[chosen, None]).astype(np.float64)
+    square = (away**2).sum(2)
+    return pairs[chosen, np.where(near[:, None], square, -square).argmin(1)]
 
 
 @kernel

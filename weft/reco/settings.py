@@ -104,7 +104,7 @@ class Local(Strict):
 class Grouping(Strict):
     """Interactions by distance, where sources.interactions says so."""
 
-    distance: float = Field(5.0, gt=0, description="cm; particles with voxels nearer than this belong together")
+    distance: float = Field(3.0, gt=0, description="cm; particles with voxels nearer than this belong together")
 
 
 class Types(Strict):

@@ -74,6 +74,12 @@ def test_without_proposals_a_shower_starts_at_its_dense_end():
     assert cluster_ends(20 - voxels, _lists(range(5)), np.array([SHOWER])).start[0, 0] == 20.5
 
 
+def test_without_proposals_a_delta_ends_where_it_curls_up():
+    voxels = np.array([[0, 0, 0], [1, 0, 0], [2, 0, 0], [3, 0, 0], [20, 0, 0]])
+    assert cluster_ends(voxels, _lists(range(5)), np.array([DELTA])).start[0, 0] == 20.5
+    assert cluster_ends(voxels[:1], _lists([0]), np.array([DELTA])).start[0, 0] == 0.5
+
+
 def test_no_clusters():
     ends = cluster_ends(np.empty((0, 3), np.int32), _lists(), np.empty(0, int))
     assert ends.start.shape == ends.end.shape == (0, 3)

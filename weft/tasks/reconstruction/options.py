@@ -11,7 +11,7 @@ from weft.reco.settings import Settings
 class BaselineOptions(Strict):
     """The same objects by classical rules: interactions by distance, types by dE/dx, primaries by the vertex."""
 
-    distance: float = Field(5.0, gt=0, description="cm; particles with voxels nearer than this are one interaction")
+    distance: float = Field(3.0, gt=0, description="cm; particles with voxels nearer than this are one interaction")
 
 
 class Options(Settings):

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from weft.reco.feed import FedStore
 from weft.io.convert import convert_file
 from weft.io.products import Ragged
 from weft.io.reco_objects import RECONSTRUCTED
 from weft.io.store import EventStore
+from weft.reco.feed import FedStore
 from weft.simulation.produce import simulate_file
 from weft.simulation.settings import SimulationSettings
 from weft.tasks.reconstruction import TASK

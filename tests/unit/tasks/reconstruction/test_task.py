@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from weft.reco.feed import FedStore
 from weft.errors import WeftError
 from weft.io.products import Ragged
 from weft.io.store import EventStore
+from weft.reco.feed import FedStore
 from weft.reco.settings import Settings
 from weft.reco.true_objects import true_objects
 from weft.tasks.reconstruction import TASK
