@@ -108,13 +108,13 @@ def summarise(cover: Cover, stages: Sequence[StageReport]) -> dict[str, Any]:
         "facts": dict(cover.facts),
         "stages": [
             {
-                "name": stage.name,
+                "name": stage.anchor.replace("-on-", " on "),
                 "fed": stage.fed,
                 "verdict": stage.comparisons[0].verdict,
                 "sentence": stage.sentence,
                 "headline": [
                     {
-                        "stage": stage.name,
+                        "stage": stage.anchor.replace("-on-", " on "),
                         "metric": c.label,
                         "model": None if math.isnan(c.mean) else c.mean,
                         "baseline": None if c.baseline is None or math.isnan(c.baseline) else c.baseline,

@@ -10,6 +10,7 @@ from scipy.sparse.csgraph import connected_components
 
 from weft.compiled import kernel
 from weft.reco.dbscan import dbscan
+from weft.reco.fragment_labels import numbered_by_first
 from weft.reco.voxel_graph import radius_edges
 from weft.tasks.graph_spice.options import ClusteringOptions
 
@@ -23,13 +24,13 @@ def fragments(
     stay, each between voxels of one class.
 
     Components of fewer than `min_size` voxels are orphans. An orphan joins the component that most of its neighbours of
-    its class are in, the first of equals; that is repeated with those that have just joined one, until nobody does.
-    Those that are left are clustered by distance, or dropped without `assign_all`.
+    its class are in, of equals the one with the first voxel; that is repeated with those that have just joined one,
+    until nobody does. Those that are left are clustered by distance, or dropped without `assign_all`.
     """
     n = len(coords)
     group = np.where(np.isin(classes, list(of)), classes, -1).astype(np.int64)
     graph = coo_array((np.ones(len(kept), np.int8), (kept[:, 0], kept[:, 1])), shape=(n, n))
-    labels = connected_components(graph, directed=False)[1].astype(np.int64) if n else np.empty(0, np.int64)
+    labels = numbered_by_first(connected_components(graph, directed=False)[1]) if n else np.empty(0, np.int64)
     small = np.bincount(labels, minlength=1)[labels] < options.min_size
     labels[small | (group < 0)] = -1
     orphans = small & (group >= 0)

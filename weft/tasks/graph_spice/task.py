@@ -68,7 +68,7 @@ class GraphSpice(Fragmenting[Options]):
         return EdgeLoss(self.options.loss, self.options.model.invert)
 
     def decode(self, output: Edges, batch: Batch) -> list[Products]:
-        """An edge stays where either of its directions says so."""
+        """An edge stays where either of its directions says so (in SPINE that depends on the order of the voxels)."""
         from weft.tasks.graph_spice.components import fragments
 
         model = self.options.model

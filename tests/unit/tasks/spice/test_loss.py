@@ -68,7 +68,8 @@ def test_gradients(form: str) -> None:
     _, _, seed, smoothing = judge.of_subset(Embedding(*inputs), subset)
     gradient = torch.autograd.grad(seed + smoothing, inputs, allow_unused=True)
     assert gradient[0] is None or not gradient[0].any()
-    assert gradient[1] is not None and gradient[1].abs().sum() > 0
+    assert gradient[1] is not None
+    assert gradient[1].abs().sum() > 0
     two = torch.zeros(2, 3, dtype=torch.float64, requires_grad=True)  # centroids that coincide
     both = judge.of_subset(
         Embedding(two, T([0.5, 0.5]).double(), T([0.5, 0.5]).double()), Subset(T([0, 1]), T([0, 1]), 1)
