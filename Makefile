@@ -13,7 +13,7 @@ DEV  := $(VENV)/dev-$(KEY)
 
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-.PHONY: help demo env test check docs test-slow test-peer test-browser test-all minkowski clean distclean
+.PHONY: help demo env test check docs test-slow test-peers test-browser test-all minkowski spine clean distclean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 22
@@ -41,16 +41,19 @@ docs: $(DEV)  ## documentation in docs/_build/html; a warning is an error
 test-slow: $(DEV)  ## tests that take more than half a minute each
 	$(PYTEST) -m slow
 
-test-peer: $(DEV)  ## comparisons with MinkowskiEngine (`make minkowski` first)
+test-peers: $(DEV)  ## comparisons with SPINE and MinkowskiEngine (`make spine minkowski` first; skipped where absent)
 	$(PYTEST) -m peer
 
 test-browser: $(DEV)  ## reports in a real browser (needs chromium)
 	$(PYTEST) -m browser
 
-test-all: test test-slow test-peer test-browser  ## all of these
+test-all: test test-slow test-peers test-browser  ## all of these
 
 minkowski: $(DEV)  ## build MinkowskiEngine into .venv (a compiler, OpenBLAS headers, about 5 minutes)
 	PYTHON=$(BIN)/python envs/minkowski.sh
+
+spine: $(DEV)  ## install SPINE into .venv, which tests compare with
+	$(BIN)/pip install --quiet --no-deps spine==1.4.3
 
 clean:  ## remove caches and built documentation; results and the environment stay
 	rm -rf docs/_build build .pytest_cache .mypy_cache .ruff_cache .hypothesis
