@@ -24,8 +24,8 @@ def test_components() -> None:
 
 
 def test_orphans_are_adopted_round_by_round() -> None:
-    # Voxels 4, 5 and 6 are on their own between two components: 4 and 6 have one neighbour each, then 5 is asked by both
-    # sides, and of equals the first is taken.
+    # Voxels 4, 5 and 6 are on their own between two components: 4 and 6 have one neighbour each, then 5 is asked by
+    # both sides, and of equals the first is taken.
     found = run(chain(0, 4) + chain(7, 10))
     assert found[:6] == [0] * 6
     assert len(set(found[6:])) == 1
@@ -33,7 +33,7 @@ def test_orphans_are_adopted_round_by_round() -> None:
 
 
 def test_orphans_without_neighbours_touch_each_other_or_are_dropped() -> None:
-    apart = np.concatenate([LINE[:5], LINE[5:] + (50, 0, 0)])
+    apart = np.concatenate([LINE[:5], LINE[5:] + np.array([50, 0, 0])])
     found = run(chain(0, 5), coords=apart)
     assert found[:5] == [0] * 5
     assert len(set(found[5:])) == 1
