@@ -14,7 +14,7 @@ from weft.engine.model_file import load_weights, read_model
 from weft.errors import WeftError
 from weft.sparse.minkowski import load_minkowski
 from weft.tasks.grappa.batch import GraphBatch
-from weft.tasks.grappa.loss import berhu
+from weft.tasks.grappa.loss import berhu, vertex_position
 
 warnings.filterwarnings("ignore", message="The MinkowskiEngine was compiled with CPU_ONLY")
 try:
@@ -43,6 +43,7 @@ _stand_in("torch_cluster", knn_graph=None, radius_graph=None, knn=None, radius=N
 from spine.data import EdgeIndexBatch, TensorBatch  # noqa: E402
 from spine.model.common.losses import BerHuLoss  # noqa: E402
 from spine.model.grappa.model import GrapPA  # noqa: E402
+from spine.model.grappa.vertex import decode_vertex_positions  # noqa: E402
 
 pytestmark = pytest.mark.peer
 
@@ -157,6 +158,27 @@ def test_our_network_gives_the_outputs_of_spine_with_its_weights(case, tmp_path)
         expected = peer[name].torch_tensor()
         assert expected.std() > 0.02
         torch.testing.assert_close(values, expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("normalise", [False, True])
+@pytest.mark.parametrize("anchor", ["nearest", "origin"])
+def test_vertices_are_those_of_spine(anchor, normalise):
+    rng = np.random.default_rng(3)
+    start, end, answer = (torch.from_numpy(rng.uniform(0, 60, (40, 3)).astype(np.float32)) for _ in range(3))
+    unit = torch.full((40, 3), 64.0 if normalise else 1.0)
+    answer = answer / unit
+    model = tasks.build("grappa", {"model": {"instance": "interaction", "vertex_anchor": anchor}}).options.model
+    batch = graph(33)
+    batch.start, batch.end = start, end
+    expected = decode_vertex_positions(
+        TensorBatch(answer, counts=[40]),
+        start_points=TensorBatch(start, counts=[40]),
+        end_points=TensorBatch(end, counts=[40]),
+        normalize_positions=normalise,
+        use_anchor_points=anchor == "nearest",
+        position_scales=unit if normalise else None,
+    )
+    torch.testing.assert_close(vertex_position(answer, batch, model, unit), expected.torch_tensor())
 
 
 def test_reverse_huber_is_that_of_spine():

@@ -29,11 +29,11 @@ class GraphBatch(Batch):
     voxel_node: Tensor = None  # type: ignore[assignment]
     """int64 [M]: node of each voxel"""
     nodes: Tensor = None  # type: ignore[assignment]
-    """float32 [n, F]: geometric features"""
+    """float32 [n, F]: geometric features; [n, 0] where the network has others"""
     edge_index: Tensor = None  # type: ignore[assignment]
     """int64 [2, E]: source and target; rows 2k and 2k + 1 are the two directions of a pair"""
     edges: Tensor = None  # type: ignore[assignment]
-    """float32 [E, 19]: geometric features"""
+    """float32 [E, 19]: geometric features; [E, 0] where the network has others"""
     node_offsets: Tensor = None  # type: ignore[assignment]
     """int64 [B+1]"""
     edge_offsets: Tensor = None  # type: ignore[assignment]
@@ -46,6 +46,8 @@ class GraphBatch(Batch):
     """int64 [n]: semantic class"""
     start: Tensor = None  # type: ignore[assignment]
     """float32 [n, 3]: voxels, voxel i at i + 1/2"""
+    end: Tensor = None  # type: ignore[assignment]
+    """float32 [n, 3]: likewise"""
     swapped: Tensor = None  # type: ignore[assignment]
     """bool [n]: start and end stand the other way round than in the product"""
     first: Tensor = None  # type: ignore[assignment]
@@ -61,7 +63,10 @@ class _Graph(NamedTuple):
 
 
 def build(arrays: Mapping[str, np.ndarray], options: ModelOptions) -> _Graph:
-    """Features of the nodes of one event [n, F], its directed edges [E, 2] and their features [E, 19]."""
+    """Features of the nodes of one event [n, F], its directed edges [E, 2] and their features [E, 19].
+
+    Without features where convolutions take the place of geometry.
+    """
     clusters, coords, settings = as_ragged(arrays), arrays["coords"], options.graph
     if options.encoder == "cnn":
         nodes = np.zeros((len(clusters), 0), np.float32)
@@ -89,6 +94,9 @@ def build(arrays: Mapping[str, np.ndarray], options: ModelOptions) -> _Graph:
         primaries=arrays.get("first"),
         k=settings.neighbours,
     )
+    if options.edge_encoder == "cnn":
+        edges = graph.both_ways()
+        return _Graph(nodes, edges, np.zeros((len(edges), 0), np.float32))
     forth = edge_features(coords, clusters, graph.edges, graph.closest)
     if settings.kind == "loop":
         return _Graph(nodes, graph.edges, forth)
@@ -123,6 +131,7 @@ def collate(samples: Sequence[Sample], options: ModelOptions, loss: LossOptions)
         "rows": joined("rows"),
         "shape": joined("shape"),
         "start": joined("start") + np.float32(0.5),
+        "end": joined("end") + np.float32(0.5),
         "swapped": joined("swapped"),
         "first": first,
         "box": np.stack([np.stack([each[name] for name in ("extent", "low", "size")]) for each in arrays]),

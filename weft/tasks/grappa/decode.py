@@ -12,7 +12,7 @@ from weft.graph.grouping import group_bipartite, group_by_score, group_by_thresh
 from weft.io.products import TRACK
 from weft.io.reco_products import edges as edge_schema
 from weft.tasks.grappa.batch import GraphBatch
-from weft.tasks.grappa.loss import on_probability, vertex_unit
+from weft.tasks.grappa.loss import on_probability, vertex_position, vertex_unit
 from weft.tasks.grappa.options import ModelOptions
 
 
@@ -79,9 +79,8 @@ def _node_values(head: str, output: Mapping[str, Tensor], batch: GraphBatch, opt
         return score.where(batch.shape == TRACK, float("nan"))[:, None].cpu().numpy()
     if head == "momentum":
         return (answer * options.momentum_unit).clamp(min=0).cpu().numpy()
-    position = answer[:, 2:].double() * vertex_unit(batch, options)
-    if options.vertex_relative:
-        position = position + batch.start
+    unit = vertex_unit(batch, options)
+    position = vertex_position(answer[:, 2:].double(), batch, options, unit) * unit
     _, low, size = batch.box.repeat_interleave(batch.node_offsets.diff(), dim=0).unbind(1)
     centimetres = (low + position * size).float().cpu().numpy()
     return np.concatenate([answer[:, :2].softmax(1)[:, 1:].cpu().numpy(), centimetres], axis=1)

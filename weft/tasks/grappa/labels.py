@@ -68,6 +68,10 @@ def node_labels(
     for point, shift in (("start", 0.5), ("end", 0.5), ("vertex", 0.0)):
         position = np.stack([row[f"{point}_{axis}"] for axis in AXES], axis=1).astype(np.float32) - np.float32(shift)
         found[point if point == "vertex" else f"true_{point}"] = np.where(known[:, None], position, np.float32(np.nan))
+    rain = known & (row["nu"] < 0)  # of interactions that do not look like a neutrino's
+    for head, options_of in (("primary", loss.primary), ("pid", loss.pid)):
+        if not options_of.rain:
+            found[head] = np.where(rain, -1, found[head])
     if not loss.pid.secondaries:
         found["pid"] = np.where(found["primary"] == 1, found["pid"], -1)
     if loss.primary.closest:

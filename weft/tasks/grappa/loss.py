@@ -93,8 +93,7 @@ class GrappaLoss:
         unit = vertex_unit(batch, self.model).to(answer)
         truth = batch.targets["vertex"] / unit
         known = truth.isfinite().all(1)
-        if self.model.vertex_relative:
-            answer = answer + batch.start / unit
+        answer = vertex_position(answer, batch, self.model, unit)
         square = (answer[known] - truth[known]).square().sum()
         return factor * square, known.sum().to(square)
 
@@ -157,6 +156,17 @@ def vertex_unit(batch: GraphBatch, model: ModelOptions) -> Tensor:
         return torch.ones_like(batch.start, dtype=torch.float64)
     extent = batch.box[:, 0]
     return extent.repeat_interleave(batch.node_offsets.diff(), dim=0)
+
+
+def vertex_position(answer: Tensor, batch: GraphBatch, model: ModelOptions, unit: Tensor) -> Tensor:
+    """[n, 3], in `unit` [n, 3]: the position that the vertex head means by its answer [n, 3]."""
+    if model.vertex_anchor == "origin":
+        return answer
+    start, end = batch.start / unit, batch.end / unit
+    if model.vertex_anchor == "start":
+        return answer + start
+    nearer_end = (answer - end).norm(dim=1) < (answer - start).norm(dim=1)
+    return answer + torch.where(nearer_end[:, None], end, start)
 
 
 def on_probability(logits: Tensor) -> np.ndarray:

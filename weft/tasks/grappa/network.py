@@ -29,12 +29,16 @@ class GrappaNetwork(nn.Module):
         super().__init__()
         self.options = options
         nodes = 0 if options.encoder == "cnn" else options.composition.width
-        self.encoder = None if options.encoder == "geometric" else ClusterEncoder(options.cnn)
+        self.encoder = None if options.encoder == "geometric" else VoxelEncoder(options.cnn)
         if self.encoder is not None:
             nodes += options.cnn.features
+        edges = 0 if options.edge_encoder == "cnn" else EDGE_WIDTH
+        self.edge_encoder = None if options.edge_encoder == "geometric" else VoxelEncoder(options.edge_cnn)
+        if self.edge_encoder is not None:
+            edges += options.edge_cnn.features
         node_heads = [head for head in options.heads if head != "edge"]
         trunk = MetaTrunk if options.network == "meta" else ConvolutionTrunk
-        self.trunk = trunk(options, nodes, EDGE_WIDTH, bool(node_heads))
+        self.trunk = trunk(options, nodes, edges, bool(node_heads))
         self.heads = nn.ModuleDict(
             {
                 head: nn.Linear(self.trunk.edge_width if head == "edge" else self.trunk.node_width, OUTPUTS[head])
@@ -44,11 +48,24 @@ class GrappaNetwork(nn.Module):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         assert isinstance(batch, GraphBatch)
-        x = batch.nodes
+        x, e = batch.nodes, batch.edges
         if self.encoder is not None:
-            x = torch.cat([x, self.encoder(batch)], dim=1)
-        nodes, edges = self.trunk(x, batch.edge_index, batch.edges)
+            x = torch.cat([x, self._of_clusters(batch, self.encoder)], dim=1)
+        if self.edge_encoder is not None:
+            e = torch.cat([e, self._of_pairs(batch, self.edge_encoder)], dim=1)
+        nodes, edges = self.trunk(x, batch.edge_index, e)
         return {name: head(edges if name == "edge" else nodes) for name, head in self.heads.items()}
+
+    def _of_clusters(self, batch: GraphBatch, encoder: VoxelEncoder) -> Tensor:
+        return encoder(batch.voxel_node, batch.coords[:, 1:], batch.features, len(batch.row))
+
+    def _of_pairs(self, batch: GraphBatch, encoder: VoxelEncoder) -> Tensor:
+        """Both directions of a pair see the same voxels; a loop sees those of its cluster."""
+        loops = self.options.graph.kind == "loop"
+        clusters = batch.edge_index[:1].t() if loops else batch.edge_index[:, ::2].t()
+        pair, voxel = voxels_of(clusters, torch.bincount(batch.voxel_node, minlength=len(batch.row)))
+        found = encoder(pair, batch.coords[voxel, 1:], batch.features[voxel], len(clusters))
+        return found if loops else found.repeat_interleave(2, dim=0)
 
 
 class MetaTrunk(nn.Module):
@@ -129,8 +146,8 @@ class ConvolutionTrunk(nn.Module):
         return [list(parts) for parts in zip(self.norms, self.convolutions, self.updates, strict=True)]
 
 
-class ClusterEncoder(nn.Module):
-    """Features of each node from its own voxels: the encoder half of a U-ResNet, averaged over the cluster."""
+class VoxelEncoder(nn.Module):
+    """Features of each of several sets of voxels: the encoder half of a U-ResNet, averaged over the set."""
 
     def __init__(self, options: ConvolutionOptions) -> None:
         super().__init__()
@@ -146,24 +163,37 @@ class ClusterEncoder(nn.Module):
         self.linear = nn.Linear(widths[-1], options.features)
         self.engine = options.engine
 
-    def forward(self, batch: GraphBatch) -> Tensor:
-        coords = torch.cat([batch.voxel_node[:, None].int(), batch.coords[:, 1:]], dim=1)
-        voxels = SparseTensor.from_points(coords, batch.features, len(batch.row), engine=self.engine)
-        features: Tensor = self.linear(self.pool(self.layers(voxels)))
-        return features
+    def forward(self, sets: Tensor, coords: Tensor, features: Tensor, n: int) -> Tensor:
+        """[n, features]; sets: int64 [M], which one each voxel is in; coords: int32 [M, 3]; features: [M, 1]."""
+        voxels = SparseTensor.from_points(torch.cat([sets[:, None].int(), coords], 1), features, n, engine=self.engine)
+        found: Tensor = self.linear(self.pool(self.layers(voxels)))
+        return found
+
+
+def voxels_of(clusters: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """The voxels of several clusters at a time: int64 [M] the row of `clusters`, and int64 [M] the voxel.
+
+    clusters: int64 [P, K], numbers of clusters; counts: int64 [n], voxels of each, which lie cluster after cluster.
+    """
+    chosen = clusters.flatten()
+    many = counts[chosen]
+    first = (counts.cumsum(0) - counts)[chosen] - (many.cumsum(0) - many)
+    voxel = first.repeat_interleave(many) + torch.arange(int(many.sum()), device=counts.device)
+    rows = torch.arange(len(chosen), device=counts.device) // max(clusters.shape[1], 1)
+    return rows.repeat_interleave(many), voxel
 
 
 def layers(network: GrappaNetwork) -> list[list[nn.Module]]:
     """From the encoder to the heads, for a learning rate that decays by layer."""
-    first: list[list[nn.Module]] = [] if network.encoder is None else [[network.encoder]]
-    return [*first, *network.trunk.layers(), [network.heads]]
+    first: list[nn.Module] = [e for e in (network.encoder, network.edge_encoder) if e is not None]
+    return [*([first] if first else []), *network.trunk.layers(), [network.heads]]
 
 
 def spine_names(options: ModelOptions) -> dict[str, str] | None:
     """``{our name: SPINE's}`` of every tensor, SPINE's below its GrapPA module; None where it has no such network."""
-    if options.network != "meta" or options.encoder != "geometric" or options.node_layer != "mlp":
+    if (options.network, options.node_layer, options.norm) != ("meta", "mlp", "batch"):
         return None
-    if options.norm != "batch":
+    if (options.encoder, options.edge_encoder) != ("geometric", "geometric"):
         return None
     names: dict[str, str] = {}
     for part in ("node", "edge"):

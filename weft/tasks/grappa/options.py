@@ -80,12 +80,12 @@ class GraphOptions(Strict):
 
 
 class ConvolutionOptions(Strict):
-    """A small residual encoder that looks at the voxels of each cluster, every cluster by itself."""
+    """A small residual encoder that looks at the voxels of each cluster by itself, or of each pair of clusters."""
 
     filters: int = Field(8, ge=1, description="channels at full resolution; level l has filters·(l+1)")
     depth: int = Field(3, ge=1, description="resolution levels")
     reps: int = Field(1, ge=1, description="residual blocks a level")
-    features: int = Field(32, ge=1, description="features that it gives each node")
+    features: int = Field(32, ge=1, description="features that it gives each node, or edge")
     engine: Literal["auto", "numba", "torch", "minkowski"] = Field(
         "auto", description="sparse convolution engine; auto: numba on CPU, torch elsewhere (docs/sparse.md)"
     )
@@ -110,6 +110,10 @@ class ModelOptions(Strict):
     radius: float = Field(5.0, description="voxels; of directions and dE/dx at the ends; all voxels if not positive")
     optimize: bool = Field(False, description="directions from the most line-like part of the cluster around the end")
     cnn: ConvolutionOptions = ConvolutionOptions()
+    edge_encoder: Literal["geometric", "cnn", "mixed"] = Field(
+        "geometric", description="edge features: geometry, convolutions over the voxels of both clusters, or both"
+    )
+    edge_cnn: ConvolutionOptions = ConvolutionOptions()
     network: Literal["meta", "nnconv"] = Field(
         "meta", description="meta: SPINE's message passing; nnconv: modular_nnconv of 2020 (spec §2.5)"
     )
@@ -134,8 +138,10 @@ class ModelOptions(Strict):
     )
     momentum_unit: float = Field(100.0, gt=0, description="MeV/c, one unit of the output of the momentum head")
     vertex_normalise: bool = Field(True, description="the vertex head counts in sizes of the image, else in voxels")
-    vertex_relative: bool = Field(
-        True, description="the vertex head counts from the start of the node, else from the origin"
+    vertex_anchor: Literal["start", "nearest", "origin"] = Field(
+        "start",
+        description="where the vertex head counts from: the start of the node; the end of it that is nearest to the "
+        "answer taken as a position (SPINE's anchor points); or the origin",
     )
 
     @property
@@ -191,6 +197,9 @@ class PrimaryLoss(Strict):
     closest: bool = Field(
         False, description="of several nodes of one primary particle, only the one nearest to its start is primary"
     )
+    rain: bool = Field(
+        True, description="whether particles of interactions that do not look like a neutrino's have a label"
+    )
 
 
 class PidLoss(Strict):
@@ -202,6 +211,9 @@ class PidLoss(Strict):
         False, description="of several nodes of one particle, only the one nearest to its start has a label"
     )
     secondaries: bool = Field(True, description="whether particles that do not come from the vertex have a label")
+    rain: bool = Field(
+        True, description="whether particles of interactions that do not look like a neutrino's have a label"
+    )
 
 
 class OrientationLoss(Strict):

@@ -133,13 +133,13 @@ def test_momentum_is_in_its_unit_and_unknown_ones_are_left_out() -> None:
 
 
 @pytest.mark.parametrize("normalise", [False, True])
-@pytest.mark.parametrize("relative", [False, True])
-def test_the_right_vertex_costs_nothing_and_another_its_squared_distance(normalise: bool, relative: bool) -> None:
-    model = {"heads": ["vertex"], "vertex_normalise": normalise, "vertex_relative": relative}
+@pytest.mark.parametrize("anchor", ["start", "origin"])
+def test_the_right_vertex_costs_nothing_and_another_its_squared_distance(normalise: bool, anchor: str) -> None:
+    model = {"heads": ["vertex"], "vertex_normalise": normalise, "vertex_anchor": anchor}
     task = built("interaction", model)
     made = batch(task, two_interactions())
     unit = 100.0 if normalise else 1.0
-    origin = made.start if relative else torch.zeros(6, 3)
+    origin = made.start if anchor == "start" else torch.zeros(6, 3)
     right = torch.cat([torch.zeros(6, 2), (made.targets["vertex"] - origin) / unit], 1)
     total, weight = task.loss({"vertex": right}, made)["vertex"]
     assert weight == 6
@@ -150,6 +150,21 @@ def test_the_right_vertex_costs_nothing_and_another_its_squared_distance(normali
     np.testing.assert_allclose(
         task.decode({"vertex": right}, made)[0]["interaction_vertex"][:, 1:], made.targets["vertex"] * 0.3, atol=1e-3
     )
+
+
+@pytest.mark.parametrize("normalise", [False, True])
+def test_the_vertex_counts_from_the_end_that_the_answer_is_nearest_to(normalise: bool) -> None:
+    model = {"heads": ["vertex"], "vertex_normalise": normalise, "vertex_anchor": "nearest"}
+    task = built("interaction", model)
+    made = batch(task, two_interactions())
+    unit = 100.0 if normalise else 1.0
+    for answer in (made.start, made.end):
+        expected = 2 * answer * 0.3  # the answer is the end itself, so it is counted twice
+        given = {"vertex": torch.cat([torch.zeros(6, 2), answer / unit], 1)}
+        np.testing.assert_allclose(task.decode(given, made)[0]["interaction_vertex"][:, 1:], expected, atol=1e-3)
+        total, weight = task.loss(given, made)["vertex"]
+        square = (2 * answer - made.targets["vertex"]).square().sum(1).mean() / unit**2
+        assert (total / weight).item() == pytest.approx(square.item() / 2, rel=1e-3)
 
 
 def test_weights_of_terms_scale_them() -> None:

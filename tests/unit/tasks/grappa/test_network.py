@@ -6,6 +6,7 @@ from torch import nn
 
 from weft import tasks
 from weft.tasks.grappa.layers import GraphNorm, NodeUpdate, Perceptron
+from weft.tasks.grappa.network import voxels_of
 
 NETWORKS = {
     "meta": {},
@@ -18,6 +19,8 @@ NETWORKS = {
     "layer nnconv": {"node_layer": "nnconv"},
     "cnn": {"encoder": "cnn", "cnn": {"filters": 4, "depth": 2}},
     "mixed": {"encoder": "mixed", "cnn": {"filters": 4, "depth": 2}},
+    "edge cnn": {"edge_encoder": "cnn", "edge_cnn": {"filters": 4, "depth": 2}},
+    "all cnn": {"encoder": "cnn", "edge_encoder": "mixed", "cnn": {"filters": 4, "depth": 1}},
 }
 NETWORKS["nnconv"] = {"network": "nnconv", "width": 8}
 
@@ -155,8 +158,36 @@ def test_bfloat16_gives_nearly_the_same(name: str) -> None:
     assert (half.float() - full).abs().max() < 0.1 * full.abs().max() + 0.05
 
 
+def test_voxels_of_pairs_and_of_single_clusters() -> None:
+    clusters = torch.tensor([[0, 2], [2, 1]])
+    row, voxel = voxels_of(clusters, torch.tensor([2, 1, 3]))
+    assert row.tolist() == [0] * 5 + [1] * 4
+    assert voxel.tolist() == [0, 1, 3, 4, 5, 3, 4, 5, 2]
+    row, voxel = voxels_of(torch.tensor([[1], [0]]), torch.tensor([2, 1]))
+    assert (row.tolist(), voxel.tolist()) == ([0, 1, 1], [2, 0, 1])
+    assert [len(part) for part in voxels_of(torch.zeros(0, 2, dtype=torch.int64), torch.tensor([2]))] == [0, 0]
+
+
+@pytest.mark.parametrize(("kind", "edges"), [("complete", 30), ("loop", 6)])
+def test_the_encoder_of_edges_sees_both_clusters_and_no_other(kind: str, edges: int) -> None:
+    """Of the charge of one cluster the features of its own edges depend, in both directions alike."""
+    torch.manual_seed(0)
+    graph = {"kind": kind, "max_length": None}
+    task = built(graph=graph, edge_encoder="cnn", edge_cnn={"filters": 4, "depth": 2, "features": 5})
+    network, made = task.network().eval(), batch(task, two_showers())
+    before = network._of_pairs(made, network.edge_encoder)
+    assert before.shape == (edges, 5)
+    assert made.edges.shape == (edges, 0)
+    made.features[made.voxel_node == 1] += 1.0
+    after = network._of_pairs(made, network.edge_encoder)
+    touched = (made.edge_index == 1).any(0)
+    assert (before != after).any(1).tolist() == touched.tolist()
+    if kind == "complete":
+        assert torch.equal(before[::2], before[1::2])
+
+
 def test_layers_are_all_of_the_network_once() -> None:
-    for name in ("meta", "nnconv", "mixed"):
+    for name in ("meta", "nnconv", "mixed", "edge cnn", "all cnn"):
         task = built(**NETWORKS[name])
         network = task.network()
         listed = [p for layer in task.layers(network) for module in layer for p in module.parameters()]
@@ -167,5 +198,6 @@ def test_weights_of_spine_are_those_of_meta_alone() -> None:
     assert set(built().foreign_layout().names) == set(built().network().state_dict())
     attention = built(attention=True)
     assert set(attention.foreign_layout().names) == set(attention.network().state_dict())
-    for other in ({"network": "nnconv"}, {"encoder": "mixed"}, {"norm": "layer"}, {"node_layer": "econv"}):
+    others = ({"network": "nnconv"}, {"encoder": "mixed"}, {"norm": "layer"}, {"node_layer": "econv"})
+    for other in (*others, {"edge_encoder": "cnn"}):
         assert built(**other).foreign_layout() is None

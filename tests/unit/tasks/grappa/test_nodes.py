@@ -100,6 +100,21 @@ def test_secondaries_can_be_left_without_a_type() -> None:
     assert labels(made, model("interaction"), pid={"secondaries": False})["pid"].tolist() == [2, -1]
 
 
+def test_rain_can_be_left_without_a_label() -> None:
+    """An interaction of one particle does not look like a neutrino's; that of a muon and a proton does."""
+    neutrino = [
+        particle(line((10, 10, 10), (30, 10, 10)), 1, 13, vertex=(10, 10, 10)),
+        particle(line((10, 11, 10), (10, 30, 10)), 1, 2212, vertex=(10, 10, 10)),
+    ]
+    made = event([*neutrino, particle(line((60, 60, 60), (60, 90, 60)), 1, 13, interaction=1, vertex=(60, 60, 60))])
+    known = labels(made, model("interaction"))
+    assert (known["primary"].tolist(), known["pid"].tolist()) == ([1, 1, 1], [2, 4, 2])
+    for head, other in (("primary", "pid"), ("pid", "primary")):
+        found = labels(made, model("interaction"), **{head: {"rain": False}})
+        assert found[head].tolist() == [*known[head][:2], -1]
+        np.testing.assert_array_equal(found[other], known[other])
+
+
 def test_the_fixed_order_of_ends_says_nothing_of_the_truth() -> None:
     nodes = read_nodes(two_interactions(), model("interaction"))
     once = nodes | in_fixed_order(nodes)
