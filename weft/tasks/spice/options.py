@@ -7,9 +7,9 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from weft.config.strict import Strict
-from weft.tasks.fragmenting_options import EmbedderOptions, FragmentingOptions
+from weft.tasks.fragmenting_options import ClassName, EmbedderOptions, FragmentingOptions
 
-Thresholds = float | tuple[float, ...]
+Thresholds = float | tuple[float, ...] | dict[ClassName, float]
 
 
 class ClusteringOptions(Strict):
@@ -20,7 +20,9 @@ class ClusteringOptions(Strict):
         description="compete: in the end every voxel goes to the seed that claims it most (2020); greedy: it stays "
         "with the first seed that took it (SPINE)",
     )
-    s_thresholds: Thresholds = Field(0.0, description="least seediness of a seed: one number, or one per class")
+    s_thresholds: Thresholds = Field(
+        0.0, description="least seediness of a seed: one number, one for each of `classes` in order, or {class: number}"
+    )
     p_thresholds: Thresholds = Field(0.5, description="probability above which a seed takes a voxel, likewise")
     cluster_all: bool = Field(True, description="voxels that no seed takes go to the most probable one; else dropped")
     min_size: int = Field(2, ge=1, description="fewest voxels of a fragment; smaller ones are dropped")
@@ -35,18 +37,24 @@ class ModelOptions(EmbedderOptions):
     def _fitting(self) -> ModelOptions:
         for key in ("s_thresholds", "p_thresholds"):
             given = getattr(self.clustering, key)
-            values = given if isinstance(given, tuple) else (given,)
+            if isinstance(given, dict) and set(given) != set(self.classes):
+                raise ValueError(
+                    f"clustering.{key}: numbers for {', '.join(given)}; classes: {', '.join(self.classes)}"
+                )
             if isinstance(given, tuple) and len(given) != len(self.classes):
                 raise ValueError(f"clustering.{key}: {len(given)} numbers for {len(self.classes)} classes")
-            if not all(0 <= value <= 1 for value in values):
+            if not all(0 <= value <= 1 for value in self._by_class(given)):
                 raise ValueError(f"clustering.{key}: expected numbers from 0 to 1")
         return self
 
     def thresholds(self, key: Literal["s_thresholds", "p_thresholds"]) -> dict[int, float]:
         """The threshold of each class, by its number."""
-        given = getattr(self.clustering, key)
-        values = given if isinstance(given, tuple) else (given,) * len(self.classes)
-        return dict(zip(self.class_numbers, values, strict=True))
+        return dict(zip(self.class_numbers, self._by_class(getattr(self.clustering, key)), strict=True))
+
+    def _by_class(self, given: Thresholds) -> tuple[float, ...]:
+        if isinstance(given, dict):
+            return tuple(given[name] for name in self.classes)
+        return given if isinstance(given, tuple) else (given,) * len(self.classes)
 
 
 class LossOptions(Strict):

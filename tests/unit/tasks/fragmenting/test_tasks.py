@@ -166,6 +166,14 @@ def test_the_defaults_are_those_of_spine(name: str) -> None:
     assert own == {id(p) for p in network.parameters()}
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_norms_have_the_settings_asked_for(name: str) -> None:
+    network = task(name, model={"norm_eps": 0.5, "norm_momentum": 0.25}).network()
+    norms = [module for module in network.modules() if hasattr(module, "momentum")]
+    assert norms
+    assert {(norm.eps, norm.momentum) for norm in norms} == {(0.5, 0.25)}
+
+
 def test_graph_options_are_obeyed() -> None:
     line = build([(TRACK, track((5, 5, 5), (1, 0, 0), 12))])
     edges = task("graph_spice").sample(line, (0, 0), labels=False).arrays["edges"]

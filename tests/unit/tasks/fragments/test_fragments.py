@@ -77,6 +77,19 @@ def test_points_that_are_not_sure_enough_cut_nothing():
     assert shapes(task().predict_event(tracks().fed(points=points))) == [SHOWER, TRACK, DELTA]
 
 
+def test_which_points_cut_is_an_option():
+    """Points of tracks that are also, less surely, called something else: of which class, and how sure of it."""
+    given, cut, whole = tracks(), [SHOWER, TRACK, TRACK, DELTA], [SHOWER, TRACK, DELTA]
+    points = given["points"].copy()
+    points["score"], points["score_track"] = 1.0, 0.4
+    points["class"] = np.where(points["class"] == TRACK, TRACK, SHOWER)
+    fed = given.fed(points=points)
+    assert shapes(task().predict_event(fed)) == cut
+    assert shapes(task(dbscan={"point_class_score": 0.5}).predict_event(fed)) == whole
+    assert shapes(task(dbscan={"point_classes": ["michel"]}).predict_event(fed)) == whole
+    assert shapes(task(dbscan={"point_classes": ["delta", "track"]}).predict_event(fed)) == cut
+
+
 def test_a_value_for_every_class():
     built = task(dbscan={"min_size": {"shower": 50, "track": 1, "michel": 1, "delta": 1}})
     assert shapes(built.predict_event(tracks())) == [TRACK, TRACK, DELTA]

@@ -41,6 +41,13 @@ def test_orphans_without_neighbours_touch_each_other_or_are_dropped() -> None:
     assert run(chain(0, 5), coords=apart, assign_all=False) == [0] * 5 + [-1] * 5
 
 
+def test_neighbours_of_orphans_are_as_far_as_told() -> None:
+    apart = np.concatenate([LINE[:5], LINE[5:6] + np.array([2, 0, 0])])  # an orphan three steps behind the others
+    assert run(chain(0, 5), coords=apart, assign_all=False)[5] == -1
+    assert run(chain(0, 5), coords=apart, assign_all=False, orphan_radius=2.9)[5] == -1
+    assert run(chain(0, 5), coords=apart, assign_all=False, orphan_radius=3.1)[5] == 0
+
+
 def test_most_neighbours_decide() -> None:
     # The orphan in the middle touches two voxels of the second component and one of the first.
     coords = np.array([[0, 0, 0], [-1, 0, 0], [-2, 0, 0], [2, 1, 0], [2, -1, 0], [3, 0, 0], [1, 0, 0]])

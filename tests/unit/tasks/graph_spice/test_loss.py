@@ -36,6 +36,15 @@ def test_terms_by_hand() -> None:
     assert (float(total / weight), float(weight)) == (pytest.approx(-0.8 * log(dice)), 3.0)
 
 
+def test_weights_of_terms_scale_them() -> None:
+    edges = Edges(torch.randn(4, 2), ENDS)
+    learned = judge().targets(FRAGMENTS, ENDS)
+    plain, scaled = (judge(dice_weight=d, bce_weight=b)(edges, *learned) for d, b in ((1.0, 1.0), (0.3, 2.0)))
+    for name, factor in (("log_dice", 0.3), ("bce", 2.0)):
+        torch.testing.assert_close(scaled[name][0], factor * plain[name][0])
+        torch.testing.assert_close(scaled[name][1], plain[name][1])
+
+
 def test_balanced_kinds_weigh_the_same() -> None:
     loss = judge(balance=True, bce_weight=1.0)
     learned, target = loss.targets(FRAGMENTS, ENDS)

@@ -193,6 +193,24 @@ def test_the_baseline_learns_what_is_there_to_learn(tmp_path: Path, instance: st
     assert again.fitted_on == {"events": 12, "nodes": baseline.fitted_on["nodes"], "seed": 0}
 
 
+def test_the_baseline_is_fitted_as_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[tuple[int, int]] = []
+
+    def watched(events: list[Pairs], grid: int, passes: int) -> object:
+        tried.append((grid, passes))
+        return fit_reach(events, grid, passes)
+
+    monkeypatch.setattr("weft.tasks.grappa.baseline.fit_reach", watched)
+    options = {"grid": 5, "passes": 3, "events": 4, "iterations": 7, "learning_rate": 0.3, "leaves": 4, "min_leaf": 2}
+    task = tasks.build("grappa", {"model": {"instance": "shower"}, "baseline": options})
+    baseline = task.baseline()
+    baseline.fit((two_showers() for _ in range(9)), seed=0)
+    assert tried == [(5, 3)]
+    assert baseline.fitted_on["events"] == 4
+    trees = baseline.trees["primary"]
+    assert (trees.n_iter_, trees.learning_rate, trees.max_leaf_nodes, trees.min_samples_leaf) == (7, 0.3, 4, 2)
+
+
 def test_files_that_are_no_baseline_are_refused(tmp_path: Path) -> None:
     with pytest.raises(WeftError, match="cannot be read"):
         GrappaBaseline.load(tmp_path / "none")

@@ -247,6 +247,12 @@ def test_trunk_and_head_are_those_of_the_segmentation():
     assert shared == {name: tensor.shape for name, tensor in other.items()}
 
 
+@pytest.mark.parametrize("convolutions", [0, 1, 3])
+def test_so_many_convolutions_come_before_the_scores_of_each_scale(convolutions):
+    ppn = build("scales3", model={"ppn_num_conv": convolutions}).network().ppn
+    assert [len(before) for before in ppn.convolutions] == [convolutions] * 3
+
+
 def test_every_parameter_is_in_a_layer():
     for form in FORMS:
         task = build(form, model={"semantic": True})

@@ -43,6 +43,15 @@ def test_voxels_compete_or_stay() -> None:
     assert cluster_one(position, margin, seediness, 0.5, 0.5, True, True, 1).tolist() == [0, 0, 1]
 
 
+@pytest.mark.parametrize(("rule", "expected"), [("compete", [0, 1, 1]), ("greedy", [0, 0, 1])])
+def test_the_rule_is_an_option(rule: str, expected: list[int]) -> None:
+    position = np.array([[0.0, 0, 0], [0.5, 0, 0], [0.7, 0, 0]])
+    how = {"rule": rule, "s_thresholds": 0.5, "min_size": 1}
+    options = ModelOptions.model_validate({"classes": ["shower"], "clustering": how})
+    margin, seediness = np.array([0.5, 0.5, 0.4]), np.array([0.9, 0.1, 0.8])
+    assert cluster(position, margin, seediness, np.zeros(3, int), options).tolist() == expected
+
+
 def test_small_ones() -> None:
     # 2020 drops them in the end; SPINE takes the seed away and leaves its voxels to others.
     position = np.zeros((4, 3))
@@ -112,7 +121,19 @@ def test_classes_have_thresholds_of_their_own() -> None:
     assert cluster(*(x[:1] for x in twice), np.array([1]), options).tolist() == [0]
 
 
-@pytest.mark.parametrize("s", [[0.5], [0.5, 1.5, 0, 0], -0.1])
+def test_thresholds_by_the_name_of_the_class() -> None:
+    by_name = {"michel": 0.55, "track": 0.9, "delta": 0.8, "shower": 0.7}
+    options = ModelOptions.model_validate(
+        {"clustering": {"s_thresholds": by_name, "p_thresholds": [0.1, 0.2, 0.3, 0.4]}}
+    )
+    assert options.thresholds("s_thresholds") == {0: 0.7, 1: 0.9, 2: 0.55, 3: 0.8}
+    assert options.thresholds("p_thresholds") == {0: 0.1, 1: 0.2, 2: 0.3, 3: 0.4}
+    assert ModelOptions().thresholds("p_thresholds") == dict.fromkeys(range(4), 0.5)
+
+
+@pytest.mark.parametrize(
+    "s", [[0.5], [0.5, 1.5, 0, 0], -0.1, {"track": 0.5}, {"shower": 2.0, "track": 0, "michel": 0, "delta": 0}]
+)
 def test_thresholds_must_fit(s: object) -> None:
     with pytest.raises(ValueError, match="s_thresholds"):
         ModelOptions.model_validate({"clustering": {"s_thresholds": s}})

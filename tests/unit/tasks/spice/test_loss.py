@@ -40,6 +40,11 @@ def test_two_clusters_of_2020_by_hand() -> None:
     assert lovasz_hinge(2 * claims - 1, members)[1].item() == pytest.approx(second)
 
 
+def test_the_distance_that_centroids_keep_is_twice_the_margin() -> None:
+    for margin, expected in ((0.25, (0.5 - 0.3) ** 2), (0.15, 0.0), (0.1, 0.0)):
+        assert float(loss(inter_margin=margin).of_subset(*two_clusters())[1]) == pytest.approx(expected, abs=1e-7)
+
+
 def test_two_clusters_of_the_later_form_by_hand() -> None:
     mask, inter, seed, smoothing = (float(x) for x in loss(form="bce").of_subset(*two_clusters()))
     claims = [(p(0.1, 0.5), 1), (p(0.4, 0.25), 0), (p(0.1, 0.5), 1), (p(0.2, 0.25), 0), (p(0.3, 0.5), 0), (1 - 1e-6, 1)]
