@@ -21,8 +21,8 @@ class ReconstructionBaseline(Baseline):
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        grouping = options.grouping.model_copy(update={"distance": options.baseline.distance})
-        self._settings: Settings = options.classical().model_copy(update={"grouping": grouping})
+        grouping = options.model.grouping.model_copy(update={"distance": options.baseline.distance})
+        self._settings: Settings = options.model.classical().model_copy(update={"grouping": grouping})
 
     def fit(self, events: Iterable[Event], seed: int) -> None:
         """Nothing is learned; the events are not read."""

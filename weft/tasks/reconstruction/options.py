@@ -14,7 +14,8 @@ class BaselineOptions(Strict):
     distance: float = Field(3.0, gt=0, description="cm; particles with voxels nearer than this are one interaction")
 
 
-class Options(Settings):
+class Options(Strict):
     """Fragments, particles and interactions, in steps: orient, measure, energies, types, vertices, topology."""
 
+    model: Settings = Settings()
     baseline: BaselineOptions = BaselineOptions()

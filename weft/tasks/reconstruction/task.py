@@ -29,21 +29,21 @@ class Reconstruction(FixedTask[Options]):
 
     @property
     def reads(self) -> tuple[str, ...]:  # type: ignore[override]
-        return needed(self.options)
+        return needed(self.options.model)
 
     @property
     def makes(self) -> tuple[Schema, ...]:
         return RECONSTRUCTED
 
     def predict_event(self, event: Event) -> Products:
-        return build(event, self.options)
+        return build(event, self.options.model)
 
     # --- judging ------------------------------------------------------------------------------------------
 
     def score(self, store: Store, split: str, shard: str) -> Scores:
         from weft.tasks.reconstruction.score import score_shard
 
-        return score_shard(store, split, shard, self.options)
+        return score_shard(store, split, shard, self.options.model)
 
     def metrics(self, counts: pd.DataFrame) -> pd.DataFrame:
         from weft.tasks.reconstruction.metrics import metrics

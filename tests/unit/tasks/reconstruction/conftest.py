@@ -61,7 +61,8 @@ def scored(store, task):
             "baseline": [task.baseline().predict(event) for event in events],
             "nothing": [_nothing() for _ in events],
         }
-        return {name: score_shard(InMemory(fed, made), "test", "0", task.options) for name, made in answers.items()}
+        steps = task.options.model
+        return {name: score_shard(InMemory(fed, made), "test", "0", steps) for name, made in answers.items()}
 
 
 def _nothing():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from weft import tasks
 from weft.errors import WeftError
 from weft.io.products import Ragged
 from weft.io.store import EventStore
@@ -31,7 +32,7 @@ def test_it_learns_nothing_and_reads_what_its_sources_ask_for(task):
     assert not task.learned
     assert "interaction_pid" in task.reads
     assert "interaction_vertex" not in task.reads
-    assert "interaction_vertex" in TASK(Options(sources={"vertex": "grappa"})).reads
+    assert "interaction_vertex" in TASK(Options(model={"sources": {"vertex": "grappa"}})).reads
     assert "reco_particles" in [schema.name for schema in task.makes]
     with pytest.raises(WeftError, match="does not learn"):
         task.network()
@@ -49,7 +50,13 @@ def test_it_learns_nothing_and_reads_what_its_sources_ask_for(task):
 )
 def test_options_that_do_not_fit_are_refused(options, message):
     with pytest.raises(ValidationError, match=message):
-        Options(**options)
+        Options(model=options)
+
+
+def test_a_stage_of_an_experiment_sets_the_steps():
+    task = tasks.build("reconstruction", {"model": {"sources": {"pid": "template"}}, "baseline": {"distance": 2.0}})
+    assert task.options.model.sources.pid == "template"
+    assert "interaction_pid" not in task.reads
 
 
 def test_predictions_are_the_same_again(store, task):
@@ -59,7 +66,7 @@ def test_predictions_are_the_same_again(store, task):
 
 
 def test_a_saved_baseline_answers_alike(store, task, tmp_path):
-    options = Options(baseline={"distance": 2.0}, containment={"margin": 1.0})
+    options = Options(baseline={"distance": 2.0}, model={"containment": {"margin": 1.0}})
     baseline = TASK(options).baseline()
     baseline.fit([], 0)
     baseline.save(tmp_path / "model.json")
