@@ -156,5 +156,7 @@ def _weights_over_ranks(terms: LossTerms) -> dict[str, Tensor]:
 
 
 def _positive(weight: Tensor, total: Tensor) -> Tensor:
-    # A step without a single label has weight 0 and sum 0: it teaches nothing, and must not make NaNs.
-    return weight.to(total).clamp(min=torch.finfo(total.dtype).tiny)
+    # A step without a single label has weight 0 and sum 0: it teaches nothing, and must not make NaNs. By 1, and not by
+    # a very small number: the gradient of several terms at what they share would overflow before it meets their 0.
+    weight = weight.to(total)
+    return weight.where(weight > 0, 1.0)

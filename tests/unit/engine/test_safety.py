@@ -113,6 +113,18 @@ def test_a_loss_that_is_not_finite_keeps_the_batch_and_the_weights_it_met(
     assert all(torch.isfinite(value).all() for value in state.values())
 
 
+def test_many_terms_without_a_label_teach_nothing(train: Train, toy: Any, tmp_path: Path) -> None:
+    """Terms that share what they have of the output: their sum of 0 over a weight of 0 is 0, and so is its gradient."""
+
+    def unlabelled(loss: Any, output: Tensor, *rest: Any) -> Any:
+        nothing = output.sum() * 0.0
+        return {f"term {k}": (nothing, torch.tensor(0.0)) for k in range(5)}
+
+    train(Altered(toy, "loss", 3, unlabelled))
+    state = read_model(tmp_path / "out" / "model.ckpt").state
+    assert all(torch.isfinite(value).all() for value in state.values())
+
+
 @pytest.mark.parametrize("clip", [None, 1.0])
 def test_gradients_that_are_not_finite_do_not_reach_the_weights(
     train: Train, toy: Any, tmp_path: Path, clip: float | None
