@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from weft.config.loading import ConfigError, at_scale, closest, find, override, read_mapping, validate
+from weft.config.loading import ConfigError, at_scale, closest, find, only, override, read_mapping, validate
 from weft.config.schedule import CosineSchedule, Schedule
 from weft.config.starting import WHOLE, Init, by_part
 from weft.config.strict import Strict
@@ -103,6 +103,9 @@ class Stage(Strict):
     follow: bool = Field(False, description="train at every point of the earlier stages' sweeps, times one's own")
     points: dict[str, Stage] = Field({}, repr=False, description="set by the loader: the stage at each point")
     learned: bool = Field(True, repr=False, description="set by the loader: whether its task has something to learn")
+    fitted_with: tuple[str, ...] = Field(
+        ("data",), repr=False, description="set by the loader: options that the baseline depends on besides its own"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -166,11 +169,16 @@ class Stage(Strict):
         """All that a trained model depends on besides its seed and its input files, as plain data."""
         if not self.learned:
             return self.model_dump(mode="json", include={"task", "model", "data"})
-        left_out = {"resources", "evaluation", "baseline", "sweep", "follow", "points", "learned"}
+        left_out = {"resources", "evaluation", "baseline", "sweep", "follow", "points", "learned", "fitted_with"}
         options = self.model_dump(mode="json", exclude=left_out if self.inputs else {*left_out, "train_on"})
         if self.training is not None:
             del options["training"]["workers"]
         return options
+
+    def baseline_options(self) -> dict[str, Any]:
+        """All that a fitted baseline depends on besides its seed and its input files, as plain data."""
+        own = ("task", "needs", "baseline", *(["train_on"] if self.inputs else []))
+        return only(self.model_dump(mode="json"), (*own, *self.fitted_with))
 
     def require_training(self) -> Training:
         """The settings of the training; an error where there are none."""

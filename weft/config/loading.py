@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
@@ -133,6 +133,16 @@ def at(document: Any, path: str) -> Any:
     for key in path.split("."):
         document = document.get(key) if isinstance(document, Mapping) else None
     return document
+
+
+def only(document: Mapping[str, Any], paths: Iterable[str]) -> dict[str, Any]:
+    """What of nested mappings is at dotted paths; a path that leads nowhere adds nothing."""
+    kept: dict[str, Any] = {}
+    for path in paths:
+        key, _, rest = path.partition(".")
+        if key in document:
+            kept[key] = {**kept.get(key, {}), **only(document[key], [rest])} if rest else document[key]
+    return kept
 
 
 def leaves(document: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 from weft.config.dataset import Dataset
 from weft.config.experiment import Experiment, Inputs, Need, Stage
 from weft.config.layout import Layout
-from weft.config.loading import ConfigError, at
+from weft.config.loading import ConfigError, at, only
 from weft.config.sweep import (
     Setting,
     baseline_name,
@@ -158,15 +158,15 @@ class Run:
         """All that the trained model depends on besides its input files, as plain data."""
         stage = self.stage
         if self.is_baseline:
-            known = {"task", "needs", "data", "baseline"} | ({"train_on"} if stage.inputs else set())
-            return stage.model_dump(mode="json", include=known) | {"seed": self.seed}
+            return stage.baseline_options() | {"seed": self.seed}
         return stage.training_options() | {"seed": self.seed}
 
     def deploy_options(self) -> dict[str, Any]:
         """All that predictions depend on besides the model and the input files, as plain data."""
-        # A baseline has no network: which points the model is trained at is nothing to it.
-        model = self.experiment.stages[self.stage_name].model if self.is_baseline else self.stage.model
-        return {"task": self.stage.task, "model": model, "data": self.stage.data}
+        if self.is_baseline:
+            # It has no network: at which point of a sweep the model is trained is nothing to it.
+            return only(self.stage.model_dump(mode="json"), ("task", "data", *self.stage.fitted_with))
+        return {"task": self.stage.task, "model": self.stage.model, "data": self.stage.data}
 
     def providers(self, source: str | None = None) -> dict[str, str]:
         """Where a product is read from: ``{product: alias}``; default source: :attr:`source`."""

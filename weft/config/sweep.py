@@ -156,16 +156,19 @@ def upstream_setting(stages: Mapping[str, Stage], name: str, setting: Setting, n
 
 
 def baseline_name(stages: Mapping[str, Stage], name: str, setting: Setting) -> str:
-    """What of a setting's name a baseline depends on: swept ``data``, and the predictions that it reads.
+    """What of a setting's name a baseline depends on: swept options of ``fitted_with``, and predictions that it reads.
 
-    A baseline knows nothing of the model and its training, so most sweeps have a single one, and its name is "".
+    A baseline knows nothing of the network and its training, so most sweeps have a single one, and its name is "".
     """
     stage, parts = stages[name], []
     if stage.sweep is not None:
         points = points_of(stage.sweep)
-        data = [{key: value for key, value in point.items() if _same_path(key, "data")} for point in points]
-        if any(data):
-            parts.append(dict(zip(stage.points, names_of(data), strict=True))[setting[name]])
+        known = [
+            {key: value for key, value in point.items() if any(_same_path(key, path) for path in stage.fitted_with)}
+            for point in points
+        ]
+        if any(known):
+            parts.append(dict(zip(stage.points, names_of(known), strict=True))[setting[name]])
     for needed in stage.inputs:
         if _pinned(stage, needed) is None:
             theirs = upstream_setting(stages, name, setting, needed)

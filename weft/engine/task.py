@@ -154,6 +154,8 @@ class Task(ABC, Generic[Options]):
     without ``baseline`` there is none"""
     reads: ClassVar[tuple[str, ...]]
     """products that a prediction needs, by the names that :class:`Event` knows"""
+    fitted_with: ClassVar[tuple[str, ...]] = ("data",)
+    """options that the baseline depends on besides its own, as dotted keys of the stage: ``model.classes``"""
     headline: ClassVar[tuple[str, ...]]
     """names of the metrics to print first, best one first"""
 

@@ -70,4 +70,5 @@ def _resolved(stage: Stage, where: str) -> Stage:
     for key in _OF_TRAINING:
         if not task.learned and key in stage.model_fields_set and getattr(stage, key):
             raise ConfigError(f"{where}: {key}: task '{stage.task}' does not learn")
-    return stage.model_copy(update={key: options[key] for key in SECTIONS} | {"learned": task.learned})
+    of_task = {"learned": task.learned, "fitted_with": task.fitted_with}
+    return stage.model_copy(update={key: options[key] for key in SECTIONS} | of_task)

@@ -34,6 +34,7 @@ class Fragmenting(Task[Options]):
     and, since truth is what is judged, costs the prediction in the score.
     """
 
+    fitted_with = ("data", "model.classes")
     headline = ("ari", "purity", "efficiency")
 
     @property

@@ -214,6 +214,31 @@ def test_a_baseline_knows_nothing_of_models(tmp_path):
     assert more["net/baseline"].deploy_options() == baseline.deploy_options()
 
 
+def test_a_baseline_knows_what_its_task_asks_of_it(tmp_path):
+    """Baselines of one task answer different questions, as the model of the stage says."""
+    grappa = {"task": "grappa", "model": {"instance": "track"}}
+    made = runs(tmp_path, net=stage(**grappa, sweep={"model.width": [16, 32], "model.min_size": [3, 5]}))
+    fitted = {name: run for name, run in made.items() if run.is_baseline}
+    assert list(fitted) == ["net/baseline-min_size=3", "net/baseline-min_size=5"]
+    for run in fitted.values():
+        assert run.training_options()["model"].keys() == {
+            "instance", "nodes", "classes", "min_size", "heads", "graph"
+        }  # fmt: skip
+    assert fitted["net/baseline-min_size=5"].deploy_options()["model"]["min_size"] == 5
+
+
+@pytest.mark.parametrize("name", ["segmentation", "full_chain"])
+def test_what_a_baseline_is_told_makes_the_products_of_its_stage(name):
+    """Fitted and deployed from its own options alone, it declares what the trained stage declares."""
+    made = tasks.resolve(load_experiment(name, "demo"))
+    planned = plan(made, load_dataset(made.dataset, "demo"), Layout())
+    asked = {run.stage_name: tasks.of(run.stage) for run in planned}
+    for run in (run for run in planned if run.is_baseline):
+        for options in (run.training_options(), run.deploy_options()):
+            told = tasks.build(run.stage.task, options)
+            assert [schema.name for schema in told.makes] == [schema.name for schema in asked[run.stage_name].makes]
+
+
 def test_a_baseline_for_each_way_of_reading_the_data(tmp_path):
     made = runs(tmp_path, net=stage(sweep={"data.charge": ["log", "linear"], "optimizer.lr": [0.1, 0.2]}))
     assert [name for name in made if "baseline" in name] == ["net/baseline-charge=log", "net/baseline-charge=linear"]

@@ -24,6 +24,7 @@ class Candidates(FixedTask[Options]):
 
     name = "candidates"
     options_model = Options
+    fitted_with = ("data", "model")
     headline = ("ari", "purity", "efficiency")
 
     @property

@@ -29,6 +29,7 @@ class Fragments(FixedTask[Options]):
 
     name = "fragments"
     options_model = Options
+    fitted_with = ("data", "model.providers")
     headline = ("ari", "purity", "efficiency")
 
     @property

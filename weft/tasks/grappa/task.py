@@ -32,6 +32,11 @@ class Grappa(Task[Options]):
 
     name = "grappa"
     options_model = Options
+    fitted_with = (
+        "data",
+        *(f"model.{key}" for key in ("instance", "nodes", "classes", "min_size", "heads", "graph.primaries")),
+        *(f"loss.{key}" for key in ("min_purity", "min_efficiency", "primary", "pid")),
+    )
 
     @property
     def reads(self) -> tuple[str, ...]:  # type: ignore[override]

@@ -36,6 +36,7 @@ class Points(Task[Options]):
 
     name = "points"
     options_model = Options
+    fitted_with = ("data", "model.semantic")
     headline = ("f1_3", "efficiency_3", "purity_3")
 
     @property
