@@ -157,7 +157,12 @@ RECO_INTERACTION_PARTICLES = _rows_of(
     "reco_interaction_particles", "reco_particles", "reco_interactions", "particles of each interaction, increasing"
 )
 
-#: All that the reconstruction makes of an event.
+#: Made where the reconstruction is told to read proposed points.
+RECO_PARTICLE_POINTS = _rows_of(
+    "reco_particle_points", "points", "reco_particles", "proposed points at each particle, increasing"
+)
+
+#: What the reconstruction makes of every event.
 RECONSTRUCTED = (
     RECO_FRAGMENTS,
     RECO_FRAGMENT_VOXELS,

@@ -23,6 +23,7 @@ from weft.reco.ends import to_cm
 from weft.reco.energy import best_kinetic, calorimetric, kinetic, momentum
 from weft.reco.length import segments, track_length
 from weft.reco.orientation import starts_by_dedx, starts_by_points, starts_by_vertex
+from weft.reco.particle_points import particle_points
 from weft.reco.pid import template_scores, track_chi2
 from weft.reco.scattering import kinetic_of_angles, scattering_angles
 from weft.reco.settings import Settings
@@ -53,13 +54,13 @@ def needed(settings: Settings) -> tuple[str, ...]:
         "interaction_momentum": sources.momentum == "grappa",
         "interaction_vertex": sources.vertex == "grappa",
         "shower_primary": sources.fragment_primary == "grappa",
-        "points": sources.orientation == "points",
+        "points": sources.orientation == "points" or sources.points == "ppn",
     }
     return (*names, *(name for name, is_read in wanted.items() if is_read))
 
 
 def build(event: Event, settings: Settings) -> dict[str, Any]:
-    """The products :data:`weft.io.reco_objects.RECONSTRUCTED` of one event.
+    """The products :data:`weft.io.reco_objects.RECONSTRUCTED` of one event; where the settings say so, points too.
 
     event: the products :func:`needed`, any mapping.
     """
@@ -90,7 +91,8 @@ class _Build:
         interactions = self._vertices()
         self._kinetics()
         self._finish(interactions)
-        return {
+        with_points = {"reco_particle_points": self._points()} if self.settings.sources.points == "ppn" else {}
+        return with_points | {
             "reco_fragments": self._fragment_table(),
             "reco_fragment_voxels": self.event["fragment_voxels"],
             "reco_particles": self.particles,
@@ -184,6 +186,12 @@ class _Build:
             )  # fmt: skip
             for pid, value in zip(TRACK_PIDS, chi2, strict=True):
                 table[f"chi2_{PIDS[pid]}"][row] = value
+
+    def _points(self) -> Ragged:
+        proposed, rules = self.event["points"], self.settings.points
+        position = np.stack([proposed[axis] for axis in "xyz"], axis=1)
+        of_class = (self.candidates["shape"], proposed["class"]) if rules.same_class else ()
+        return particle_points(self.points, self.voxels, position, rules.within, *of_class)
 
     def _types(self) -> None:
         table, settings = self.particles, self.settings

@@ -70,6 +70,8 @@ def reconstructed(
     prefix = "true_" if truth else "reco_"
     names = ("fragments", "fragment_voxels", "particles", "particle_voxels", "particle_fragments", "interactions")
     tables = {name: products[prefix + name] for name in (*names, "interaction_particles")}
+    if f"{prefix}particle_points" in products:
+        tables["particle_points"] = products[f"{prefix}particle_points"]
     return Reconstruction(tables, voxels, charge, meta, truth)
 
 
@@ -166,6 +168,11 @@ class Particle(_Object):
     @property
     def fragment_ids(self) -> np.ndarray:
         return self.event.tables["particle_fragments"][self.id]
+
+    @property
+    def point_ids(self) -> np.ndarray:
+        """int32: rows of `points`, the proposed ones that lie at it; where the reconstruction was told to say."""
+        return self.event.tables["particle_points"][self.id]
 
     @property
     def shape_name(self) -> str:

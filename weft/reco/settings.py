@@ -43,6 +43,7 @@ class Sources(Strict):
         "dedx", description="which end of a track is its start; points: end scores of PPN; none: as it comes"
     )
     momentum: Literal["grappa", "energy"] = Field("energy", description="energy: from the best kinetic energy")
+    points: Literal["ppn", "none"] = Field("none", description="whether proposed points are given to particles")
     fragment_primary: Literal["grappa", "candidates"] = Field(
         "candidates", description="scores of fragments: of the stage that grouped them, or of the candidate's choice"
     )
@@ -99,6 +100,13 @@ class Local(Strict):
     straightness_radius: float = Field(3.0, gt=0, description="cm; of the ball in which straightness is measured")
     orientation_radius: float = Field(5.0, gt=0, description="cm; of the balls by which dedx tells start from end")
     point_reach: float = Field(1.5, gt=0, description="cm; how near a proposed point must be to speak for an end")
+
+
+class Points(Strict):
+    """Proposed points and particles, where sources.points says so."""
+
+    within: float = Field(2.0, gt=0, description="cm; a point nearer than this to a voxel of a particle is given to it")
+    same_class: bool = Field(False, description="only to particles of the class of the point")
 
 
 class Grouping(Strict):
@@ -161,6 +169,7 @@ class Settings(Strict):
     scattering: Scattering = Scattering()
     template: Template = Template()
     types: Types = Types()
+    points: Points = Points()
     grouping: Grouping = Grouping()
     vertex: VertexRules = VertexRules()
     containment: Containment = Containment()
@@ -176,7 +185,8 @@ class Settings(Strict):
 
     def classical(self) -> Settings:
         """The same steps with a classical rule wherever GrapPA would speak."""
-        sources = Sources(interactions="distance", primary="vertex", pid="template", orientation="dedx")
+        points = self.sources.points  # not GrapPA's answer
+        sources = Sources(interactions="distance", primary="vertex", pid="template", orientation="dedx", points=points)
         changed = {
             "sources": sources,
             "template": self.template.model_copy(update={"enabled": True}),

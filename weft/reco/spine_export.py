@@ -10,7 +10,7 @@ import numpy as np
 
 from weft.errors import WeftError
 from weft.io.provenance import collect
-from weft.io.reco_objects import RECONSTRUCTED
+from weft.io.reco_objects import RECO_PARTICLE_POINTS, RECONSTRUCTED
 from weft.io.spine_hdf5 import Layout, Objects, Rows, SpineWriter
 from weft.io.store import EventStore
 from weft.reco import spine_objects as fields
@@ -87,6 +87,8 @@ def _names(store: EventStore, where: str) -> dict[str, str]:
         missing = sorted({schema.name for schema in RECONSTRUCTED} - set(found))
         raise WeftError(f"{where}: there is {found[0]}, but not {', '.join(missing)}")
     names |= {name: name for name in found}
+    if found and RECO_PARTICLE_POINTS.name in store:
+        names[RECO_PARTICLE_POINTS.name] = RECO_PARTICLE_POINTS.name
     if set(_TRUTH) <= set(store.files[owner].schemas):
         names |= {name: f"{owner}/{name}" for name in _TRUTH}
     if len(names) == len(_VOXELS):
@@ -127,7 +129,11 @@ def _reco(made: Reconstruction) -> Iterator[tuple[str, Any]]:
     yield (
         "reco_particles",
         fields.particle_columns(
-            tables["particles"], tables["particle_voxels"], tables["particle_fragments"], matches.get("particles")
+            tables["particles"],
+            tables["particle_voxels"],
+            tables["particle_fragments"],
+            matches.get("particles"),
+            tables.get("particle_points"),
         ),
     )
     yield (

@@ -89,6 +89,7 @@ RECO_PARTICLES = Objects(
         **_PARTICLE,
         "pid_scores": "6f4",
         "primary_scores": "2f4",
+        "ppn_ids": "[i4]",
         "start_dedx": "f8",
         "end_dedx": "f8",
         "start_straightness": "f8",
@@ -137,13 +138,16 @@ def fragment_columns(table: np.ndarray, voxels: Ragged) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def particle_columns(table: np.ndarray, voxels: Ragged, fragments: Ragged, matches: Matches | None) -> dict[str, Any]:
-    """Of `reco_particles`, the rows of `voxels` and those of `reco_fragments` of each."""
+def particle_columns(
+    table: np.ndarray, voxels: Ragged, fragments: Ragged, matches: Matches | None, points: Ragged | None = None
+) -> dict[str, Any]:
+    """Of `reco_particles`, the rows of `voxels`, of `reco_fragments` and of `points` of each; None: of no points."""
     measured = ("start_dedx", "end_dedx", "start_straightness", "directional_spread", "axial_spread")
     return {
         **_particle(table, voxels, fragments, matches, truth=False),
         "pid_scores": _six(table, "score"),
         "primary_scores": _two(table["primary_score"]),
+        "ppn_ids": list(_nothing(len(table)) if points is None else points),
         **{name: table[name] for name in measured},
     }
 
@@ -213,8 +217,7 @@ def true_interaction_columns(
 
 def _body(table: np.ndarray, voxels: Ragged, matches: Matches | None, truth: bool) -> dict[str, Any]:
     n = len(table)
-    nothing = Ragged(np.empty(0, np.int32), np.zeros(n + 1, np.int64))
-    ids, overlaps = (nothing, nothing) if matches is None else matches
+    ids, overlaps = (_nothing(n), _nothing(n)) if matches is None else matches
     contained = table["is_contained"] > 0 if "is_contained" in (table.dtype.names or ()) else np.zeros(n, bool)
     return {
         "id": np.arange(n),
@@ -278,6 +281,11 @@ def _interaction(
         "vertex": _xyz(table, "vertex"),
         "is_fiducial": table["is_fiducial"] > 0,
     }
+
+
+def _nothing(n: int) -> Ragged:
+    """n empty lists."""
+    return Ragged(np.empty(0, np.int32), np.zeros(n + 1, np.int64))
 
 
 def _xyz(table: np.ndarray, name: str) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from weft.io.products import META, SHOWER, TRACK, Ragged
-from weft.io.reco_objects import RECONSTRUCTED
+from weft.io.reco_objects import RECO_PARTICLE_POINTS, RECONSTRUCTED
 from weft.io.reco_products import CANDIDATES, ELECTRON, FRAGMENTS, MUON, PHOTON, POINTS, PROTON
 from weft.reco.builders import build, near_groups, needed
 from weft.reco.csda import kinetic_of_range
@@ -211,9 +211,25 @@ def test_needed_products_follow_the_sources():
     assert "interaction_pid" in needed(Settings())
     assert "points" not in needed(Settings())
     assert "points" in needed(Settings(sources={"orientation": "points"}))
+    assert "points" in needed(Settings(sources={"points": "ppn"}))
     assert "shower_primary" in needed(Settings(sources={"fragment_primary": "grappa"}))
     assert "interaction_vertex" in needed(Settings(sources={"vertex": "grappa"}))
     assert "interaction_momentum" in needed(Settings(sources={"momentum": "grappa"}))
+
+
+def test_particles_have_the_points_that_were_proposed_there(event):
+    event["points"] = np.repeat(event["points"], 3)
+    event["points"]["y"] += [0, 1.0, 30.0]
+    event["points"]["class"] = [TRACK, SHOWER, TRACK]
+    made = _build(event, sources={"points": "ppn"})
+    found = made["reco_particle_points"]
+    assert [rows.tolist() for rows in found] == [[0, 1], [], [], []]
+    assert found.values.dtype == RECO_PARTICLE_POINTS.dtype
+    for changes, expected in (({"same_class": True}, [0]), ({"within": 0.5}, [0])):
+        assert _build(event, sources={"points": "ppn"}, points=changes)["reco_particle_points"][MU].tolist() == expected
+    objects = reconstructed(made, event["voxels"], event["charge"], event["meta"])
+    assert objects.particles[MU].point_ids.tolist() == [0, 1]
+    assert "reco_particle_points" in build(event, Settings(sources={"points": "ppn"}).classical())
 
 
 def test_a_vertex_may_turn_tracks(event):

@@ -6,8 +6,8 @@ import pytest
 from spine_events import write_stores
 
 from weft.errors import WeftError
-from weft.io.products import EventId
-from weft.io.reco_objects import RECONSTRUCTED
+from weft.io.products import EventId, Ragged
+from weft.io.reco_objects import RECO_PARTICLE_POINTS, RECONSTRUCTED
 from weft.io.spine_hdf5 import Objects, Rows, SpineWriter
 from weft.io.store import EventStore, StoreWriter
 from weft.reco.spine_export import export_spine
@@ -59,6 +59,24 @@ def test_matches_go_both_ways_and_are_intersection_over_union(tmp_path, stores):
             size = true["size"][k]
             expected = (size - 1) / size if k in short else 1.0
             assert reco["match_overlaps"][k][0] == true["match_overlaps"][k][0] == np.float32(expected)
+
+
+def test_particles_refer_to_the_points_at_them(tmp_path, stores):
+    with EventStore.open(stores) as store:
+        ids = [EventId(*row.tolist()) for row in store.events]
+        particles = [len(store["reco_particles"][i]) for i in range(len(store))]
+        parents = {alias: file.content_hash for alias, file in store.files.items()}
+    with StoreWriter(tmp_path / "points.h5", [RECO_PARTICLE_POINTS], provenance={}, parents=parents) as writer:
+        for event_id, n in zip(ids, particles, strict=True):
+            rows_of = [np.arange(k % 3, dtype=np.int32) for k in range(n)]
+            writer.append(event_id, {"reco_particle_points": Ragged.of(rows_of, np.empty(0, np.int32))})
+    export_spine(stores, tmp_path / "without.h5")
+    export_spine(stores | {"points": tmp_path / "points.h5"}, tmp_path / "with.h5")
+    with h5py.File(tmp_path / "without.h5") as without, h5py.File(tmp_path / "with.h5") as given:
+        assert particles[0] > 2
+        for i, n in enumerate(particles):
+            assert [list(k) for k in rows(without, "reco_particles", i)["ppn_ids"]] == [[]] * n
+            assert [len(k) for k in rows(given, "reco_particles", i)["ppn_ids"]] == [k % 3 for k in range(n)]
 
 
 def test_of_truth_alone_there_are_true_objects_and_nothing_is_matched(tmp_path, stores):

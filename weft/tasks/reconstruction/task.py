@@ -10,7 +10,7 @@ import pandas as pd
 
 from weft.engine.task import Event, FixedTask, Products, Store
 from weft.io.products import Schema
-from weft.io.reco_objects import RECONSTRUCTED
+from weft.io.reco_objects import RECO_PARTICLE_POINTS, RECONSTRUCTED
 from weft.metrics.scores import Scores
 from weft.reco.builders import build, needed
 from weft.report.figure import Figure
@@ -34,7 +34,7 @@ class Reconstruction(FixedTask[Options]):
 
     @property
     def makes(self) -> tuple[Schema, ...]:
-        return RECONSTRUCTED
+        return (*RECONSTRUCTED, RECO_PARTICLE_POINTS) if self.options.model.sources.points == "ppn" else RECONSTRUCTED
 
     def predict_event(self, event: Event) -> Products:
         return build(event, self.options.model)

@@ -34,6 +34,8 @@ def test_it_learns_nothing_and_reads_what_its_sources_ask_for(task):
     assert "interaction_vertex" not in task.reads
     assert "interaction_vertex" in TASK(Options(model={"sources": {"vertex": "grappa"}})).reads
     assert "reco_particles" in [schema.name for schema in task.makes]
+    with_points = TASK(Options(model={"sources": {"points": "ppn"}}))
+    assert "reco_particle_points" in {schema.name for schema in with_points.makes} - {s.name for s in task.makes}
     with pytest.raises(WeftError, match="does not learn"):
         task.network()
 
