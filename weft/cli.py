@@ -461,6 +461,9 @@ def import_config(
     dataset_output: Annotated[
         Path | None, typer.Option(help="dataset to write; default: beside the experiment, as NAME.dataset.yaml")
     ] = None,
+    form: Annotated[
+        str, typer.Option(help="of a chain: staged, one training for each stage; joint, one for all; auto: as there")
+    ] = "auto",
 ) -> None:
     """Make an experiment of another tool's configuration: SPINE, lartpc_mlreco3d, and others.
 
@@ -468,15 +471,16 @@ def import_config(
     """
     from weft import tasks
     from weft.config.dialects import import_config as read_config
+    from weft.config.dialects.stages import form_of
     from weft.io.atomic import atomic_path
 
-    imported = read_config(source, dialect)
+    imported = read_config(source, dialect, form_of(form))
     dataset_output = dataset_output or output.with_name(output.stem + ".dataset.yaml")
     experiment = imported.validated(str(dataset_output))
-    known = imported.task in tasks.names()
-    if known:
+    missing = [task for task in imported.tasks if task not in tasks.names()]
+    if not missing:
         tasks.resolve(experiment)
-    texts = {output: imported.render(known), dataset_output: imported.render_dataset()}
+    texts = {output: imported.render(missing), dataset_output: imported.render_dataset()}
     for path, text in texts.items():
         if text is not None and path.exists():
             raise WeftError(f"{path}: exists; remove it or write elsewhere")
@@ -486,10 +490,8 @@ def import_config(
                 temporary.write_text(text)
             print(path)
     print(f"{imported.dialect.title}: keys without a line of their own: {len(imported.left_out)}, listed in {output}")
-    for step, keys in imported.later.items():
-        print(f"there is no step for {step} yet: {len(keys)} keys are kept as comments")
-    if not known:
-        print(f"this release has no task '{imported.task}': {output} cannot be trained with it")
+    for task in missing:
+        print(f"this release has no task '{task}': {output} cannot be trained with it")
 
 
 @app.command("import-weights")

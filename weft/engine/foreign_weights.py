@@ -138,7 +138,7 @@ def import_weights(
     if layout is None:
         raise WeftError(f"task '{task.name}' reads no weights of other tools")
     state, prefix, unused = rename(checkpoint.state, layout.names, str(source), module)
-    unchecked = _same_training(DIALECTS[layout.tool], checkpoint.config, source, options)
+    unchecked = _same_training(DIALECTS[layout.tool], checkpoint.config, source, task, options)
     network = task.network()
     own = network.state_dict()
     # A kernel of one voxel has no axis of offsets in MinkowskiEngine.
@@ -165,20 +165,26 @@ def import_weights(
 _UNTOLD = (("model", "leak"), ("model", "norm_eps"), ("data", "charge"))
 
 
-def _same_training(dialect: Dialect, config: dict[str, Any] | None, source: Path, options: Mapping[str, Any]) -> str:
+def _same_training(
+    dialect: Dialect, config: dict[str, Any] | None, source: Path, task: Task[Any], options: Mapping[str, Any]
+) -> str:
     """Compare what the checkpoint says of its training with the stage's options; returns what could not be compared."""
     here = {f"{section}.{key}": options.get(section, {}).get(key) for section, key in _UNTOLD}
     here = {key: value for key, value in here.items() if value is not None}
     reason = "the file does not say"
     if config is not None:
         try:
-            stage = translate(dialect, source, config).experiment.plain()["stages"][dialect.stage]
+            stages = translate(dialect, source, config, form="staged").experiment.plain()["stages"].values()
         except ConfigError as error:
             reason = str(error)
         else:
-            for section, key in _UNTOLD:
-                was, name = stage[section][key], f"{section}.{key}"
-                if here.get(name, was) != was:
+            instance = options.get("model", {}).get("instance")
+            same = [s for s in stages if s["task"] == task.name and s["model"].get("instance") == instance]
+            for section, key in _UNTOLD if len(same) == 1 else ():
+                was, name = same[0].get(section, {}).get(key), f"{section}.{key}"
+                if was is not None and here.get(name, was) != was:
                     raise WeftError(f"{source}: trained with {name} {was}, the experiment has {here[name]}")
-            return ""
+            if len(same) == 1:
+                return ""
+            reason = "its configuration has no such stage"
     return f"taken from the experiment: {', '.join(f'{key} {value}' for key, value in here.items())} ({reason})"

@@ -83,7 +83,7 @@ def imported(tmp_path, text=FILE, dialect="spine", **changes):
 def test_a_joint_training_is_a_stage_of_points(tmp_path):
     made, stage = imported(tmp_path)
     options = tasks.of(stage).options
-    assert stage.task == made.task == "points"
+    assert [stage.task] == made.tasks == ["points"]
     assert options.model.semantic
     assert options.model.ends
     assert (options.model.filters, options.model.depth, options.model.mask_score_threshold) == (8, 4, 0.4)
@@ -153,7 +153,6 @@ def test_the_joint_training_of_2020_has_three_scales(tmp_path):
     assert (options.model.ppn_num_conv, options.model.depth, options.model.filters) == (2, 6, 16)
     assert (options.loss.radius, options.loss.ppn1_weight, options.data.min_voxels) == (4.0, 0.5, 5)
     assert made.dataset.plain()["products"]["particles"] == "particle_pcluster"
-    assert not made.later
 
 
 @pytest.mark.parametrize(
@@ -168,9 +167,3 @@ def test_the_joint_training_of_2020_has_three_scales(tmp_path):
 def test_what_2020_did_and_cannot_be_done_is_refused(tmp_path, changes, message):
     with pytest.raises(ConfigError, match=message):
         mlreco(tmp_path, **changes)
-
-
-def test_in_the_full_chain_the_keys_are_kept_as_comments(tmp_path):
-    made, stage = mlreco(tmp_path, **{"model/name": "full_chain"})
-    assert stage.task == "segmentation"
-    assert ("model.modules.ppn.ppn1_size", 24) in made.later["points of interest (PPN)"]

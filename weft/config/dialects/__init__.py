@@ -15,22 +15,26 @@ from weft.config.dialects.mesh import MESH
 from weft.config.dialects.segmenter import SEGMENTER
 from weft.config.dialects.spine import SPINE
 from weft.config.dialects.spine_language import load_spine
+from weft.config.dialects.stages import Form
 from weft.config.loading import ConfigError, closest
 
-__all__ = ["DIALECTS", "Dialect", "Imported", "import_config", "recognise", "translate"]
+__all__ = ["DIALECTS", "Dialect", "Form", "Imported", "import_config", "recognise", "translate"]
 
 DIALECTS: dict[str, Dialect] = {
     dialect.name: dialect for dialect in (SPINE, LARTPC_MLRECO3D, SEGMENTER, IMAGE_SEGMENTATION, MESH)
 }
 
 
-def import_config(path: Path, dialect: str = "auto") -> Imported:
-    """The experiment that another tool's configuration describes. Raises ConfigError, naming file, key and way out."""
+def import_config(path: Path, dialect: str = "auto", form: Form = "auto") -> Imported:
+    """The experiment that another tool's configuration describes. Raises ConfigError, naming file, key and way out.
+
+    form: whether the stages of a chain are trained one by one, or together; by itself as the tool is mostly used.
+    """
     if dialect == "auto":
-        return translate(recognise(path), path)
+        return translate(recognise(path), path, form=form)
     if dialect not in DIALECTS:
         raise ConfigError(f"no dialect '{dialect}'{closest(dialect, list(DIALECTS))}; there are: {', '.join(DIALECTS)}")
-    return translate(DIALECTS[dialect], path)
+    return translate(DIALECTS[dialect], path, form=form)
 
 
 def recognise(path: Path) -> Dialect:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from weft.config.dataset import FileDataset
 from weft.config.dialects.draft import Draft, flow
 from weft.config.dialects.rules import (
+    Checked,
     Drops,
-    Later,
     Maps,
+    Met,
     Noted,
     Only,
     PartOf,
     Refuses,
+    Rule,
     Several,
     Source,
     Table,
@@ -26,6 +28,7 @@ from weft.config.dialects.rules import (
     When,
     walk,
 )
+from weft.config.dialects.stages import Form, Plan
 from weft.config.experiment import Experiment
 from weft.config.loading import ConfigError, parse_yaml, read_mapping, validate
 
@@ -37,18 +40,18 @@ class Dialect:
     name: str
     title: str
     """the tool, as a sentence names it"""
-    stage: str
-    """name of the stage that is written"""
     table: Table
-    defaults: Mapping[str, tuple[Any, str]]
-    """our keys that are written where no key of theirs does: value, and why; among them the task"""
+    plan: Callable[[Source], Plan]
+    """the stages of a file; raises Unfit for values that cannot work together"""
     signs: tuple[tuple[str, ...], ...]
     """combinations of dotted keys, each of which only such a file has"""
+    dataset: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
+    """keys of the dataset that are written where no key of theirs does: value, and why"""
     differs: tuple[str, ...] = ()
     """what the same settings do differently here"""
     read: Callable[[Path], dict[str, Any]] = lambda path: read_mapping(path, parse_yaml)  # whatever its suffix
-    check: Callable[[Source], None] = lambda source: None
-    """raises Unfit for values that cannot work together"""
+    tidy: Callable[[dict[str, Any]], dict[str, Any]] = lambda document: document
+    """brings the ways in which a file may say the same to one; raises Unfit"""
 
 
 @dataclass
@@ -61,12 +64,14 @@ class Imported:
     dataset: Draft = field(default_factory=Draft)
     left_out: list[tuple[str, Any, str]] = field(default_factory=list)
     """keys that are not applicable: key, value, reason"""
-    later: dict[str, list[tuple[str, Any]]] = field(default_factory=dict)
-    """keys of steps that there are not yet, by step"""
+    plan: Plan = field(default_factory=lambda: Plan({}))
 
     @property
-    def task(self) -> str:
-        return self.experiment.plain()["stages"][self.dialect.stage]["task"]
+    def tasks(self) -> list[str]:
+        """The tasks of the stages, each once."""
+        stages = self.experiment.plain()["stages"].values()
+        inner = [module for stage in stages for module in stage.get("model", {}).get("modules", {}).values()]
+        return list(dict.fromkeys(block["task"] for block in (*stages, *inner)))
 
     def validated(self, dataset: str) -> Experiment:
         """The experiment, reading the dataset of that name or path where the source says nothing of another."""
@@ -76,22 +81,20 @@ class Imported:
             validate(FileDataset, self.dataset.plain(), f"{self.source} as a dataset")
         return validate(Experiment, self.experiment.plain(), f"{self.source} as an experiment")
 
-    def render(self, task_exists: bool = True) -> str:
+    def render(self, missing: Sequence[str] = ()) -> str:
         """The experiment as YAML, what was left out at its end.
 
-        task_exists: whether this release can train it; where not, the file says so.
+        missing: tasks of it that this release does not have; the file says so.
         """
         head = [f"# Imported from {self.source.name} of {self.dialect.title}. Behind each line the key it comes from."]
-        if not task_exists:
-            head.append(f"# This release of Weft has no task '{self.task}': the file cannot be trained with it.")
+        head += [
+            f"# This release of Weft has no task '{name}': the file cannot be trained with it." for name in missing
+        ]
         head += [f"# Different here: {line}." for line in self.dialect.differs]
         tail = []
         if self.left_out:
             tail += ["", "# Keys without a line of their own, and why:"]
             tail += [f"#   {key}: {flow(value)}  ({reason})" for key, value, reason in self.left_out]
-        for step, keys in self.later.items():
-            tail += ["", f"# There is no step for {step} yet; what the file says of it:"]
-            tail += [f"#   {key}: {flow(value)}" for key, value in keys]
         return "\n".join(head) + "\n" + self.experiment.render() + "\n".join(tail) + ("\n" if tail else "")
 
     def render_dataset(self) -> str | None:
@@ -101,47 +104,64 @@ class Imported:
         return f"# The data of {self.source.name} of {self.dialect.title}.\n" + self.dataset.render()
 
 
-def translate(dialect: Dialect, path: Path, document: Mapping[str, Any] | None = None) -> Imported:
+def translate(dialect: Dialect, path: Path, document: Mapping[str, Any] | None = None, form: Form = "auto") -> Imported:
     """Apply a dialect's table to a file, or to what has been read of it.
 
     Raises ConfigError for an unknown key, with the closest known one, and for a value that cannot work, with the
     nearest that can.
     """
-    source = Source(path, dialect.read(path) if document is None else document)
-    made = Imported(path, dialect)
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-_") or dialect.name
+    given = dialect.read(path) if document is None else dict(document)
     with _explained(f"{path}", dialect.title):
-        dialect.check(source)
+        source = Source(path, dialect.tidy(given))
+        made = Imported(path, dialect, plan=dialect.plan(source).of_form(form))
+    for ours, task in made.plan.tasks().items():  # first, which gives the stages their order
+        _put(made, "", ours, task)
     for key, value, found, met in walk(source.document, dialect.table, source):
-        rule = found.of(source) if isinstance(found, When) else found
+        about = replace(source, key=key)
+        rule = found.of(about) if isinstance(found, When) else found
+        if unused := made.plan.idle(key):
+            made.left_out.append((key, value, unused))
+            continue
         with _explained(f"{path}: {key}", dialect.title, f"; the file says {flow(value)}"):
-            if isinstance(rule, Later):
-                made.later.setdefault(rule.step, []).append((key, value))
-            elif isinstance(rule, Drops):
-                made.left_out.append((key, value, rule.reason))
-            elif isinstance(rule, PartOf):
-                made.left_out.append((key, value, f"read with {rule.key}"))
-            elif isinstance(rule, Only):
-                if value is not None:
-                    rule.check(value)
-                made.left_out.append((key, value, rule.reason))
-            elif value is None:
-                made.left_out.append((key, value, "nothing to carry over"))
-            elif isinstance(rule, Refuses):
-                raise Unfit(rule.reason)
-            elif isinstance(rule, Maps):
-                converted = rule.convert(value, source)
-                if converted is None or (isinstance(converted, Noted) and converted.value is None):
-                    reason = converted.note if converted else rule.says or "as here without the key"
-                    made.left_out.append((key, value, reason))
-                else:
-                    _put(made, key, rule.ours.replace("*", met), converted)
-    _put(made, "", "experiment:name", Noted(name, f"from the name {path.name}"), default=True)
-    for ours, (value, why) in dialect.defaults.items():
-        _put(made, "", ours, Noted(value, why), default=True)
+            _apply(made, rule, met, value, about)
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-_") or dialect.name
+    _default(made, "experiment:name", name, f"from the name {path.name}")
+    for ours, noted in made.plan.written().items():
+        _default(made, ours, noted.value, noted.note)
+    for ours, (value, why) in dialect.dataset.items():
+        _default(made, f"dataset:{ours}", value, why)
     if "source" in made.dataset:
-        _put(made, "", "dataset:name", Noted(name, ""), default=True)
+        _default(made, "dataset:name", name, "")
     return made
+
+
+def _apply(made: Imported, rule: Rule, met: Met, value: Any, source: Source) -> None:
+    """What one rule makes of one value."""
+    if isinstance(rule, Drops):
+        made.left_out.append((source.key, value, rule.reason))
+    elif isinstance(rule, PartOf):
+        made.left_out.append((source.key, value, f"read with {met.fill(rule.key)}"))
+    elif isinstance(rule, Only):
+        if value is not None:
+            rule.check(value)
+        made.left_out.append((source.key, value, rule.reason))
+    elif isinstance(rule, Checked):
+        if value is not None:
+            rule.check(value, source)
+        made.left_out.append((source.key, value, rule.reason))
+    elif value is None:
+        made.left_out.append((source.key, value, "nothing to carry over"))
+    elif isinstance(rule, Refuses):
+        raise Unfit(rule.reason)
+    elif isinstance(rule, Maps):
+        converted = rule.convert(value, source)
+        if isinstance(converted, Several):
+            converted = Several({met.fill(ours): one for ours, one in converted.values.items()})
+        if converted is None or (isinstance(converted, Noted) and converted.value is None):
+            reason = converted.note if converted else rule.says or "as here without the key"
+            made.left_out.append((source.key, value, reason))
+        elif not _put(made, source.key, met.fill(rule.ours), converted):
+            made.left_out.append((source.key, value, "no stage of the file reads it"))
 
 
 @contextmanager
@@ -155,21 +175,24 @@ def _explained(where: str, title: str, given: str = "") -> Iterator[None]:
         raise ConfigError(f"{where}: not of the form that {title} has{given}") from error
 
 
-def _put(made: Imported, key: str, ours: str, value: Any, default: bool = False) -> None:
+def _default(made: Imported, ours: str, value: Any, why: str) -> None:
+    _put(made, "", ours, Noted(value, why), default=True)
+
+
+def _put(made: Imported, key: str, ours: str, value: Any, default: bool = False) -> bool:
+    """Write a value where ``ours`` says; whether there is such a place."""
     if isinstance(value, Several):
-        for name, one in value.values.items():
-            _put(made, key, name, one, default)
-        return
+        done = [_put(made, key, name, one, default) for name, one in value.values.items()]
+        return any(done)
     note = ""
     if isinstance(value, Noted):
         value, note = value.value, value.note
-    draft, path = made.experiment, ours
-    if ours.startswith("experiment:"):
-        path = ours.removeprefix("experiment:")
-    elif ours.startswith("dataset:"):
-        draft, path = made.dataset, ours.removeprefix("dataset:")
+    comment = "; ".join(filter(None, [key, note]))
+    if ours.startswith("dataset:"):
+        draft, places = made.dataset, [ours.removeprefix("dataset:")]
     else:
-        path = f"stages.{made.dialect.stage}.{ours}"
-    if default and path in draft:
-        return
-    draft.put(path, value, "; ".join(filter(None, [key, note])))
+        draft, places, value = made.experiment, made.plan.places(ours), made.plan.value(ours, value)
+    for place in places:
+        if not (default and place in draft):
+            draft.put(place, value, comment, extend=place.endswith(".freeze"))
+    return bool(places)

@@ -14,7 +14,7 @@ from weft.config.loading import ConfigError
 _ORDER = (
     "name", "title", "description", "source", "kind", "dataset", "products", "files", "splits", "seeds", "stages",
     "task", "needs", "init", "freeze", "model", "loss", "data", "baseline", "optimizer", "schedule", "training",
-    "evaluation", "resources",
+    "evaluation", "resources", "chain",
 )  # fmt: skip
 
 
@@ -30,8 +30,11 @@ class Draft:
     def __init__(self) -> None:
         self._tree: dict[str, Any] = {}
 
-    def put(self, path: str, value: Any, comment: str) -> None:
-        """Set a dotted path. Raises ConfigError where another key has put another value there."""
+    def put(self, path: str, value: Any, comment: str, extend: bool = False) -> None:
+        """Set a dotted path. Raises ConfigError where another key has put another value there.
+
+        extend: a list is added to what is there instead.
+        """
         *parents, last = path.split(".")
         node = self._tree
         for name in parents:
@@ -39,6 +42,9 @@ class Draft:
         there = node.get(last)
         if there is None:
             node[last] = _Leaf(value, comment)
+        elif extend:
+            there.value += [item for item in value if item not in there.value]
+            there.comment = "; ".join(dict.fromkeys([there.comment, comment]))
         elif there.value != value:
             raise ConfigError(f"{there.comment} says {there.value!r} for {path}, {comment} says {value!r}")
         else:

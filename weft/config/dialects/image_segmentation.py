@@ -6,6 +6,7 @@ from typing import Any
 
 from weft.config.dialects.dialect import Dialect
 from weft.config.dialects.rules import Drops, Maps, Noted, PartOf, Rule, Several, Source, Unfit
+from weft.config.dialects.stages import Defaults, Plan, alone
 
 _OPTIMIZERS = {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD", "rmsprop": "RMSprop"}
 _METRICS = {"val/mIoU": "mean_iou", "val/loss": "loss", "val/pixel_accuracy": "accuracy", "val/Dice": "mean_dice"}
@@ -99,11 +100,17 @@ TABLE: dict[str, Rule] = {
     "logging.log_every_n_steps": Maps("training.log_every"),
 }
 
+_DEFAULTS: Defaults = {"experiment:dataset": ("images", "not defined yet")}
+
+
+def _plan(source: Source) -> Plan:
+    return alone("unet", "images", _DEFAULTS)
+
+
 IMAGE_SEGMENTATION = Dialect(
     name="image_segmentation",
     title="Train Segmentation",
-    stage="unet",
     table=TABLE,
-    defaults={"task": ("images", ""), "experiment:dataset": ("images", "not defined yet")},
+    plan=_plan,
     signs=(("dataset.num_classes", "dataset.image_size"), ("experiment_name", "checkpointing")),
 )

@@ -10,20 +10,26 @@ from weft.config.dialects.rules import Noted, Several, Source, Unfit
 _RAW = "there the network sees the plain charge"
 _NONE = "there nothing is varied"
 
-#: Keys of a stage that segments voxels, where the file does not say otherwise.
-IMAGE_STAGE: dict[str, tuple[Any, str]] = {
-    "task": ("segmentation", ""),
-    "needs.truth": (["voxels", "charge", "semantics"], ""),
+_CONSTANT = {"schedule.name": ("constant", "there no scheduler")}
+#: Keys of a stage that sees voxels, where the file does not say otherwise.
+IMAGE_DATA: dict[str, tuple[Any, str]] = {
     "data.charge": ("linear", _RAW),
     "data.flip": (False, _NONE),
     "data.rotate": (False, _NONE),
     "data.shift": (0, _NONE),
     "data.charge_jitter": (0.0, _NONE),
-    "schedule.name": ("constant", "there no scheduler"),
+    **_CONSTANT,
+}
+#: Keys of a stage that sees clusters.
+GRAPH_DATA: dict[str, tuple[Any, str]] = {
+    "data.flip": (False, _NONE),
+    "data.rotate": (False, _NONE),
+    "data.charge_jitter": (0.0, _NONE),
+    **_CONSTANT,
 }
 
 #: Keys of a dataset of LArCV files.
-LARCV_FILES: dict[str, tuple[Any, str]] = {"dataset:source": ("files", "")}
+LARCV_FILES: dict[str, tuple[Any, str]] = {"source": ("files", "")}
 
 
 def saves(value: int, source: Source) -> Several:

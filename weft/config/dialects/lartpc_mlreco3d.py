@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from weft.config.dialects.dialect import Dialect
-from weft.config.dialects.lartpc import IMAGE_STAGE, LARCV_FILES, charge_and_labels, saves, splits
-from weft.config.dialects.mlreco_points import POINTS, ghost, task
-from weft.config.dialects.rules import Drops, Later, Maps, Noted, Only, PartOf, Refuses, Rule, Several, Source, Unfit
+from weft.config.dialects.lartpc import LARCV_FILES, charge_and_labels, saves, splits
+from weft.config.dialects.mlreco_chain import CHAIN, plan, start_of_all
+from weft.config.dialects.mlreco_points import POINTS, freeze, ghost, starts
+from weft.config.dialects.rules import Drops, Maps, Noted, Only, PartOf, Refuses, Rule, Several, Source, Unfit
 from weft.config.dialects.torch_names import schedule
 
 _NETWORK = "model.modules.uresnet_lonely"
@@ -89,27 +90,7 @@ def _decay(value: float, source: Source) -> Several:
     return Several({"optimizer.weight_decay": value, **({"optimizer.decay_all": True} if value else {})})
 
 
-def _weights(value: str, source: Source) -> Noted | None:
-    return Noted(value, "as Weft's model.ckpt; weights of SparseConvNet cannot be read") if value else None
-
-
-def _module(name: str, step: str, keys: str) -> dict[str, Rule]:
-    """The keys of a block whose step is not there yet."""
-    return {f"model.modules.{name}.{key}": Later(step) for key in (*keys.split(), "model_path", "freeze_weights")}
-
-
 _RESULTS = "everything lies in the folder of the experiment, below results/"
-_PPN, _SPICE = "points of interest (PPN)", "clustering by embeddings (SPICE)"
-_GRAPH = "grouping by graph networks (GrapPA)"
-_NODES = (
-    "node_type node_min_size source_col target_col node_encoder edge_encoder network edge_max_dist edge_max_count "
-    "loss balance_classes high_purity"
-)
-_NNCONV = (
-    "name edge_feats node_feats edge_output_feats node_output_feats node_classes edge_classes "
-    "aggr leak leakiness num_mp"
-)
-
 TABLE: dict[str, Rule] = {
     "iotool.batch_size": Maps(
         "training.batch_size, training.accumulate",
@@ -133,42 +114,22 @@ TABLE: dict[str, Rule] = {
     ),
     "iotool.dataset.limit_num_files": PartOf("iotool.dataset.data_keys"),
     "iotool.dataset.schema": Maps("dataset:products", _schema, "trees of the network's input and of the labels"),
-    "model.name": Maps("task", task, "uresnet_ppn_chain becomes points, with model.form scales3 and model.semantic"),
+    "model.name": Drops("the stages say what they do: task"),
     "model.network_input": PartOf("iotool.dataset.schema"),
     "model.loss_input": PartOf("iotool.dataset.schema"),
     "model.keep_output": Drops("the products of a task are fixed"),
-    f"{_NETWORK}.model_path": Maps("init", _weights, "weights of this module alone; all of its tensors are required"),
-    f"{_NETWORK}.freeze_weights": Only((False,), "with its only network frozen there is nothing to train"),
-    f"{_NETWORK}.num_strides": Maps("model.depth"),
-    f"{_NETWORK}.filters": Maps("model.filters"),
-    f"{_NETWORK}.reps": Maps("model.reps"),
+    f"{_NETWORK}.model_path": Maps("uresnet:init", starts, "weights of this module; all of its tensors"),
+    f"{_NETWORK}.freeze_weights": Maps("uresnet:freeze", freeze, "with a PPN: trunk and head"),
+    f"{_NETWORK}.num_strides": Maps("uresnet:model.depth"),
+    f"{_NETWORK}.filters": Maps("uresnet:model.filters"),
+    f"{_NETWORK}.reps": Maps("uresnet:model.reps"),
     f"{_NETWORK}.num_classes": Only((5,), "shower, track, Michel, delta, low-energy; ghosts by model.ghost"),
     f"{_NETWORK}.data_dim": Only((3,), "voxels have three coordinates"),
     f"{_NETWORK}.spatial_size": Drops("the network does not depend on it"),
-    f"{_NETWORK}.ghost": Maps("model.ghost", ghost),
+    f"{_NETWORK}.ghost": Maps("uresnet:model.ghost", ghost),
     f"{_NETWORK}.features": Only((1,), "the network reads the charge"),
-    "model.modules.full_chain_loss.segmentation_weight": Maps("loss.semantic_weight"),
-    "model.modules.full_chain_loss.spatial_size": Drops("the loss does not depend on it"),
-    "model.modules.full_chain_loss.name": Later(_SPICE),
-    "model.modules.full_chain_loss.ppn_weight": Later(_PPN),
-    "model.modules.full_chain_loss.clustering_weight": Later(_SPICE),
-    "model.modules.full_chain_loss.particle_gnn_weight": Later(_GRAPH),
-    "model.modules.full_chain_loss.interaction_gnn_weight": Later(_GRAPH),
-    "model.modules.full_chain.merge_batch": Only((False,), "events are not merged"),
-    "model.modules.full_chain.merge_batch_mode": Drops("read only with merge_batch"),
-    "model.modules.full_chain.merge_batch_size": Drops("read only with merge_batch"),
     **POINTS,
-    **_module("network_base", _SPICE, "spatial_size data_dim features leakiness"),
-    **_module("spatial_embeddings", _SPICE, "seediness_dim sigma_dim embedding_dim coordConv seed_freeze"),
-    **_module("uresnet", _SPICE, "filters input_kernel_size num_strides reps"),
-    **_module("clustering_loss", _SPICE, "name seediness_weight embedding_weight smoothing_weight inter_weight"),
-    **_module("fragment_clustering", _SPICE, "s_thresholds p_thresholds cluster_all"),
-    **_module("node_encoder", _GRAPH, "name use_numpy"),
-    **_module("edge_encoder", _GRAPH, "name use_numpy"),
-    **_module("particle_gnn", _GRAPH, _NODES),
-    **_module("interaction_gnn", _GRAPH, _NODES),
-    **_module("particle_edge_model", _GRAPH, _NNCONV),
-    **_module("interaction_edge_model", _GRAPH, _NNCONV),
+    **CHAIN,
     "trainval.seed": Maps(
         "experiment:seeds",
         lambda value, source: [value] if value >= 0 else Noted([0], "there the clock, which cannot be repeated"),
@@ -185,7 +146,7 @@ TABLE: dict[str, Rule] = {
         "training.save_every, validate_every", saves, "there no validation comes with a checkpoint"
     ),
     "trainval.log_dir": Drops(_RESULTS),
-    "trainval.model_path": Maps("init", _weights, "weights of all modules"),
+    "trainval.model_path": Maps("init", start_of_all, "weights of all modules"),
     "trainval.train": Only((True,), "this is for training; with weights it is weft deploy that predicts"),
     "trainval.debug": Drops("an error names the file, the event and the key"),
     "trainval.restore_optimizer": Drops("weft train --resume goes on with everything"),
@@ -200,34 +161,16 @@ TABLE: dict[str, Rule] = {
 }
 
 
-def _check(source: Source) -> None:
-    if source.get(_NETWORK) is None:
-        raise Unfit(f"no {_NETWORK}: of lartpc_mlreco3d's models this release has the U-ResNet")
-    loaded, own = source.get("trainval.model_path", default=""), source.get(f"{_NETWORK}.model_path", default="")
-    if loaded and own and loaded != own:
-        raise Unfit(f"trainval.model_path and {_NETWORK}.model_path: there the second wins; leave one of them")
-
-
 LARTPC_MLRECO3D = Dialect(
     name="lartpc_mlreco3d",
     title="lartpc_mlreco3d",
-    stage="uresnet",
     table=TABLE,
-    defaults={
-        **IMAGE_STAGE,
-        **LARCV_FILES,
-        "model.reps": (2, "there built in"),
-        "model.input_kernel": (3, "there built in"),
-        "model.leak": (0.0, "there built in: ReLU"),
-        "model.norm_eps": (1e-4, "SparseConvNet's"),
-        "model.norm_momentum": (0.1, "SparseConvNet's 0.9 is the share of the old"),
-    },
+    plan=plan,
+    dataset=LARCV_FILES,
     signs=(("iotool",), ("trainval",)),
     differs=(
         "every epoch is a permutation of single events; there runs of events are drawn with replacement",
         "the loss is a mean over the voxels of a step; there over events, of means over their voxels",
         "events of val choose the best weights; there the last are kept",
-        "each of the modules becomes a stage of its own; this release has the stage of uresnet_lonely",
     ),
-    check=_check,
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 from weft.config.dialects.dialect import Dialect
 from weft.config.dialects.rules import Drops, Maps, Noted, PartOf, Rule, Several, Source, Unfit
+from weft.config.dialects.stages import Defaults, Plan, alone
 
 
 def _rate(value: float, source: Source) -> Several:
@@ -96,19 +97,24 @@ TABLE: dict[str, Rule] = {
     "optimizer.learning_rate": Maps("optimizer.lr, schedule.floor", _rate, "the schedule goes down to 1e-6"),
 }
 
+_DEFAULTS: Defaults = {
+    "experiment:dataset": ("meshes", "not defined yet"),
+    "schedule.name": ("cosine_legacy", "there built in: T_max is half of the epochs, so the rate rises again"),
+    "training.precision": ("auto-mixed", "there built in"),
+    "training.monitor": ("mean_f1", "there built in"),
+    "training.mode": ("max", "there built in"),
+}
+
+
+def _plan(source: Source) -> Plan:
+    return alone("faces", "meshes", _DEFAULTS)
+
+
 MESH = Dialect(
     name="mesh",
     title="NoMeFormer",
-    stage="faces",
     table=TABLE,
-    defaults={
-        "task": ("meshes", ""),
-        "experiment:dataset": ("meshes", "not defined yet"),
-        "schedule.name": ("cosine_legacy", "there built in: T_max is half of the epochs, so the rate rises again"),
-        "training.precision": ("auto-mixed", "there built in"),
-        "training.monitor": ("mean_f1", "there built in"),
-        "training.mode": ("max", "there built in"),
-    },
+    plan=_plan,
     signs=(("paths.mesh_dir",), ("model.num_attention_blocks",), ("model.embedding_dim", "model.faces_per_cluster")),
     differs=("the rate changes with every step, not every epoch", "the averaged weights are those that deploy uses"),
 )

@@ -1,15 +1,17 @@
 """Tables that say, key by key, what becomes of another tool's configuration.
 
-A dialect is a table ``{their key: rule}``. Keys are dotted; ``*`` stands for any one name; a rule speaks for its key
-and for all below it, unless the table has rules for those. A key that no rule speaks for is an error.
+A dialect is a table ``{their key: rule}``. Keys are dotted; ``*`` stands for any one name, ``{a, b}`` for one of those.
+A rule speaks for its key and for all below it, unless the table has rules for those. A key that no rule speaks for is
+an error.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from weft.config.loading import ConfigError, at, closest
 
@@ -24,6 +26,8 @@ class Source:
 
     path: Path
     document: Mapping[str, Any]
+    key: str = ""
+    """the key that a rule is just about"""
 
     def get(self, *keys: str, default: Any = None) -> Any:
         """The value of the first of the dotted keys that is given and not null."""
@@ -32,6 +36,19 @@ class Source:
             if value is not None:
                 return value
         return default
+
+    def above(self, levels: int = 1) -> str:
+        """The key ``levels`` above the one that the rule is about."""
+        return ".".join(self.key.split(".")[:-levels])
+
+    def beside(self, name: str, levels: int = 1, default: Any = None) -> Any:
+        """The value of ``name`` below :meth:`above`: of a neighbour of the key that the rule is about."""
+        return self.get(f"{self.above(levels)}.{name}", default=default)
+
+    @property
+    def module(self) -> str:
+        """The block of ``model.modules`` that the rule is about, as a dotted key."""
+        return ".".join(self.key.split(".")[:3])
 
 
 @dataclass(frozen=True)
@@ -62,10 +79,12 @@ class Rule:
 
 @dataclass(frozen=True)
 class Maps(Rule):
-    """The key becomes ``ours``, a dotted key of the stage; of the whole with ``experiment:`` or ``dataset:`` before it.
+    """The key becomes ``ours``, a dotted key of the stage.
 
-    ``*`` in ``ours`` is the name that ``*`` of the table's key met. ``convert`` may return :class:`Several` or
-    :class:`Noted`, or raise :class:`Unfit`; what it returns as None is not written.
+    With ``experiment:`` or ``dataset:`` before it, it is one of the whole, with another name that of a stage
+    (:class:`weft.config.dialects.stages.Plan`). ``*`` and ``{}`` in ``ours`` are the names that ``*`` and the first
+    choice of the table's key met. ``convert`` may return :class:`Several` or :class:`Noted`, or raise :class:`Unfit`;
+    what it returns as None is not written.
     """
 
     ours: str
@@ -73,7 +92,9 @@ class Maps(Rule):
     says: str = ""
 
     def describe(self) -> tuple[str, str]:
-        return self.ours.replace("experiment:", "").replace("dataset:", "dataset: "), self.says
+        part, colon, key = self.ours.rpartition(":")
+        shown = {"experiment": key, "dataset": f"dataset: {key}", "{}": key}
+        return shown.get(part, f"{part}: {key}") if colon else key, self.says
 
 
 @dataclass(frozen=True)
@@ -94,6 +115,17 @@ class Only(Rule):
 
     def describe(self) -> tuple[str, str]:
         return "", f"only {' or '.join(_shown(value) for value in self.allowed)}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Checked(Rule):
+    """The key is built in here, in a way that depends on other keys: ``check`` raises Unfit for another value."""
+
+    check: Callable[[Any, Source], None]
+    reason: str
+
+    def describe(self) -> tuple[str, str]:
+        return "", self.reason
 
 
 @dataclass(frozen=True)
@@ -127,16 +159,6 @@ class Refuses(Rule):
 
 
 @dataclass(frozen=True)
-class Later(Rule):
-    """The key belongs to a step that Weft does not have yet."""
-
-    step: str
-
-    def describe(self) -> tuple[str, str]:
-        return "", f"kept as a comment: no step for {self.step} yet"
-
-
-@dataclass(frozen=True)
 class When(Rule):
     """One rule for files of one kind, another for the rest."""
 
@@ -155,39 +177,66 @@ class When(Rule):
 
 
 Table = Mapping[str, Rule]
+_Pattern = tuple[tuple[str, ...], ...]
+"""a key of a table by its parts, each with the names that fit there; ``*`` alone for any"""
 
 
-def walk(document: Mapping[str, Any], table: Table, source: Source) -> Iterator[tuple[str, Any, Rule, str]]:
-    """``(key, value, rule, name that * met)`` of every key of ``document``; raises ConfigError for an unknown one."""
-    yield from _walk(document, {tuple(key.split(".")): rule for key, rule in table.items()}, source, ())
+class Met(NamedTuple):
+    """The names that a table's key left open."""
+
+    any: str
+    choice: str
+    """of the first choice"""
+
+    def fill(self, ours: str) -> str:
+        return ours.replace("*", self.any).replace("{}", self.choice)
+
+
+def choice(*names: str) -> str:
+    """The part of a table's key that stands for one of ``names``."""
+    return names[0] if len(names) == 1 else f"{{{', '.join(names)}}}"
+
+
+def walk(document: Mapping[str, Any], table: Table, source: Source) -> Iterator[tuple[str, Any, Rule, Met]]:
+    """``(key, value, rule, names left open)`` of every key of ``document``; raises ConfigError for an unknown one."""
+    yield from _walk(document, {_pattern(key): rule for key, rule in table.items()}, source, ())
+
+
+def _pattern(key: str) -> _Pattern:
+    parts = re.findall(r"\{[^}]*\}|[^.]+", key)
+    return tuple(tuple(part.strip("{}").split(", ")) for part in parts)
 
 
 def _walk(
-    tree: Mapping[str, Any], table: Mapping[tuple[str, ...], Rule], source: Source, path: tuple[str, ...]
-) -> Iterator[tuple[str, Any, Rule, str]]:
+    tree: Mapping[str, Any], table: Mapping[_Pattern, Rule], source: Source, path: tuple[str, ...]
+) -> Iterator[tuple[str, Any, Rule, Met]]:
+    n = len(path)
     for name, value in tree.items():
         key = (*path, str(name))
         dotted = ".".join(key)
-        below = [pattern for pattern in table if len(pattern) > len(key) and _fits(pattern[: len(key)], key)]
-        matching = [pattern for pattern in table if _fits(pattern, key)]
+        matching = {pattern: rule for pattern, rule in table.items() if _fits(pattern[n], str(name))}
+        below = {pattern: rule for pattern, rule in matching.items() if len(pattern) > len(key)}
+        here = [pattern for pattern in matching if len(pattern) == len(key)]
         if isinstance(value, Mapping) and below:
-            yield from _walk(value, table, source, key)
-        elif matching:
-            nearest = min(matching, key=lambda pattern: pattern.count("*"))
-            met = [part for part, pattern in zip(key, nearest, strict=True) if pattern == "*"]
-            yield dotted, value, table[nearest], ".".join(met)
+            yield from _walk(value, below, source, key)
+        elif here:
+            nearest = min(here, key=lambda pattern: (pattern.count(("*",)), sum(map(len, pattern))))
+            parts = list(zip(nearest, key, strict=True))
+            any_one = ".".join(part for names, part in parts if names == ("*",))
+            chosen = next((part for names, part in parts if len(names) > 1), "")
+            yield dotted, value, table[nearest], Met(any_one, chosen)
         elif below and value is None:
-            yield dotted, None, Drops("empty"), ""
+            yield dotted, None, Drops("empty"), Met("", "")
         elif below:
             raise ConfigError(f"{source.path}: {dotted}: expected a mapping, got {value!r}")
         else:
-            known = sorted({p[len(path)] for p in table if len(p) > len(path) and _fits(p[: len(path)], path)} - {"*"})
+            known = sorted({fitting for pattern in table for fitting in pattern[n]} - {"*"})
             hint = closest(str(name), known)
             raise ConfigError(f"{source.path}: unknown key '{dotted}'{hint}; known here: {', '.join(known)}")
 
 
-def _fits(pattern: tuple[str, ...], key: tuple[str, ...]) -> bool:
-    return len(pattern) == len(key) and all(a in ("*", b) for a, b in zip(pattern, key, strict=True))
+def _fits(names: tuple[str, ...], name: str) -> bool:
+    return names == ("*",) or name in names
 
 
 def _shown(value: Any) -> str:

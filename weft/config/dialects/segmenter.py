@@ -6,6 +6,7 @@ from typing import Any
 
 from weft.config.dialects.dialect import Dialect
 from weft.config.dialects.rules import Drops, Maps, Noted, Only, PartOf, Refuses, Rule, Several, Source, Unfit
+from weft.config.dialects.stages import Defaults, Plan, alone
 
 Size = tuple[int, int, int]
 
@@ -133,21 +134,26 @@ TABLE: dict[str, Rule] = {
     ),
 }
 
+_DEFAULTS: Defaults = {
+    "experiment:dataset": ("volumes", "not defined yet"),
+    "optimizer.name": ("Adam", "there built in"),
+    "schedule.name": ("constant", "there none"),
+}
+
+
+def _plan(source: Source) -> Plan:
+    _check(source)
+    return alone("unet", "volumes", _DEFAULTS)
+
+
 SEGMENTER = Dialect(
     name="segmenter",
     title="the segmenter's Trainer",
-    stage="unet",
     table=TABLE,
-    defaults={
-        "task": ("volumes", ""),
-        "experiment:dataset": ("volumes", "not defined yet"),
-        "optimizer.name": ("Adam", "there built in"),
-        "schedule.name": ("constant", "there none"),
-    },
+    plan=_plan,
     signs=(("size_in", "size_out", "loader"), ("loader.PatchPerBuffer",)),
     differs=(
         "one optimiser for the run; there a new one every epoch, whose moments begin at zero",
         "patches are drawn anew each time; there from a buffer that is refilled every epoch_shuffle epochs",
     ),
-    check=_check,
 )

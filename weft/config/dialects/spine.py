@@ -1,54 +1,39 @@
-"""SPINE (uresnet.cfg, uresnet_ppn): spine_full_chain §3.1; keys and defaults of release 1.4."""
+"""SPINE: spine_full_chain §3.1; keys and defaults of release 1.4. Its networks have tables of their own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from weft.config.dialects.dialect import Dialect
-from weft.config.dialects.lartpc import IMAGE_STAGE, LARCV_FILES, charge_and_labels, saves, splits
-from weft.config.dialects.rules import (
-    Drops,
-    Later,
-    Maps,
-    Noted,
-    Only,
-    PartOf,
-    Refuses,
-    Rule,
-    Several,
-    Source,
-    Table,
-    Unfit,
-)
+from weft.config.dialects.lartpc import LARCV_FILES, saves, splits
+from weft.config.dialects.rules import Drops, Maps, Noted, Only, PartOf, Refuses, Rule, Several, Source, Table, Unfit
+from weft.config.dialects.spine_build import BUILD, POST
+from weft.config.dialects.spine_chain import CHAIN_TABLE, plan, tidy
+from weft.config.dialects.spine_fragments import FRAGMENTS
+from weft.config.dialects.spine_grappa import GRAPPA
+from weft.config.dialects.spine_grappa_loss import GRAPPA_LOSS
 from weft.config.dialects.spine_language import load_spine
-from weft.config.dialects.spine_points import POINTS, alone, alone_number, check, freeze, is_joint, task
+from weft.config.dialects.spine_points import POINTS
+from weft.config.dialects.spine_schema import SCHEMA, schema
+from weft.config.dialects.spine_uresnet import URESNET, name_of
+from weft.config.dialects.stages import Plan
 from weft.config.dialects.torch_names import schedule
 
-_NETWORK = "model.modules.uresnet"
-_SCHEMA = "io.loader.dataset.schema"
 
-#: The products of ours, what in the model reads them, and by which parser from which tree.
-_READ = {
-    "charge": ("model.network_input.data", "sparse3d", "sparse_event"),
-    "semantics": ("model.loss_input.seg_label", "sparse3d", "sparse_event"),
-    "particles": ("model.loss_input.point_label", "particle_points", "particle_event"),
-    "clusters": ("model.loss_input.clust_label", "cluster3d", "cluster_event"),
-}
-#: The loss of the PPN calls its label points otherwise.
-_ALSO = {"model.loss_input.point_label": "model.loss_input.ppn_label"}
-_PARSERS = {
-    "sparse3d": {"parser", "sparse_event", "sparse_event_list", "num_features", "feature_only", "lexsort"},
-    "particle_points": {"parser", "particle_event", "sparse_event", "include_point_tagging"},
-    "cluster3d": {
-        *("parser", "cluster_event", "particle_event", "sparse_semantics_event", "sparse_value_event"),
-        *("add_particle_info", "clean_data"),
-    },
-}
+def _trains(source: Source) -> bool:
+    return source.get("train", "base.train") is not None
 
 
 def _length(value: Any, source: Source) -> Any:
+    if not _trains(source):
+        return Noted(None, "of the inference, not of a training")
     return Several({"training.epochs": 1}) if value == -1 else Several({"training.iterations": value})
+
+
+def _epochs(value: float, source: Source) -> Any:
+    return value if _trains(source) else Noted(None, "of the inference, not of a training")
 
 
 def _seed(value: Any, source: Source) -> list[int] | Noted:
@@ -89,72 +74,20 @@ def _schedule(value: Mapping[str, Any], source: Source) -> Several:
     return Several({**made.values, **({"training.monitor": monitor} if monitor else {})})
 
 
-def _activation(value: Any, source: Source) -> float:
-    block: Mapping[str, Any] = {"name": value} if isinstance(value, str) else value
-    name = block.get("name", block.get("provider"))
-    if name == "relu":
-        return 0.0
-    if name != "lrelu":
-        raise Unfit(f"the network has leaky ReLUs, not '{name}'; nearest that work: lrelu, relu")
-    _only(block, {"name", "provider", "negative_slope", "inplace"}, "activation")
-    return block.get("negative_slope", 0.01)
-
-
-def _norm(value: Any, source: Source) -> Several:
-    block: Mapping[str, Any] = {"name": value} if isinstance(value, str) else value
-    name = block.get("name", block.get("provider"))
-    if name != "batch_norm":
-        raise Unfit(f"the network has batch norms, not '{name}'; nearest that works: batch_norm")
-    _only(block, {"name", "provider", "eps", "momentum"}, "norm_layer")
-    return Several({"model.norm_eps": block.get("eps", 1e-5), "model.norm_momentum": block.get("momentum", 0.1)})
-
-
-def _only(block: Mapping[str, Any], known: set[str], key: str) -> None:
-    for name in block:
-        if name not in known:
-            raise Unfit(f"unknown key '{key}.{name}'; known here: {', '.join(sorted(known))}")
-
-
-def _balance(value: bool, source: Source) -> float | None:
-    kept = alone(value, source)
-    return None if kept is None else float(kept)
-
-
-def _module_weights(value: str, source: Source) -> Noted:
-    """Weights of the U-ResNet alone: in a joint training of two of its modules."""
-    start: Any = {"trunk": value, "head": value} if is_joint(source) else value
-    return Noted(start, "weft import-weights first, and its result here")
-
-
-def _weights(value: str, source: Source) -> Noted:
-    return Noted(value, "weft import-weights first, and its result here")
+def _weights(value: str, source: Source) -> Noted | Several:
+    """Weights of all modules; those of a module by itself have the last word."""
+    note = "weft import-weights first, and its result here"
+    made = plan(source)
+    parts = [name for name, part in made.parts.items() if part.learned]
+    if len(parts) == 1:
+        return Noted(value, note)
+    modules = source.get("model.modules", default={})
+    own = {made.aliases.get(name, name) for name, block in modules.items() if (block or {}).get("weight_path")}
+    return Several({f"{name}:init": Noted(value, f"{note}, of this stage") for name in parts if name not in own})
 
 
 def _files(value: Any, source: Source) -> Several:
     return splits(value, source.get("validation.file_keys"), source.get("io.loader.dataset.limit_num_files"))
-
-
-def _schema(value: Mapping[str, Any], source: Source) -> Several:
-    """The products that the network and its loss read, by the trees that the parsers name."""
-    products, read = {}, []
-    for product, (name, parser, tree) in _READ.items():
-        entry = source.get(name, _ALSO.get(name, name))
-        if entry is None:
-            continue
-        if entry not in value:
-            raise Unfit(f"{name} is '{entry}', which the schema does not have; it has: {', '.join(value)}")
-        block = value[entry]
-        if block.get("parser") != parser:
-            raise Unfit(f"{entry}.parser: {product} come from {parser}; nearest that works: {parser}")
-        _only(block, _PARSERS[parser], entry)
-        trees = block.get(f"{tree}_list") or [block.get(tree)]
-        if len(trees) != 1 or trees[0] is None:
-            raise Unfit(f"{entry}: one {tree} is read, {len(trees)} are given; nearest that works: {trees[0]}")
-        products[product] = trees[0]
-        read.append(entry)
-    unread = [name for name in value if name not in read]
-    note = f"not read by the U-ResNet or its loss: {', '.join(unread)}" if unread else ""
-    return Several({"dataset:products": Noted(charge_and_labels(products), note)})
 
 
 def _train(table: Table) -> dict[str, Rule]:
@@ -162,14 +95,21 @@ def _train(table: Table) -> dict[str, Rule]:
     return {f"{place}.{key}": rule for place in ("train", "base.train") for key, rule in table.items()}
 
 
-def _check(source: Source) -> None:
+def _plan(source: Source) -> Plan:
     if source.get("train") is not None and source.get("base.train") is not None:
         raise Unfit("train: given at the top level and in base; SPINE takes one of them")
-    if source.get("io.loader") is None or source.get("train", "base.train") is None:
+    whole = name_of(source) == "full_chain"
+    if source.get("io.loader") is None or not (_trains(source) or whole):
         raise Unfit("an inference configuration, without io.loader or train: it is `weft deploy` that does this here")
-    if source.get(_NETWORK) is None:
-        raise Unfit(f"no {_NETWORK}: of SPINE's models this release has the U-ResNet")
-    check(source)
+    made = plan(source)
+    if _trains(source):
+        return made
+    why = "the file does not train; SPINE's trainings have 25"
+    parts = {
+        name: replace(part, defaults={**part.defaults, "training.epochs": (25, why)}) if part.learned else part
+        for name, part in made.parts.items()
+    }
+    return replace(made, parts=parts)
 
 
 _STREAM = "events are drawn in a new permutation every epoch, keyed by the seed"
@@ -185,7 +125,7 @@ TABLE: dict[str, Rule] = {
     "base.world_size": Maps("resources.gpu", says="processes, one a GPU; 0 is CPU"),
     "base.gpus": Maps("resources.gpu", _gpus, "their number; which ones is for the scheduler or CUDA_VISIBLE_DEVICES"),
     "base.iterations": Maps("training.iterations", _length, "−1 becomes epochs: 1"),
-    "base.epochs": Maps("training.epochs"),
+    "base.epochs": Maps("training.epochs", _epochs),
     "base.seed": Maps("experiment:seeds", _seed, "one seed; a negative one, the clock, becomes 0"),
     "base.log_step": Maps("training.log_every"),
     "base.dtype": Only(("float32",), "see training.precision for mixed precision"),
@@ -208,7 +148,7 @@ TABLE: dict[str, Rule] = {
             "save_step": Maps(
                 "training.save_every, validate_every", saves, "there no validation comes with a checkpoint"
             ),
-            "save_epoch": Refuses("cadences are in optimiser steps; nearest that works: save_step"),
+            "save_epoch": Drops("cadences are in optimiser steps: training.validate_every"),
             "optimizer.name": Maps("optimizer.name", _optimizer, "any class of torch.optim"),
             "optimizer.provider": Maps("optimizer.name", _optimizer, "any class of torch.optim"),
             "optimizer.lr": Maps("optimizer.lr"),
@@ -254,7 +194,7 @@ TABLE: dict[str, Rule] = {
     },
     "io.loader.dataset.dtype": Only(("float32",), "see training.precision for mixed precision"),
     "io.loader.dataset.overlay_methods": Refuses("events are not overlaid; nearest that works: null"),
-    _SCHEMA: Maps("dataset:products", _schema, "trees of the network's input and of its labels"),
+    SCHEMA: Maps("dataset:products", schema, "trees of the network's input and of its labels"),
     "io.loader.dataset.augment.flip": Maps(
         "data.flip", lambda value, source: Noted(True, "each axis with probability ½"), "each axis with probability ½"
     ),
@@ -270,60 +210,47 @@ TABLE: dict[str, Rule] = {
     "io.reader": Drops(_INFERENCE),
     "io.writer": Drops(_INFERENCE),
     "geo": Drops("voxels carry their box and size, in cm"),
-    "build": Later("building particles and interactions"),
-    "post": Later("post-processing"),
+    **BUILD,
+    **POST,
     "ana": Drops("weft evaluate writes the score tables"),
-    "model.name": Maps("task", task, "uresnet_ppn becomes points, with model.semantic"),
-    "model.provider": Maps("task", task, "uresnet_ppn becomes points, with model.semantic"),
+    "model.name": Drops("the stages say what they do: task"),
+    "model.provider": Drops("the stages say what they do: task"),
     "model.weight_path": Maps("init", _weights, "after weft import-weights"),
     "model.weight_list": Drops(_INFERENCE),
-    "model.network_input": PartOf(_SCHEMA),
-    "model.loss_input": PartOf(_SCHEMA),
+    "model.network_input": PartOf(SCHEMA),
+    "model.loss_input": PartOf(SCHEMA),
     "model.to_numpy": Drops(_INFERENCE),
     "model.time_dependent_loss": Only((False,), "the loss does not change with time"),
     "model.dtype": Only(("float32",), "see training.precision for mixed precision"),
     "model.detect_anomaly": Drops("a loss that is not finite stops the training and names its events"),
     "model.find_unused_parameters": Drops("every parameter of this network is used"),
-    f"{_NETWORK}.num_input": Only((1,), "the network reads the charge"),
-    f"{_NETWORK}.num_classes": Only((5,), "shower, track, Michel, delta, low-energy; ghosts by model.ghost"),
-    f"{_NETWORK}.filters": Maps("model.filters"),
-    f"{_NETWORK}.depth": Maps("model.depth"),
-    f"{_NETWORK}.reps": Maps("model.reps"),
-    f"{_NETWORK}.input_kernel": Maps("model.input_kernel"),
-    f"{_NETWORK}.data_dim": Only((3,), "voxels have three coordinates"),
-    f"{_NETWORK}.allow_bias": Only((False,), "convolutions have no bias: a norm follows each"),
-    f"{_NETWORK}.activation": Maps("model.leak", _activation, "lrelu's negative_slope; 0 for relu"),
-    f"{_NETWORK}.norm_layer": Maps("model.norm_eps, model.norm_momentum", _norm, "batch_norm"),
-    f"{_NETWORK}.spatial_size": Drops("the network does not depend on it"),
-    f"{_NETWORK}.ghost": Maps("model.ghost", alone),
-    f"{_NETWORK}.lattice": Refuses("a random phase of the strided grid is data.shift; nearest that works: null"),
-    f"{_NETWORK}.weight_path": Maps("init", _module_weights, "after weft import-weights"),
-    f"{_NETWORK}.model_name": Drops("weft import-weights finds the module in the file, or takes it by --module"),
-    f"{_NETWORK}.freeze_weights": Maps("freeze", freeze, "with a PPN: trunk and head"),
-    f"{_NETWORK}_loss.loss": Only(("ce",), "the loss is cross-entropy"),
-    f"{_NETWORK}_loss.ghost_label": Only((-1,), "ghosts are told apart by model.ghost, in a head of their own"),
-    f"{_NETWORK}_loss.alpha": Maps("loss.semantic_weight"),
-    f"{_NETWORK}_loss.beta": Maps("loss.ghost_weight", alone_number),
-    f"{_NETWORK}_loss.balance_loss": Maps("loss.balance", _balance, "true is 1, false 0"),
-    f"{_NETWORK}_loss.upweight_points": Maps("loss.upweight_points", alone),
-    f"{_NETWORK}_loss.upweight_radius": Maps("loss.point_radius", alone_number, "voxels"),
+    **URESNET,
     **POINTS,
-    "model.modules.*": Later("the other modules of SPINE's chain"),
+    **FRAGMENTS,
+    **GRAPPA,
+    **GRAPPA_LOSS,
+    **CHAIN_TABLE,
+    "model.modules.predict_points.use_numpy": Drops("points are found once, when fragments are made"),
+    "model.modules.predict_points.contained_first": Only((True,), "points of the cluster's own voxels come first"),
+    "model.modules.predict_points.anchor_points": Only((True,), "points are voxels of the cluster"),
+    "model.modules.predict_points.enhance_track_points": Only((False,), "tracks end at their farthest voxels"),
+    "model.modules.predict_points.approx_farthest_points": Drops("farthest voxels are exact"),
+    "model.modules.adapt_labels": Drops("labels are those of the majority of voxels"),
+    "model.modules.loss_balancing": Only(("sum",), "terms of the loss are added with their weights"),
+    "model.modules.interaction_vertexing": Refuses("vertices are those of the reconstruction; nearest: null"),
+    "model.modules.uresnet_deghost": Refuses("ghosts are told apart by model.ghost; nearest that works: null"),
+    "model.modules.uresnet_deghost_loss": Refuses("ghosts are told apart by model.ghost; nearest that works: null"),
+    "model.modules.calibration": Refuses("charge is taken as it is; nearest that works: null"),
+    "model.modules.image_particle": Refuses("particles are judged by GrapPA; nearest that works: null"),
+    "model.modules.image_particle_loss": Refuses("particles are judged by GrapPA; nearest that works: null"),
 }
 
 SPINE = Dialect(
     name="spine",
     title="SPINE",
-    stage="uresnet",
     table=TABLE,
-    defaults={
-        **IMAGE_STAGE,
-        **LARCV_FILES,
-        "model.input_kernel": (3, "SPINE's default"),
-        "model.leak": (0.01, "SPINE's default"),
-        "model.norm_eps": (1e-5, "SPINE's default"),
-        "model.norm_momentum": (0.1, "SPINE's default"),
-    },
+    plan=_plan,
+    dataset=LARCV_FILES,
     signs=(("io", "model"), ("base", "io"), ("include",), ("__meta__",)),
     differs=(
         "every epoch is a new permutation of single events; random_sequence draws runs of neighbours",
@@ -331,5 +258,5 @@ SPINE = Dialect(
         "IoU and precision are scored beside the accuracies",
     ),
     read=load_spine,
-    check=_check,
+    tidy=tidy,
 )
