@@ -10,8 +10,10 @@ import numpy as np
 
 from weft.engine.task import Batch, Sample
 from weft.graph.build import build_graph
+from weft.graph.directions import directions
 from weft.graph.features import EDGE_WIDTH, edge_features, node_features, reverse
 from weft.graph.grouping import spanning_forest
+from weft.io.products import TRACK, Ragged
 from weft.tasks.grappa.labels import right_way_round
 from weft.tasks.grappa.nodes import as_ragged
 from weft.tasks.grappa.options import LossOptions, ModelOptions
@@ -79,6 +81,7 @@ def build(arrays: Mapping[str, np.ndarray], options: ModelOptions) -> _Graph:
             shapes=arrays["shape"],
             starts=arrays["start"],
             ends=arrays["end"],
+            start_directions=_chords(arrays, clusters, options) if options.features == 28 else None,
             radius=options.radius,
             optimize=options.optimize,
         )
@@ -102,6 +105,16 @@ def build(arrays: Mapping[str, np.ndarray], options: ModelOptions) -> _Graph:
         return _Graph(nodes, graph.edges, forth)
     both = np.stack([forth, reverse(forth)], axis=1).reshape(-1, EDGE_WIDTH)
     return _Graph(nodes, graph.both_ways(), both)
+
+
+def _chords(arrays: Mapping[str, np.ndarray], clusters: Ragged, options: ModelOptions) -> np.ndarray:
+    """float32 [n, 3]: directions as the interaction network of 2020 saw them: of a track from its start to its end, of
+    others at their start (spec §1.10); of a track without length (1, 0, 0)."""
+    local = directions(arrays["coords"], clusters, arrays["start"], options.radius, options.optimize)
+    chord = arrays["end"] - arrays["start"]
+    length = np.linalg.norm(chord, axis=1, keepdims=True)
+    chord = np.where(length > 0, chord / np.where(length > 0, length, 1), np.float32([1, 0, 0]))
+    return np.where((arrays["shape"] == TRACK)[:, None], chord, local).astype(np.float32)
 
 
 def collate(samples: Sequence[Sample], options: ModelOptions, loss: LossOptions) -> GraphBatch:

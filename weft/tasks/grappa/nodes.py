@@ -59,7 +59,8 @@ def read_nodes(event: Event, options: ModelOptions) -> dict[str, np.ndarray]:
         position = np.stack([table[f"{point}_{a}"][row] for a in AXES], axis=1).astype(np.float64)
         arrays[point] = ((position - low) / size - 0.5).astype(np.float32)
     if options.graph.primaries is not None:
-        score = np.asarray(event[options.graph.primaries]).reshape(len(table), -1)[:, 0]
+        score = np.asarray(event[options.graph.primaries])
+        score = score if score.ndim == 1 else score[:, 0]
         arrays["first"] = score[row] > _PRIMARY  # NaN, no answer, is not
     return arrays
 

@@ -106,6 +106,22 @@ def test_a_bipartite_graph_leads_from_primaries_to_the_others() -> None:
     assert (made.first[made.edge_index].sum(0) == 1).all()
 
 
+def test_the_direction_of_2020_is_that_from_start_to_end_for_tracks() -> None:
+    """A track that turns by a right angle: its direction at the start is along x, its chord is not."""
+    bent = np.concatenate([line((10, 10, 10), (30, 10, 10)), line((30, 11, 10), (30, 30, 10))])
+    blob = line((60, 60, 60), (60, 66, 60))
+    made = event([particle(bent, 1, 13), particle(blob, 0, 22), particle(np.array([[5, 5, 90]]), 1, 13)])
+    nodes = batch(task("interaction", {"features": 28}), made).nodes
+    assert nodes.shape == (3, 28)
+    sign = 1.0 if nodes[0, 19] < nodes[0, 22] else -1.0  # its ends stand in a fixed order
+    expected = np.array([20.0, 20.0, 0.0]) / np.sqrt(800)
+    np.testing.assert_allclose(nodes[0, 25:], sign * expected, atol=1e-6)
+    np.testing.assert_allclose(nodes[1, 25:], [0, 1, 0], atol=1e-6)
+    np.testing.assert_allclose(nodes[2, 25:], [1, 0, 0], atol=1e-6)
+    local = batch(task("interaction", {"features": 33}), made).nodes[0, 25:28]
+    assert np.abs(np.abs(local.numpy()) - np.abs(expected)).max() > 0.2
+
+
 def test_features_do_not_depend_on_where_axes_point() -> None:
     built = task("interaction")
     made = event([particle(line((3, 4, 5), (20, 4, 5)), 1, 13), particle(line((3, 6, 5), (3, 30, 5)), 1, 2212)])
