@@ -16,7 +16,8 @@ from weft.io.reco_products import ELECTRON, KAON, MUON, PHOTON, PION, PROTON
 #: Which class a voxel belongs to that particles of several classes share: the first of these.
 PRECEDENCE = (MICHEL, TRACK, SHOWER, DELTA, LOW_ENERGY)
 
-_PID = {22: PHOTON, 11: ELECTRON, 13: MUON, 211: PION, 2212: PROTON, 321: KAON}
+#: Type of a particle by the size of its PDG code.
+PID_OF_PDG = {22: PHOTON, 11: ELECTRON, 13: MUON, 211: PION, 2212: PROTON, 321: KAON}
 _DECAYING_AT_ONCE = (111, 113, 221, 331, 3212)  # π0, ρ0, η, η′, Σ0: what they decay to counts as primary
 
 _AXES = "xyz"
@@ -84,7 +85,7 @@ def particle_labels(event: Event, owner: np.ndarray | None = None) -> np.ndarray
     labels["interaction"][valid] = interaction[valid]
     labels["p"], labels["energy_init"] = particles["p"][leader], particles["energy_init"][leader]
     pdg = np.abs(particles["pdg"][leader].astype(np.int64))
-    for code, pid in _PID.items():
+    for code, pid in PID_OF_PDG.items():
         labels["pid"][valid & (pdg == code)] = pid
 
     counts = np.bincount(owner[owner >= 0], minlength=len(particles))
