@@ -23,15 +23,13 @@ from weft.errors import WeftError
 class Steps:
     """A loader's micro-batches, ``accumulate`` at a time with the totals of their step, given one by one.
 
-    Raises WeftError for a task that cannot tell weights before the forward pass (:meth:`Task.weights`).
+    Raises WeftError for a task that cannot tell weights before the forward pass (:meth:`Task.not_accumulated`).
     """
 
     def __init__(self, loader: Iterable[Batch], task: Task[Any], accumulate: int) -> None:
-        if getattr(task.weights, "__func__", None) is Task.weights:
-            raise WeftError(
-                f"training.accumulate: task '{task.name}' cannot say the weights of its loss before the forward pass "
-                "(Task.weights); use 1"
-            )
+        reason = task.not_accumulated()
+        if reason is not None:
+            raise WeftError(f"training.accumulate: {reason}")
         self.loader, self.task, self.accumulate = loader, task, accumulate
 
     def __len__(self) -> int:

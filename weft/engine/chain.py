@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from weft.engine.corpus import Corpus
 from weft.engine.predict import Predict
@@ -21,6 +21,19 @@ from weft.io.provenance import collect
 from weft.io.store import EventStore
 from weft.io.writer import StoreWriter
 from weft.reco.feed import TRUTH, qualified
+
+
+class Maker(Protocol):
+    """What makes products among others: a stage of a chain, a module of a network."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def task(self) -> Task[Any]: ...
+    @property
+    def providers(self) -> Mapping[str, str]:
+        """``{product: maker}`` of what it reads of others."""
+        ...
 
 
 class Link(NamedTuple):
@@ -54,7 +67,7 @@ def deploy_chain(
             [name for name in link.task.reads if qualified(name, link.providers).partition("/")[0] not in first]
         )
     names = names_of(links)
-    schemas = [schema for link in links for schema in _renamed(link, names)]
+    schemas = [schema for link in links for schema in renamed(link, names)]
     store = corpus.store(0)
     parents = {TRUTH: store.content_hash}
     provenance = collect(config=options, inputs=parents, models=dict(models))
@@ -74,29 +87,29 @@ def deploy_chain(
     corpus.close()
 
 
-def names_of(links: Sequence[Link]) -> dict[tuple[str, str], str]:
+def names_of(makers: Sequence[Maker]) -> dict[tuple[str, str], str]:
     """What each product is called in the store of the chain, by (stage, product): as it is called itself, and where
     several stages make one of that name, ``<stage>.<product>`` for all but the last of them."""
-    last = {schema.name: link.name for link in links for schema in link.task.makes}
+    last = {schema.name: maker.name for maker in makers for schema in maker.task.makes}
     return {
-        (link.name, schema.name): schema.name if last[schema.name] == link.name else f"{link.name}.{schema.name}"
-        for link in links
-        for schema in link.task.makes
+        (maker.name, schema.name): schema.name if last[schema.name] == maker.name else f"{maker.name}.{schema.name}"
+        for maker in makers
+        for schema in maker.task.makes
     }
 
 
-def _renamed(link: Link, names: Mapping[tuple[str, str], str]) -> Iterator[Schema]:
+def renamed(maker: Maker, names: Mapping[tuple[str, str], str]) -> Iterator[Schema]:
     """The schemas of a stage with the names that its products, and those that they are on, have in the store."""
 
     def named(product: str | None) -> str | None:
         if product is None:
             return None
-        own = names.get((link.name, product))
-        return own or names.get((link.providers.get(product, TRUTH), product), product)
+        own = names.get((maker.name, product))
+        return own or names.get((maker.providers.get(product, TRUTH), product), product)
 
-    for schema in link.task.makes:
+    for schema in maker.task.makes:
         yield dataclasses.replace(
-            schema, name=names[link.name, schema.name], on=named(schema.on), items_on=named(schema.items_on)
+            schema, name=names[maker.name, schema.name], on=named(schema.on), items_on=named(schema.items_on)
         )
 
 

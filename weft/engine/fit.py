@@ -25,6 +25,7 @@ from weft.engine.corpus import TRUTH, Corpus
 from weft.engine.determinism import deterministic, seed_generators
 from weft.engine.device import choose_device
 from weft.engine.distributed import on_first, rank, speaks, sum_over_ranks, trainer_settings, world_size
+from weft.engine.fixed import settle
 from weft.engine.launch import over_ranks
 from weft.engine.log_file import LOG, write_rows
 from weft.engine.logbook import Logbook
@@ -280,10 +281,25 @@ def _finish(
     )
     shutil.copyfile(folder / LOG, output / LOG)
     write_record(output / "model.json", record)
+    for name, part in task.parts().items():
+        _save_part(output / "modules" / name, name, part, weights.state, seed, record)
     save_model(
         output / "model.ckpt",
         ModelFile(weights.state, task.name, task.options.model_dump(mode="json"), record),
     )
+
+
+def _save_part(
+    folder: Path, name: str, part: Task[Any], state: Mapping[str, torch.Tensor], seed: int, record: Mapping[str, Any]
+) -> None:
+    """A module of the network as a model of its own task, as if it had been trained alone."""
+    options = part.options.model_dump(mode="json")
+    if not part.learned:
+        settle(part, folder, {"task": part.name, **options}, seed)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    own = {key.removeprefix(f"{name}."): tensor for key, tensor in state.items() if key.startswith(f"{name}.")}
+    save_model(folder / "model.ckpt", ModelFile(own, part.name, options, {**record, "task": part.name, "module": name}))
 
 
 def _is_weight(name: str) -> bool:

@@ -78,6 +78,8 @@ def _kind(name: str) -> Any:
 def parameter_groups(task: Task[Any], network: nn.Module, settings: Optimizer) -> list[dict[str, Any]]:
     """Parameters that are not frozen, by learning rate and weight decay, in the order of the network."""
     rates = _layer_rates(task, network, settings)
+    for module, factor in task.lr_multipliers(network):
+        rates |= {id(parameter): factor * rates[id(parameter)] for parameter in module.parameters()}
     decaying = {id(parameter) for parameter in _decaying(network)}
     # Which groups there are does not depend on the weight decay, so that a resumed training may have another one.
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}

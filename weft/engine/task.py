@@ -95,14 +95,17 @@ class Batch:
         return self._map(lambda tensor: tensor.pin_memory())
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Self:
-        changed: dict[str, Any] = {}
-        for item in fields(self):
-            value = getattr(self, item.name)
+        """A copy with every tensor changed, those in dictionaries and in batches inside this one too."""
+        from torch import Tensor
+
+        def changed(value: Any) -> Any:
             if isinstance(value, dict):
-                changed[item.name] = {key: change(tensor) for key, tensor in value.items()}
-            else:
-                changed[item.name] = value if value is None or item.name == "events" else change(value)
-        return type(self)(**changed)
+                return {key: changed(item) for key, item in value.items()}
+            if isinstance(value, Batch):
+                return value._map(change)
+            return change(value) if isinstance(value, Tensor) else value
+
+        return type(self)(**{item.name: changed(getattr(self, item.name)) for item in fields(self)})
 
     def __len__(self) -> int:
         return len(self.events)
@@ -207,6 +210,21 @@ class Task(ABC, Generic[Options]):
     def foreign_layout(self) -> ForeignLayout | None:
         """Where another tool keeps the tensors of this network, if it has the same; see `weft import-weights`."""
         return None
+
+    def parts(self) -> Mapping[str, Task[Any]]:
+        """``{module of the network: task}`` where a module is the network of a task of its own, trained together with
+        others; a training leaves the weights of each as a model of that task too, in ``modules/<name>/model.ckpt``."""
+        return {}
+
+    def lr_multipliers(self, network: nn.Module) -> Sequence[tuple[nn.Module, float]]:
+        """Modules that learn at another rate than ``optimizer.lr``, and by what factor; none in another one."""
+        return []
+
+    def not_accumulated(self) -> str | None:
+        """Why several micro-batches cannot be one step exactly; None where they can (:meth:`weights`)."""
+        if getattr(self.weights, "__func__", None) is not Task.weights:
+            return None
+        return f"task '{self.name}' cannot say the weights of its loss before the forward pass (Task.weights); use 1"
 
     def counts(self, batch: Batch) -> Tensor | None:
         """Numbers that the weights of the loss depend on, such as voxels by class; summed over the step and ranks."""
