@@ -66,9 +66,8 @@ def labels_to_spine(rows: np.ndarray) -> np.ndarray:
 def labels_to_2020(rows: np.ndarray) -> np.ndarray:
     """Label rows [N, 21] of SPINE in the columns of 2020, with its −1 in voxels of low-energy deposits and above."""
     made = _renamed(rows, COLUMNS_SPINE, COLUMNS_2020)
-    made[
-        np.ix_(made[:, -1] >= LOW_ENERGY, [COLUMNS_2020.index(c) for c in ("cluster", "group", "interaction", "nu")])
-    ] = -1
+    unlabelled = slice(COLUMNS_2020.index("cluster"), COLUMNS_2020.index("semantic"))
+    made[made[:, -1] >= LOW_ENERGY, unlabelled] = -1
     return made
 
 
