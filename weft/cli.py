@@ -496,10 +496,11 @@ def import_config(
 
 @app.command("import-weights")
 def import_weights(
-    checkpoint: Annotated[Path, typer.Argument(help="checkpoint of SPINE's U-ResNet")],
-    experiment: Annotated[str, typer.Option(help="experiment whose network takes the weights")],
+    checkpoint: Annotated[Path, typer.Argument(help="checkpoint of SPINE")],
+    experiment: Annotated[str, typer.Option(help="experiment whose networks take the weights")],
     output: Annotated[
-        Path | None, typer.Option("--to", help="model.ckpt to write; default: where deploy looks for it")
+        Path | None,
+        typer.Option("--to", help="model.ckpt to write, for several stages a folder; default: where deploy looks"),
     ] = None,
     stage: StageName = None,
     scale: Scale = None,
@@ -508,12 +509,23 @@ def import_weights(
 ) -> None:
     """Take over weights that another tool has trained; the outputs are the same to rounding.
 
+    Without --stage the checkpoint of a whole chain is split into the model files of all stages.
+
     Example: `weft import-weights snapshot-24999.ckpt --experiment config/experiments/uresnet.yaml --to uresnet.ckpt`
     """
     from weft import tasks
     from weft.engine.foreign_weights import import_weights as take_over
     from weft.engine.foreign_weights import read_checkpoint
+    from weft.tasks.foreign import JOINT, split_checkpoint
 
+    described, dataset = _experiment(experiment, scale, [])
+    several = len(described.stages) > 1 or any(made.task == JOINT for made in described.stages.values())
+    if stage is None and several:
+        if module is not None:
+            raise WeftError("--module is of one stage: give --stage too")
+        for line in split_checkpoint(described, dataset, _layout(results), checkpoint, output):
+            print(line)
+        return
     run = _run(experiment, scale, results, stage, None, None)
     task = tasks.of(run.stage, f"experiment '{experiment}', stage '{run.stage_name}'")
     target = output or Path(run.model)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,7 +37,7 @@ class Checkpoint(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """What :func:`import_weights` did."""
+    """What was taken over for one network."""
 
     tool: str
     module: str
@@ -84,14 +84,19 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def rename(
-    state: Mapping[str, Tensor], names: Mapping[str, str], source: str, module: str | None = None
+    state: Mapping[str, Tensor],
+    names: Mapping[str, str],
+    source: str,
+    module: str | None = None,
+    usual: Collection[str] = (),
 ) -> tuple[dict[str, Tensor], str, dict[str, int]]:
     """The tensors of ``state`` under our names, the prefix they had there, and how many other modules have.
 
-    names: ``{our name: theirs}`` below the module. module: its prefix in the file; found where there is only one.
-    Every tensor that is missing, or that the module has and we do not expect, is named in the error.
+    names: ``{our name: theirs}`` below the module. module: its prefix in the file; found where there is only one, or
+    only one of those that it is ``usual`` under. Every tensor that is missing, or that the module has and we do not
+    expect, is named in the error.
     """
-    prefix = _prefix(state, next(iter(names.values())), source, module)
+    prefix = _prefix(state, next(iter(names.values())), source, module, usual)
     wanted = {prefix + theirs for theirs in names.values()}
     problems = [f"{name} is missing" for name in wanted - state.keys()]
     others: Counter[str] = Counter()
@@ -105,9 +110,14 @@ def rename(
     return {ours: state[prefix + theirs] for ours, theirs in names.items()}, prefix.rstrip("."), dict(others)
 
 
-def _prefix(state: Mapping[str, Tensor], first: str, source: str, module: str | None) -> str:
-    """What precedes the tensor ``first`` in the file, with the dot."""
-    found = sorted(name[: -len(first)] for name in state if name == first or name.endswith("." + first))
+def _found(state: Mapping[str, Tensor], first: str) -> list[str]:
+    """What precedes a tensor ``first`` in the file, with the dot."""
+    return sorted(name[: -len(first)] for name in state if name == first or name.endswith("." + first))
+
+
+def _prefix(state: Mapping[str, Tensor], first: str, source: str, module: str | None, usual: Collection[str]) -> str:
+    """What precedes the tensor ``first`` of the module that is meant."""
+    found = _found(state, first)
     listed = ", ".join(prefix.rstrip(".") or "(top level)" for prefix in found)
     if not found:
         modules = ", ".join(sorted({name.partition(".")[0] for name in state}))
@@ -116,9 +126,19 @@ def _prefix(state: Mapping[str, Tensor], first: str, source: str, module: str | 
         if module + "." not in found:
             raise WeftError(f"{source}: no such network in module '{module}'; it is in: {listed}")
         return module + "."
+    known = [prefix for prefix in found if prefix.rstrip(".") in usual]
+    if len(found) > 1 and len(known) == 1:
+        return known[0]
     if len(found) > 1:
         raise WeftError(f"{source}: several modules have such a network, choose one with --module: {listed}")
     return found[0]
+
+
+class _Taken(NamedTuple):
+    """A network with the weights of another tool, not yet written."""
+
+    model: ModelFile
+    summary: Summary
 
 
 def import_weights(
@@ -134,10 +154,70 @@ def import_weights(
     options: what the run depends on, for the provenance. Raises WeftError where a tensor is missing, unexpected, or
     of another shape, every such tensor being named, and where the file says that the network was another one.
     """
+    taken = _take(task, checkpoint, source, options, module)
+    _write(taken.model, output)
+    return taken.summary
+
+
+class Target(NamedTuple):
+    """One network of a chain, and where its model file goes."""
+
+    task: Task[Any]
+    options: Mapping[str, Any]
+    output: Path
+
+
+def import_chain(
+    targets: Mapping[str, Target], checkpoint: Checkpoint, source: Path
+) -> tuple[dict[str, Summary], dict[str, str], dict[str, int]]:
+    """Split a checkpoint of a whole chain into the model files of its stages.
+
+    Returns what was taken over by stage, why nothing was for the others, and how many tensors no stage took, by
+    module. All networks are made before the first is written. Raises WeftError as :func:`import_weights` does, and
+    where the file has no network of any stage.
+    """
+    taken: dict[str, _Taken] = {}
+    left: dict[str, str] = {}
+    for name, target in targets.items():
+        layout = target.task.foreign_layout()
+        if layout is None:
+            left[name] = f"task '{target.task.name}' with these options reads no weights of other tools"
+        elif not (prefixes := _of_stage(target, checkpoint.state)):
+            left[name] = "the file has no such network"
+        else:
+            taken[name] = _take(target.task, checkpoint, source, target.options, prefixes)
+    modules = Counter(name.partition(".")[0] for name in checkpoint.state)
+    if not taken:
+        raise WeftError(f"{source}: no network of a stage is in it; it has: {', '.join(sorted(modules))}")
+    for name, made in taken.items():
+        _write(made.model, targets[name].output)
+        modules.pop(made.summary.module.partition(".")[0], None)
+    return {name: made.summary for name, made in taken.items()}, left, dict(modules)
+
+
+def _of_stage(target: Target, state: Mapping[str, Tensor]) -> str | None:
+    """The module of a stage in a file of the whole chain."""
+    layout = target.task.foreign_layout()
+    assert layout is not None
+    found = [prefix.rstrip(".") for prefix in _found(state, next(iter(layout.names.values())))]
+    known = [prefix for prefix in found if prefix in _usual(target.task, layout.tool)]
+    return known[0] if known else None
+
+
+def _usual(task: Task[Any], tool: str) -> tuple[str, ...]:
+    """The modules under which checkpoints of a tool keep the network of a task."""
+    instance = task.options.model_dump(include={"model"}).get("model", {}).get("instance")
+    return DIALECTS[tool].modules.get(f"{task.name} {instance}" if instance else task.name, ())
+
+
+def _take(
+    task: Task[Any], checkpoint: Checkpoint, source: Path, options: Mapping[str, Any], module: str | None
+) -> _Taken:
     layout = task.foreign_layout()
     if layout is None:
         raise WeftError(f"task '{task.name}' reads no weights of other tools")
-    state, prefix, unused = rename(checkpoint.state, layout.names, str(source), module)
+    usual = _usual(task, layout.tool)
+    state, prefix, unused = rename(checkpoint.state, layout.names, str(source), module, usual)
     unchecked = _same_training(DIALECTS[layout.tool], checkpoint.config, source, task, options)
     network = task.network()
     own = network.state_dict()
@@ -155,10 +235,14 @@ def import_weights(
         best_step=checkpoint.step,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
     )
-    write_record(output.with_suffix(".json"), record)
     weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    save_model(output, ModelFile(weights, task.name, task.options.model_dump(mode="json"), record))
-    return Summary(DIALECTS[layout.tool].title, prefix, record["parameters"], unused, unchecked)
+    model = ModelFile(weights, task.name, task.options.model_dump(mode="json"), record)
+    return _Taken(model, Summary(DIALECTS[layout.tool].title, prefix, record["parameters"], unused, unchecked))
+
+
+def _write(model: ModelFile, output: Path) -> None:
+    write_record(output.with_suffix(".json"), model.provenance)
+    save_model(output, model)
 
 
 #: Options that no tensor tells, though outputs depend on them.

@@ -50,6 +50,8 @@ class Dialect:
     differs: tuple[str, ...] = ()
     """what the same settings do differently here"""
     read: Callable[[Path], dict[str, Any]] = lambda path: read_mapping(path, parse_yaml)  # whatever its suffix
+    modules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """where a checkpoint of a chain keeps the network of a task, or of its instance: ``grappa shower``"""
     tidy: Callable[[dict[str, Any]], dict[str, Any]] = lambda document: document
     """brings the ways in which a file may say the same to one; raises Unfit"""
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import PurePath
 from typing import Any
 
 from weft.config.dialects.dialect import Dialect
 from weft.config.dialects.lartpc import LARCV_FILES, saves, splits
 from weft.config.dialects.rules import Drops, Maps, Noted, Only, PartOf, Refuses, Rule, Several, Source, Table, Unfit
 from weft.config.dialects.spine_build import BUILD, POST
-from weft.config.dialects.spine_chain import CHAIN_TABLE, plan, tidy
+from weft.config.dialects.spine_chain import CHAIN_TABLE, plan
 from weft.config.dialects.spine_fragments import FRAGMENTS
-from weft.config.dialects.spine_grappa import GRAPPA
+from weft.config.dialects.spine_grappa import GRAPPA, INSTANCE
 from weft.config.dialects.spine_grappa_loss import GRAPPA_LOSS
 from weft.config.dialects.spine_language import load_spine
 from weft.config.dialects.spine_points import POINTS
 from weft.config.dialects.spine_schema import SCHEMA, schema
+from weft.config.dialects.spine_tidy import tidy
 from weft.config.dialects.spine_uresnet import URESNET, name_of
 from weft.config.dialects.stages import Plan
 from weft.config.dialects.torch_names import schedule
@@ -76,14 +78,15 @@ def _schedule(value: Mapping[str, Any], source: Source) -> Several:
 
 def _weights(value: str, source: Source) -> Noted | Several:
     """Weights of all modules; those of a module by itself have the last word."""
-    note = "weft import-weights first, and its result here"
     made = plan(source)
     parts = [name for name, part in made.parts.items() if part.learned]
     if len(parts) == 1:
-        return Noted(value, note)
+        return Noted(value, "weft import-weights first, and its result here")
     modules = source.get("model.modules", default={})
     own = {made.aliases.get(name, name) for name, block in modules.items() if (block or {}).get("weight_path")}
-    return Several({f"{name}:init": Noted(value, f"{note}, of this stage") for name in parts if name not in own})
+    folder = PurePath(value).with_suffix("")
+    note = f"after weft import-weights {value} --to {folder}"
+    return Several({f"{name}:init": Noted(str(folder / f"{name}.ckpt"), note) for name in parts if name not in own})
 
 
 def _files(value: Any, source: Source) -> Several:
@@ -257,6 +260,13 @@ SPINE = Dialect(
         "events of val choose the best weights; SPINE keeps the last",
         "IoU and precision are scored beside the accuracies",
     ),
+    modules={
+        "segmentation": ("uresnet", "uresnet_ppn.uresnet"),
+        "points": ("uresnet_ppn",),
+        "spice": ("spice",),
+        "graph_spice": ("graph_spice",),
+        **{f"grappa {instance}": (module,) for module, instance in INSTANCE.items()},
+    },
     read=load_spine,
     tidy=tidy,
 )

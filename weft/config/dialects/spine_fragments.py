@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from weft.config.dialects.rules import Checked, Drops, Maps, Only, Refuses, Rule, Several, Source, Unfit
-from weft.config.dialects.spine_uresnet import TRUNK_DEFAULTS, named, only, own_weights, trunk
+from weft.config.dialects.spine_uresnet import TRUNK_DEFAULTS, named, only, own_weights, unet
 from weft.config.dialects.stages import Defaults
 
 SPICE, GRAPH, DBSCAN = (f"model.modules.{name}" for name in ("spice", "graph_spice", "dbscan"))
@@ -45,6 +45,20 @@ DBSCAN_DEFAULTS: Defaults = {
     "model.dbscan.point_score": (0.5, "SPINE's default"),
     "model.dbscan.point_class_score": (0.5, "SPINE's default"),
 }
+
+
+def _inputs(value: int, source: Source) -> None:
+    wanted = 4 if source.beside("coord_conv", 2, default=True) else 1
+    if value != wanted:
+        raise Unfit(f"the network reads the charge, with coord_conv the coordinates too; nearest that works: {wanted}")
+
+
+def trunk(prefix: str, part: str) -> dict[str, Rule]:
+    """Rules of the U-ResNet of a network that knows where its voxels are."""
+    return {
+        **unet(prefix, part),
+        f"{prefix}.num_input": Checked(_inputs, "the charge, with coord_conv coordinates too"),
+    }
 
 
 def class_name(value: int | str) -> str:
@@ -87,11 +101,11 @@ def _seeds_frozen(value: bool, source: Source) -> list[str] | None:
 
 
 _SPICE: dict[str, Rule] = {
-    **trunk(f"{SPICE}.uresnet", "spice:", 4),
+    **trunk(f"{SPICE}.uresnet", "spice:"),
     f"{SPICE}.uresnet.spatial_size": Maps("spice:model.spatial_size"),
     f"{SPICE}.shapes": Maps("spice:model.classes", class_names),
     f"{SPICE}.skip_classes": Maps("spice:model.classes", _not_skipped, "all the others"),
-    f"{SPICE}.coord_conv": Only((True,), "the network reads the charge and the coordinates"),
+    f"{SPICE}.coord_conv": Maps("spice:model.coord_conv"),
     f"{SPICE}.margin_dim": Only((1,), "a cluster has one margin"),
     f"{SPICE}.seediness_dim": Only((1,), "a voxel has one seediness"),
     f"{SPICE}.seed_freeze": Maps("spice:freeze", _seeds_frozen, "seed_decoder and seed_head"),
@@ -163,11 +177,11 @@ def _edge_loss(value: Any, source: Source) -> Several:
 
 
 _GRAPH: dict[str, Rule] = {
-    **trunk(f"{GRAPH}.embedder.uresnet", "graph_spice:", 4),
+    **trunk(f"{GRAPH}.embedder.uresnet", "graph_spice:"),
     f"{GRAPH}.embedder.uresnet.spatial_size": Maps("graph_spice:model.spatial_size"),
     f"{GRAPH}.embedder.predict_semantics": Only((False,), "semantics are those of the stage before"),
     f"{GRAPH}.embedder.num_classes": Drops("read only with predict_semantics"),
-    f"{GRAPH}.embedder.coord_conv": Only((True,), "the network reads the charge and the coordinates"),
+    f"{GRAPH}.embedder.coord_conv": Maps("graph_spice:model.coord_conv"),
     f"{GRAPH}.embedder.covariance_mode": Maps("graph_spice:model.covariance"),
     f"{GRAPH}.embedder.occupancy_mode": Maps("graph_spice:model.occupancy"),
     f"{GRAPH}.embedder.feature_embedding_dim": Maps("graph_spice:model.feature_dim"),

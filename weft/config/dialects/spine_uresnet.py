@@ -70,11 +70,9 @@ def _norm(part: str) -> Convert:
     return convert
 
 
-def trunk(prefix: str, part: str, inputs: int) -> dict[str, Rule]:
+def unet(prefix: str, part: str) -> dict[str, Rule]:
     """Rules of a block that builds a U-ResNet; part: of the chain that it belongs to, with a colon, or nothing."""
-    reads = "the charge" if inputs == 1 else "the charge and the coordinates"
     return {
-        f"{prefix}.num_input": Only((inputs,), f"the network reads {reads}"),
         **{f"{prefix}.{key}": Maps(f"{part}model.{key}") for key in ("filters", "depth", "reps", "input_kernel")},
         f"{prefix}.data_dim": Only((3,), "voxels have three coordinates"),
         f"{prefix}.allow_bias": Only((False,), "convolutions have no bias: a norm follows each"),
@@ -133,7 +131,8 @@ def _balance(value: bool, source: Source) -> float | None:
 
 def _network(prefix: str) -> dict[str, Rule]:
     return {
-        **trunk(prefix, "", 1),
+        f"{prefix}.num_input": Only((1,), "the network reads the charge"),
+        **unet(prefix, ""),
         f"{prefix}.num_classes": Only((5,), "shower, track, Michel, delta, low-energy; ghosts by model.ghost"),
         f"{prefix}.spatial_size": Drops("the network does not depend on it"),
         f"{prefix}.ghost": Maps("model.ghost", alone),
