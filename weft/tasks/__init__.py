@@ -9,7 +9,7 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from weft.config.experiment import Experiment, Stage
 from weft.config.loading import ConfigError, closest, validate
@@ -49,9 +49,25 @@ def of(stage: Stage, source: str = "options") -> Task[Any]:
     return build(stage.task, stage.model_dump(), source)
 
 
+@runtime_checkable
+class ChecksProviders(Protocol):
+    """A task that can say, before anything runs, whether the stages that feed it make what it takes of them."""
+
+    def check_providers(self, providers: Mapping[str, Task[Any]]) -> None:
+        """Raise ConfigError if not; providers: ``{stage: its task}``, those whose predictions the stage needs."""
+
+
 def resolve(experiment: Experiment) -> Experiment:
     """The experiment with every task's options validated and their defaults filled in, at every point of a sweep."""
     stages = {}
+    for name, stage in experiment.stages.items():
+        where = f"experiment '{experiment.name}', stage '{name}'"
+        for at in (stage, *stage.points.values()):
+            if isinstance(task := of(at, where), ChecksProviders):
+                try:
+                    task.check_providers({needed: of(experiment.stages[needed]) for needed in at.inputs})
+                except ConfigError as error:
+                    raise ConfigError(f"{where}: {error}") from None
     for name, stage in experiment.stages.items():
         where = f"experiment '{experiment.name}', stage '{name}'"
         points = {point: _resolved(at, f"{where}, point {point}") for point, at in stage.points.items()}

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from weft.engine.task import Event, FixedTask, Products, Store
-from weft.io.products import Schema
+from weft.config.loading import ConfigError
+from weft.engine.task import Event, FixedTask, Products, Store, Task
+from weft.io.products import CLASSES, Schema
 from weft.io.reco_products import FRAGMENT_VOXELS, FRAGMENTS
 from weft.metrics.scores import Scores
 from weft.report.figure import Figure
-from weft.tasks.fragments.options import DBSCAN, NUMBER, Options
+from weft.tasks.fragments.options import DBSCAN, NUMBER, TRUTH, Options
 
 if TYPE_CHECKING:
     from weft.tasks.fragments.baseline import DbscanBaseline
@@ -53,6 +54,25 @@ class Fragments(FixedTask[Options]):
     def _cut(self) -> bool:
         model = self.options.model
         return any(name in model.dbscan.split for name in model.by_dbscan)
+
+    def check_providers(self, providers: Mapping[str, Task[Any]]) -> None:
+        """Raise ConfigError where a class would silently have no fragments: its provider is not needed, makes no
+        fragments, or none of that class."""
+        for name, provider in self.options.model.providers.items():
+            if provider in (DBSCAN, TRUTH):
+                continue
+            key, task = f"model.providers.{name}: {provider}", providers.get(provider)
+            if task is None:
+                raise ConfigError(
+                    f"{key}: no such stage among those whose predictions are needed; expected {DBSCAN}, {TRUTH}, or a "
+                    f"stage with needs.{provider}.predictions: [fragments, fragment_voxels]"
+                )
+            if not {FRAGMENTS.name, FRAGMENT_VOXELS.name} <= {schema.name for schema in task.makes}:
+                raise ConfigError(f"{key}: task '{task.name}' makes no fragments")
+            divided = getattr(task, "classes", ())
+            if NUMBER[name] not in divided:
+                names = ", ".join(CLASSES[number] for number in divided)
+                raise ConfigError(f"{key}: that stage makes fragments of {names}, not of {name}")
 
     def predict_event(self, event: Event) -> Products:
         from weft.reco.nodes import by_label, fragment_products
