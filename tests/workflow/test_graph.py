@@ -6,7 +6,7 @@ import yaml
 STAGES = {
     "first": {},
     "second": {"needs": {"first": {"weights": "best"}, "truth": ["voxels"]}},
-    "third": {"needs": {"first": {"predictions": ["semantic_scores"]}}},
+    "third": {"task": "graph_spice", "needs": {"first": {"predictions": ["semantics"]}}},
     "alone": {},
 }
 

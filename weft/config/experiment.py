@@ -82,7 +82,7 @@ class Stage(Strict):
     """One step. ``model``, ``loss``, ``data`` and ``baseline`` are validated by its task."""
 
     task: str = Field(description="what is learned or done: a folder of weft/tasks")
-    needs: dict[str, Need] = Field({}, description="earlier stages, and truth")
+    needs: dict[str, Need] = Field({}, description="earlier stages, and truth; null: not this one")
     train_on: Inputs = Field(
         "predictions", description="what the training is fed: predictions of earlier stages, or true products instead"
     )
@@ -133,9 +133,10 @@ class Stage(Strict):
     @field_validator("needs", mode="before")
     @classmethod
     def _short_form(cls, needs: Any) -> Any:
-        """``truth: [clusters]`` is short for ``truth: {predictions: [clusters]}``."""
+        """``truth: [clusters]`` is short for ``truth: {predictions: [clusters]}``; null takes a need away again."""
         if isinstance(needs, dict):
-            return {key: {"predictions": value} if isinstance(value, list) else value for key, value in needs.items()}
+            given = {key: value for key, value in needs.items() if value is not None}
+            return {key: {"predictions": value} if isinstance(value, list) else value for key, value in given.items()}
         return needs
 
     @field_validator("init", mode="before")

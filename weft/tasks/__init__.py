@@ -9,12 +9,13 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from weft.config.experiment import Experiment, Stage
 from weft.config.loading import ConfigError, closest, validate
 from weft.config.sweep import require_different
 from weft.engine.task import Task
+from weft.tasks.needs import require_met
 
 SECTIONS = ("model", "loss", "data", "baseline")
 """parts of a stage that its task knows"""
@@ -49,31 +50,18 @@ def of(stage: Stage, source: str = "options") -> Task[Any]:
     return build(stage.task, stage.model_dump(), source)
 
 
-@runtime_checkable
-class ChecksProviders(Protocol):
-    """A task that can say, before anything runs, whether the stages that feed it make what it takes of them."""
-
-    def check_providers(self, providers: Mapping[str, Task[Any]]) -> None:
-        """Raise ConfigError if not; providers: ``{stage: its task}``, those whose predictions the stage needs."""
-
-
 def resolve(experiment: Experiment) -> Experiment:
-    """The experiment with every task's options validated and their defaults filled in, at every point of a sweep."""
+    """The experiment with every task's options validated and their defaults filled in, at every point of a sweep, and
+    what its stages take from each other looked at."""
     stages = {}
-    for name, stage in experiment.stages.items():
-        where = f"experiment '{experiment.name}', stage '{name}'"
-        for at in (stage, *stage.points.values()):
-            if isinstance(task := of(at, where), ChecksProviders):
-                try:
-                    task.check_providers({needed: of(experiment.stages[needed]) for needed in at.inputs})
-                except ConfigError as error:
-                    raise ConfigError(f"{where}: {error}") from None
     for name, stage in experiment.stages.items():
         where = f"experiment '{experiment.name}', stage '{name}'"
         points = {point: _resolved(at, f"{where}, point {point}") for point, at in stage.points.items()}
         require_different({point: at.training_options() for point, at in points.items()}, where)
         stages[name] = _resolved(stage, where).model_copy(update={"points": points})
-    return experiment.model_copy(update={"stages": stages})
+    resolved = experiment.model_copy(update={"stages": stages})
+    require_met(resolved, {n: {p: of(at) for p, at in (s.points or {"": s}).items()} for n, s in stages.items()})
+    return resolved
 
 
 def _resolved(stage: Stage, where: str) -> Stage:

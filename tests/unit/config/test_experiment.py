@@ -71,6 +71,11 @@ def test_a_pinned_seed(files: tuple[Path, Path], tmp_path: Path) -> None:
     assert [run.source for run in runs if run.stage_name == "second"] == ["first.seed7"] * 3
 
 
+def test_a_need_is_taken_away_by_null(files: tuple[Path, Path]) -> None:
+    experiment = load_experiment(files[0], overrides=["stages.second.needs.first=null"])
+    assert list(experiment.stages["second"].needs) == ["truth"]
+
+
 def test_options_that_do_not_change_the_result_are_not_in_it(files: tuple[Path, Path]) -> None:
     dataset = load_dataset(files[1])
 

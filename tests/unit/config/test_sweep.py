@@ -25,6 +25,11 @@ def stage(**keys: Any) -> dict[str, Any]:
     return {"task": "segmentation", "training": TRAINING} | keys
 
 
+def reader(**keys: Any) -> dict[str, Any]:
+    """A stage that may read semantics."""
+    return stage(**{"task": "graph_spice"} | keys)
+
+
 def experiment(tmp_path: Path, seeds: tuple[int, ...] = (0,), **stages: dict[str, Any]) -> Experiment:
     """An experiment as it is loaded from a file, task options resolved."""
     path = tmp_path / "e.yaml"
@@ -148,7 +153,7 @@ def test_a_stage_that_follows_is_multiplied(tmp_path):
         tmp_path,
         (0, 1),
         net=stage(sweep=GRID, baseline=None),
-        late=stage(needs={"net": {"predictions": ["semantics"]}}, follow=True, sweep={"optimizer.lr": [0.1, 0.2]}),
+        late=reader(needs={"net": {"predictions": ["semantics"]}}, follow=True, sweep={"optimizer.lr": [0.1, 0.2]}),
     )
     late = {name.removeprefix("late/"): run for name, run in made.items() if name.startswith("late/seed")}
     names = names_of(points_of(GRID))
@@ -187,7 +192,7 @@ def test_stages_that_share_a_sweep_stand_at_the_same_point(tmp_path):
         a=stage(sweep={"optimizer.lr": [0.1, 0.2]}),
         b=stage(needs={"a": after}, follow=True, sweep={"model.reps": [1, 2]}),
         c=stage(needs={"a": after}, follow=True),
-        d=stage(needs={"a": read, "b": {"predictions": ["semantic_scores"]}, "c": {}}, follow=True),
+        d=reader(needs={"a": read, "b": after, "c": {}}, follow=True),
     )
     settings = settings_of(made.stages, "d")
     assert settings == [{"a": f"lr={lr}", "b": f"reps={reps}"} for lr in (0.1, 0.2) for reps in (1, 2)]
@@ -250,7 +255,7 @@ def test_a_baseline_for_each_way_of_reading_the_data(tmp_path):
 def test_a_baseline_for_each_prediction_that_is_read(tmp_path):
     read = {"net": {"predictions": ["semantics"]}}
     net = stage(sweep={"optimizer.lr": [0.1, 0.2]}, baseline=None)
-    made = runs(tmp_path, (0, 1), net=net, late=stage(needs=read, follow=True, sweep={"model.reps": [1, 2]}))
+    made = runs(tmp_path, (0, 1), net=net, late=reader(needs=read, follow=True, sweep={"model.reps": [1, 2]}))
     assert [name for name in made if "baseline" in name] == ["late/baseline-net.lr=0.1", "late/baseline-net.lr=0.2"]
     run = made["late/seed1-reps=2-net.lr=0.2"]
     assert run.baseline().source == "net.seed0-lr=0.2"

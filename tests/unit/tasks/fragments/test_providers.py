@@ -18,10 +18,9 @@ def experiment(providers: dict[str, str], needs: dict[str, Any] | None = None, *
         "tracks": {
             "task": "graph_spice", "needs": {"uresnet": ["semantics"]}, "model": model, "training": TRAINING,
         },
-        "points": {"task": "points", "needs": {"uresnet": ["semantics"]}, "training": TRAINING},
         "fragments": {
             "task": "fragments",
-            "needs": {"uresnet": ["semantics"], "points": ["points"], "tracks": FOUND} if needs is None else needs,
+            "needs": {"uresnet": ["semantics"], "tracks": FOUND} if needs is None else needs,
             "model": {"providers": providers},
         },
     }  # fmt: skip
