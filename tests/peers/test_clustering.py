@@ -9,6 +9,7 @@ pytest.importorskip("spine", reason="SPINE is not installed: pip install spine")
 
 from spine.cluster.formation import break_clusters as spine_break
 from spine.math import metrics as spine_metrics
+from spine.math.cluster import DBSCAN as SpineDBSCAN
 from spine.math.cluster import dbscan as spine_dbscan
 from spine.math.distance import METRICS
 
@@ -50,6 +51,8 @@ def test_metrics_are_those_of_spine():
             assert efficiency(truth, prediction, by) == pytest.approx(
                 spine_metrics.eff(truth, prediction, per_cluster=per_cluster)
             )
+            both = purity(truth, prediction, by), efficiency(truth, prediction, by)
+            assert both == pytest.approx(spine_metrics.pur_eff(truth, prediction, per_cluster=per_cluster))
 
 
 def test_ari_and_ami_are_those_of_scikit_learn():
@@ -99,6 +102,8 @@ def test_connected_components_are_those_of_spine_and_scikit_learn(eps, metric):
         ours = dbscan(voxels, eps, 1, metric)
         theirs = spine_dbscan(voxels.astype(np.float32), np.float32(eps), 1, METRICS[metric])
         np.testing.assert_array_equal(ours, theirs)
+        by_class = SpineDBSCAN(eps, 1, metric).fit_predict(voxels.astype(np.float32))
+        np.testing.assert_array_equal(ours, by_class)
         np.testing.assert_array_equal(ours, SklearnDBSCAN(eps=eps, min_samples=1, metric=metric).fit_predict(voxels))
 
 

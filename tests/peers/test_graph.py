@@ -30,8 +30,13 @@ from spine.cluster.direction import (  # noqa: E402
     get_cluster_directions,
 )
 from spine.cluster.features import get_cluster_features, get_cluster_features_base  # noqa: E402
-from spine.cluster.graph import get_cluster_edge_features, inter_cluster_distance  # noqa: E402
+from spine.cluster.graph import (  # noqa: E402
+    get_cluster_edge_features,
+    get_edge_distances,
+    inter_cluster_distance,
+)
 from spine.math.distance import farthest_pair  # noqa: E402
+from spine.math.graph import union_find  # noqa: E402
 
 pytestmark = pytest.mark.peer
 
@@ -120,6 +125,12 @@ def test_distances_and_closest_voxels(algorithm, whole):
         for (i, j), found in zip(edges, closest_pairs(coords, nodes, edges, algorithm).rows, strict=True):
             first, second = divmod(index[i, j], len(rows[j]))
             assert found.tolist() == [rows[i][first], rows[j][second]]
+        if not iterative:  # the lengths by which edges are cut, and the voxels that edge features are of
+            found = closest_pairs(coords, nodes, edges)
+            for k in range(0, len(edges) - 1, 2):  # theirs makes room for two edges, however many it is given
+                lengths, first, second = get_edge_distances(coords, rows, edges[k : k + 2].T.copy())
+                close(found.distance[k : k + 2], lengths)
+                np.testing.assert_array_equal(found.rows[k : k + 2], np.stack([first, second], 1))
 
 
 def test_farthest_voxels():
@@ -191,6 +202,16 @@ def test_partitions_of_1500_random_graphs(theirs):
         components = theirs.node_assignment(edges, logits, n)
         found = group_by_threshold(edges, scores, n)
         np.testing.assert_array_equal(found[:, None] == found, components[:, None] == components)
+
+
+def test_connected_components_are_those_of_union_find():
+    for seed in range(200):
+        edges, _, n, _, _ = random_scores(seed)
+        edges = edges[: len(edges) // 4]  # not all in one
+        expected, members = union_find(edges, n)
+        found = group_by_threshold(edges, np.ones(len(edges)), n)
+        np.testing.assert_array_equal(np.unique(found, return_inverse=True)[1], expected)
+        assert {tuple(np.flatnonzero(found == k)) for k in found} == {tuple(rows) for rows in members.values()}
 
 
 def test_forests_primaries_and_bipartite_groups(theirs):

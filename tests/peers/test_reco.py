@@ -1,14 +1,20 @@
 """Energies, lengths, vertices and overlaps equal SPINE's (spine 1.4.3, a test-only peer)."""
 
+import importlib.util
+import sys
+import types
+
 import numpy as np
 import pytest
 
-from weft.io.products import SHOWER, TRACK, Ragged
-from weft.io.reco_products import KAON, MUON, PION, PROTON
+from weft.io.products import MICHEL, SHOWER, TRACK, Ragged
+from weft.io.reco_products import KAON, MUON, PION, POINT_PROPOSALS, PROTON
 from weft.reco.csda import dedx_at, kinetic_of_range
+from weft.reco.ends import cluster_ends
 from weft.reco.length import track_length
 from weft.reco.matching import overlap_matrix
 from weft.reco.orientation import starts_by_dedx
+from weft.reco.particle_points import particle_points
 from weft.reco.pid import track_chi2
 from weft.reco.scattering import highland, kinetic_of_angles, negative_log_likelihood, scattering_angles
 from weft.reco.vertex import find_vertex, nearest_to_lines
@@ -156,3 +162,67 @@ def test_overlaps(mode):
     given = [[coords[rows] for rows in kind] for kind in (first, second)] if mode == "chamfer" else [first, second]
     theirs = getattr(match, f"overlap_{mode}")(*(List(kind) for kind in given))
     assert np.allclose(ours, theirs, rtol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("sure", [True, False])
+def test_ends_of_clusters(seed, sure):
+    """SPINE looks for the voxel whose corner is nearest to the point, ours for the one whose centre is: it is given
+    offsets that are half a voxel less. Small ones are within a voxel either way, large ones are not."""
+    torch = pytest.importorskip("torch")
+    from spine.data import IndexBatch, TensorBatch
+    from spine.utils.ppn import ParticlePointPredictor, ppn_raw_schema
+
+    rng = np.random.default_rng(seed)
+    voxels = np.unique(rng.integers(0, 30, (600, 3)), axis=0)
+    order = rng.permutation(len(voxels))
+    clusters = [np.sort(rows) for rows in np.split(order[:310], [1, 3, 60, 180])]
+    shapes = np.array([SHOWER, TRACK, TRACK, MICHEL, SHOWER])
+    logits = rng.normal(0, 2, (len(voxels), 2)).astype(np.float32)
+    small, large = rng.uniform(-0.45, 0.95, (len(voxels), 3)), rng.uniform(1.6, 3.0, (len(voxels), 3))
+    offsets = np.where(rng.random((len(voxels), 1)) < (0.5 if sure else 0.0), small, large).astype(np.float32)
+    proposals = np.zeros((len(voxels), len(POINT_PROPOSALS.columns)), np.float32)
+    proposals[:, :3] = offsets
+    proposals[:, 3] = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))
+    ours = cluster_ends(voxels, Ragged.of(clusters), shapes, proposals)
+
+    given = np.concatenate([offsets - 0.5, np.zeros((len(voxels), 5), np.float32), logits], 1)
+    rows = np.concatenate([np.zeros((len(voxels), 1)), voxels, np.ones((len(voxels), 1))], 1).astype(np.float32)
+    count = [len(voxels)]
+    predictor = ParticlePointPredictor(use_numpy=False)  # the same without two minutes of compilation
+    theirs = predictor(
+        TensorBatch(torch.from_numpy(rows), counts=count, has_batch_col=True, coord_cols=np.array([1, 2, 3])),
+        IndexBatch(clusters, count, [len(clusters)], [len(c) for c in clusters]),
+        TensorBatch(torch.from_numpy(shapes), counts=[len(clusters)]),
+        TensorBatch(torch.from_numpy(given), counts=count, schema=ppn_raw_schema()),
+    ).tensor.numpy()
+    track = shapes == TRACK
+    np.testing.assert_array_equal(np.concatenate([ours.start, ours.end], 1)[~track], theirs[~track] + 0.5)
+    both = np.stack([ours.start, ours.end], 1)[track]
+    far = theirs[track].reshape(-1, 2, 3) + 0.5
+    # Of equally far pairs either may be taken.
+    np.testing.assert_allclose(*(np.linalg.norm(x[:, 0] - x[:, 1], axis=1) for x in (both, far)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("same_class", [True, False])
+def test_points_at_particles(same_class, monkeypatch):
+    if importlib.util.find_spec("numexpr") is None:  # its package of post-processors imports it for matching flashes
+        importlib.import_module("pandas")  # which would ask a stand-in for its version
+        monkeypatch.setitem(sys.modules, "numexpr", types.ModuleType("numexpr"))
+    from spine.data import RecoParticle, TensorData
+    from spine.post.reco.ppn import PPNProcessor
+    from spine.utils.ppn import ppn_prediction_schema
+
+    rng = np.random.default_rng(3)
+    points, position = rng.uniform(0, 30, (300, 3)), rng.uniform(0, 30, (40, 3))
+    classes, shapes = rng.integers(0, 2, 40), np.array([SHOWER, TRACK, TRACK])
+    nodes = [np.sort(rows) for rows in np.split(rng.permutation(300), [20, 120])]
+    particles = [RecoParticle(points=points[rows], shape=shape) for rows, shape in zip(nodes, shapes, strict=True)]
+    processor = PPNProcessor(assign_to_particles=True, restrict_shape=same_class, match_threshold=2.0)
+    features = np.concatenate([np.zeros((40, 8)), classes[:, None]], 1)
+    found = TensorData(features=features, coords=position, schema=ppn_prediction_schema())
+    processor.ppn_predictor = lambda **_: [found]
+    processor.process({"reco_particles": particles})
+    ours = particle_points(points, Ragged.of(nodes), position, 2.0, *((shapes, classes) if same_class else ()))
+    assert len(ours.values) > 5
+    assert [rows.tolist() for rows in ours] == [particle.ppn_ids.tolist() for particle in particles]

@@ -14,7 +14,8 @@ from weft.engine.model_file import load_weights, read_model
 from weft.errors import WeftError
 from weft.sparse.minkowski import load_minkowski
 from weft.tasks.grappa.batch import GraphBatch
-from weft.tasks.grappa.loss import berhu, vertex_position
+from weft.tasks.grappa.loss import GrappaLoss, berhu, vertex_position
+from weft.tasks.grappa.network import OUTPUTS
 
 warnings.filterwarnings("ignore", message="The MinkowskiEngine was compiled with CPU_ONLY")
 try:
@@ -42,6 +43,7 @@ _stand_in("torch_cluster", knn_graph=None, radius_graph=None, knn=None, radius=N
 
 from spine.data import EdgeIndexBatch, TensorBatch  # noqa: E402
 from spine.model.common.losses import BerHuLoss  # noqa: E402
+from spine.model.grappa.loss import EdgeChannelLoss, NodeClassLoss, NodeRegressionLoss  # noqa: E402
 from spine.model.grappa.model import GrapPA  # noqa: E402
 from spine.model.grappa.vertex import decode_vertex_positions  # noqa: E402
 
@@ -184,3 +186,54 @@ def test_vertices_are_those_of_spine(anchor, normalise):
 def test_reverse_huber_is_that_of_spine():
     residual = torch.randn(50) * 3
     torch.testing.assert_close(berhu(residual), BerHuLoss()(residual, torch.zeros(50)))
+
+
+@pytest.mark.parametrize("balance", [False, True])
+@pytest.mark.parametrize("target", ["group", "forest"])
+def test_our_losses_are_those_of_spine(balance, target):
+    torch.manual_seed(1)
+    heads = ["edge", "primary", "pid", "orientation", "momentum"]
+    classes = {head: OUTPUTS[head] for head in ("primary", "pid", "orientation")}
+    given = {"balance": balance and target == "group"}
+    task = tasks.build(
+        "grappa",
+        {
+            "model": {"instance": "interaction", "heads": heads, "momentum_unit": 1},
+            "loss": {"edge": {"target": target, **given}, "primary": {"balance": balance}, "pid": {"balance": balance}},
+        },
+    )
+    batch = graph(33)
+    nodes, edges = len(batch.nodes), batch.edge_index.shape[1]
+    groups = torch.tensor([0, 0, 1, 1, 0, 2, 0, 0, 1, 1, 0])
+    together = (groups[batch.edge_index[0]] == groups[batch.edge_index[1]]).long()
+    batch.targets |= {
+        "group": groups,
+        "edge": together,
+        "edge_counts": torch.bincount(together, minlength=2),
+        "momentum": torch.where(torch.arange(nodes) % 4 == 0, torch.nan, 50 + 100 * torch.rand(nodes)),
+        **{head: torch.arange(nodes) % (n + 1) - 1 for head, n in classes.items()},
+    }
+    output = {head: torch.randn(nodes, OUTPUTS[head]) for head in classes}
+    output |= {"edge": torch.randn(edges, 2), "momentum": 100 * torch.rand(nodes, 1)}
+    terms = GrappaLoss(task.options.model, task.options.loss)(output, batch)
+    ours = {head: total / weight for head, (total, weight) in terms.items()}
+
+    counts, pairs = [6, 4, 1], [30, 12, 0]
+    of_edges = EdgeChannelLoss("interaction", target, balance_loss=given["balance"])(
+        EdgeIndexBatch(batch.edge_index, counts=pairs, spans=counts, directed=False),
+        TensorBatch(output["edge"], counts=pairs),
+        labels=TensorBatch(groups, counts=counts) if target == "forest" else TensorBatch(together, counts=pairs),
+        valid_mask=TensorBatch(torch.ones(edges, dtype=torch.bool), counts=pairs),
+    )
+    torch.testing.assert_close(ours["edge"], of_edges["loss"], atol=1e-5, rtol=1e-5)
+    for head in (*classes, "momentum"):
+        label = batch.targets[head]
+        known = label >= 0  # NaN is not
+        balanced = {"balance_loss": balance and head != "orientation"}
+        judge = NodeRegressionLoss("momentum", "berhu") if head == "momentum" else NodeClassLoss(head, **balanced)
+        answer = judge(
+            node_pred=TensorBatch(output[head], counts=counts),
+            labels=TensorBatch(label, counts=counts),
+            valid_mask=TensorBatch(known, counts=counts),
+        )
+        torch.testing.assert_close(ours[head], answer["loss"], atol=1e-4, rtol=1e-5)

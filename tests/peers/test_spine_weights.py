@@ -1,4 +1,4 @@
-"""Weights of SPINE's own U-ResNet, carried over, against SPINE itself (`pip install spine`, `make minkowski`)."""
+"""SPINE's own U-ResNet with its weights carried over, and its loss (`pip install spine`, `make minkowski`)."""
 
 import json
 import warnings
@@ -14,6 +14,7 @@ from weft.engine.model_file import load_weights, read_model
 from weft.engine.task import Sample
 from weft.errors import WeftError
 from weft.sparse.minkowski import load_minkowski
+from weft.tasks.segmentation.loss import SegmentationLoss
 
 warnings.filterwarnings("ignore", message="The MinkowskiEngine was compiled with CPU_ONLY")
 try:
@@ -23,6 +24,7 @@ except WeftError as error:
 pytest.importorskip("spine", reason="SPINE is not installed: pip install spine")
 
 from spine.data import TensorBatch  # noqa: E402
+from spine.model.uresnet.model import SegmentationLoss as SpineLoss  # noqa: E402
 from spine.model.uresnet.model import UResNetSegmentation  # noqa: E402
 
 pytestmark = pytest.mark.peer
@@ -110,3 +112,20 @@ def test_our_network_gives_the_outputs_of_spine_with_its_weights(case, engine, t
 def test_the_recorded_layout_is_that_of_the_installed_spine():
     layout = {name: list(tensor.shape) for name, tensor in spine_network(SEED).state_dict().items()}
     assert json.loads(RECORDED.read_text()) == layout
+
+
+@pytest.mark.parametrize("ghost", [False, True])
+@pytest.mark.parametrize("balance", [False, True])
+def test_our_loss_is_that_of_spine(ghost, balance):
+    torch.manual_seed(0)
+    labels = torch.randint(0, 6 if ghost else 5, (300,))
+    logits, of_ghost = torch.randn(300, 5), torch.randn(300, 2)
+    ours = SegmentationLoss(ghosts=ghost, balance=float(balance), ghost_weight=0.3)
+    terms = ours(logits, labels, of_ghost if ghost else None)
+    rows = torch.cat([torch.zeros(300, 4), labels[:, None]], 1)
+    theirs = SpineLoss({"num_classes": 5, "ghost": ghost}, {"balance_loss": balance, "beta": 0.3})(
+        TensorBatch(rows, counts=[300], has_batch_col=True, coord_cols=np.array([1, 2, 3])),
+        TensorBatch(logits, counts=[300]),
+        ghost=TensorBatch(of_ghost, counts=[300]) if ghost else None,
+    )
+    torch.testing.assert_close(sum(total / weight for total, weight in terms.values()), theirs["loss"])
