@@ -10,13 +10,26 @@ from typing import Any
 import numpy as np
 
 from weft.io.products import Ragged, Schema
-from weft.io.reco_products import CANDIDATE_VOXELS, FRAGMENT_VOXELS, POINTS, groups
+from weft.io.reco_objects import (
+    RECO_FRAGMENT_VOXELS,
+    RECO_INTERACTION_PARTICLES,
+    RECO_INTERACTIONS,
+    RECO_PARTICLE_VOXELS,
+)
+from weft.io.reco_products import CANDIDATE_VOXELS, FRAGMENT_VOXELS, POINTS, groups, vertex
 from weft.reco.feed import FedStore
 
 TRUTH, PREDICTION = "truth", "prediction"
 #: What is shown of a store without predictions, if it can be derived.
 _TRUE = {
     schema.name: schema for schema in (FRAGMENT_VOXELS, CANDIDATE_VOXELS, groups("interaction", "candidates"), POINTS)
+}
+#: The true counterpart of what is not predicted under the name of a true product.
+_TRUE_OF = {
+    RECO_FRAGMENT_VOXELS.name: FRAGMENT_VOXELS,
+    RECO_PARTICLE_VOXELS.name: CANDIDATE_VOXELS,
+    RECO_INTERACTION_PARTICLES.name: groups("interaction", "candidates"),
+    RECO_INTERACTIONS.name: vertex("interaction", "candidates"),
 }
 _LEAST = 0.5
 """score from which a vertex that is said of every node is drawn"""
@@ -47,7 +60,7 @@ def layers(store: FedStore, index: int) -> list[Layer]:
     found = []
     n = len(store["voxels"][index])
     for name, schema, where in _products(store):
-        sides = {side: _labels(store, index, n, schema, alias) for side, alias in where.items()}
+        sides = {side: _labels(store, index, n, _on_side(schema, side), alias) for side, alias in where.items()}
         truth, predicted = sides.get(TRUTH), sides.get(PREDICTION)
         if truth is None and predicted is None:
             continue
@@ -62,7 +75,8 @@ def markers(store: FedStore, index: int) -> list[Markers]:
     found = []
     for name, schema, where in _products(store):
         for side, alias in where.items():
-            places = _places(store[f"{alias}/{name}"][index], schema)
+            of_side = _on_side(schema, side)
+            places = _places(store[f"{alias}/{of_side.name}"][index], of_side)
             if places is not None and len(places[0]):
                 kind = "vertex" if "vertex" in " ".join(c.name for c in schema.columns) + name else "point"
                 found.append(Markers(kind, side, *places))
@@ -105,33 +119,44 @@ def _products(store: FedStore) -> Iterator[tuple[str, Schema, dict[str, str]]]:
         schemas = dict(_TRUE)
     for name, schema in sorted(schemas.items()):
         where = {PREDICTION: predicted[name]} if name in predicted else {}
-        if f"{TRUTH}/{name}" in store:
+        if f"{TRUTH}/{_on_side(schema, TRUTH).name}" in store:
             where[TRUTH] = TRUTH
         if where:
             yield name, schema, where
+
+
+def _on_side(schema: Schema, side: str) -> Schema:
+    return _TRUE_OF.get(schema.name, schema) if side == TRUTH else schema
 
 
 def _labels(store: FedStore, index: int, n: int, schema: Schema, alias: str) -> np.ndarray | None:
     """int64 [n]: the item of each voxel; None where the product is none that says so."""
     if _is_voxel_list(schema):
         return _voxel_labels(store[f"{alias}/{schema.name}"][index], n)
-    if schema.kind != "table" or not schema.name.endswith("_groups") or schema.on is None:
+    grouping = schema.kind == "table" and schema.name.endswith("_groups")
+    # Particles of interactions, which have no voxels of their own; fragments of particles, which have, say nothing new.
+    members = schema.kind == "list" and schema.items_on and _voxels_of(store, schema.items_on, alias) is None
+    if schema.on is None or not (grouping or members):
         return None
     lists = _voxels_of(store, schema.on, alias)
     if lists is None:
         return None
-    group = store[f"{alias}/{schema.name}"][index][:, 0].astype(np.int64)
     items: Ragged = store[lists][index]
-    if len(group) != len(items):
-        return None
+    said = store[f"{alias}/{schema.name}"][index]
+    if grouping:
+        group = said[:, 0].astype(np.int64)
+        if len(group) != len(items):
+            return None
+    else:
+        group = _voxel_labels(said, len(items))
     return np.append(group, -1)[_voxel_labels(items, n)]
 
 
 def _voxels_of(store: FedStore, nodes: str, alias: str) -> str | None:
     """The product with the voxels of some nodes: beside the grouping, or what it was fed."""
     if alias == TRUTH:
-        name = f"{TRUTH}/{_VOXELS.get(nodes, nodes)}"
-        return name if name in store else None
+        name = f"{TRUTH}/{_VOXELS.get(nodes, '')}"
+        return name if nodes in _VOXELS and name in store else None
     for other in (alias, *(other for other in store.store.files if other != TRUTH)):
         for name, schema in store.store.files[other].schemas.items():
             if _is_voxel_list(schema) and schema.items_on == nodes:

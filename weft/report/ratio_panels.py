@@ -50,6 +50,8 @@ def ratio_panels(
             axis.set_xlim(edges[0], edges[-1])
             axis.set_ylim(low, 1 + 0.03 * (1 - low))
             axis.set_title(CLASS_NAMES[k])
+            if all((c[:, k, :, 0].sum(axis=0) < fewest).all() for c in counts.values()):
+                say_too_few(axis)
             if axis is panels[0]:
                 axis.set_ylabel(y_label)
             else:
@@ -58,8 +60,13 @@ def ratio_panels(
             lines = [Line2D([], [], color=INK), Line2D([], [], color=BASELINE_COLOR, linestyle="--")]
             panels[0].legend(lines, [MODEL, BASELINE], loc="lower left")
         canvas.supxlabel(x_label, fontsize=9)
-        canvas.tight_layout(w_pad=0.6)
+        canvas.tight_layout(w_pad=1.4)  # labels at the ends of two axes stand side by side
         return to_svg(canvas, key, f"{y_label[:1].upper()}{y_label[1:]} of each class against the {x_label}")
+
+
+def say_too_few(axis: Axes) -> None:
+    """In place of curves of too few things to be drawn."""
+    axis.text(0.5, 0.5, "too few", ha="center", va="center", transform=axis.transAxes, fontsize=8)
 
 
 def ratio(sums: np.ndarray) -> np.ndarray:

@@ -12,10 +12,13 @@ import pytest
 
 from weft.errors import WeftError
 from weft.io.products import CHARGE, CLUSTERS, META, PARTICLES, SEMANTICS, VOXELS, EventId, Ragged
+from weft.io.reco_objects import RECONSTRUCTED
 from weft.io.reco_products import FRAGMENT_VOXELS, FRAGMENTS, POINTS, groups, vertex
 from weft.io.store import EventStore
 from weft.io.writer import StoreWriter
+from weft.reco.builders import build
 from weft.reco.feed import FedStore
+from weft.reco.settings import Settings
 from weft.report.display import Grid, event_payload
 from weft.report.overlays import Layer, alike, layers, markers
 from weft.report.show import show_event, store_payload
@@ -86,6 +89,27 @@ def test_places_are_markers(files: dict[str, Path]) -> None:
     assert found["point", "prediction"].classes.tolist() == [1]
     assert sorted(found["point", "truth"].positions[:, 0].tolist()) == [0.5, 1.5, 3.5, 4.5, 6.5, 7.5]
     assert found["vertex", "prediction"].positions.tolist() == [[1, 2, 3]]  # not the one that nobody believes in
+
+
+def test_objects_are_drawn_beside_what_they_are_in_truth(files: dict[str, Path], tmp_path: Path) -> None:
+    """Of true clusters, so that both sides agree: particles and interactions by their voxels, vertices."""
+    with EventStore.open({"truth": files["truth"]}) as store:
+        parents = {"truth": store.files["truth"].content_hash}
+        made = build(FedStore(store).event(0), Settings())
+    with StoreWriter(tmp_path / "reco.h5", RECONSTRUCTED, parents=parents) as writer:
+        writer.append(EVENT, made)
+    with EventStore.open({"truth": files["truth"], "prediction": tmp_path / "reco.h5"}) as store:
+        found = {layer.name: layer for layer in layers(FedStore(store), 0)}
+        places = {(marked.name, marked.source): marked.positions for marked in markers(FedStore(store), 0)}
+    assert {name: layer.predicted.tolist() for name, layer in found.items()} == {
+        "reco fragments": [0, 0, 1, 1, 2, 2],
+        "reco particles": [0, 0, 1, 1, 2, 2],
+        "reco interactions": [0, 0, 0, 0, 2, 2],
+    }
+    assert all(layer.truth.tolist() == layer.predicted.tolist() for layer in found.values())
+    assert set(places) == {("vertex", "truth"), ("vertex", "prediction")}
+    assert places["vertex", "truth"].tolist() == [[0, 0, 0]]
+    assert len(places["vertex", "prediction"]) == 2
 
 
 def test_a_store_without_predictions_shows_the_truth(files: dict[str, Path]) -> None:

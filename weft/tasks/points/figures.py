@@ -23,7 +23,7 @@ from weft.report.comparison import Difference, metric_label, verdict
 from weft.report.event_histogram import event_histogram
 from weft.report.figure import Figure
 from weft.report.palette import BASELINE_COLOR, CLASS_COLORS, CLASS_NAMES, INK, SERIES_COLORS, style, to_svg
-from weft.report.ratio_panels import binned, ratio_panels
+from weft.report.ratio_panels import binned, ratio_panels, say_too_few
 from weft.report.variants import (
     DIFFERENCE,
     MISSING,
@@ -160,8 +160,11 @@ def distance_figure(scores: Mapping[str, Scores]) -> Figure:
             for axis, c in zip(panels[row], present, strict=False):
                 for mark in MARKS:
                     axis.axvline(mark, color=INK, linewidth=0.7, linestyle=":", zorder=1)
-                for name, part in reversed(list(scores.items())):
-                    _draw_share(axis, _histograms(part, curve)[:, c], edges, c, name)
+                histograms = {name: _histograms(part, curve)[:, c] for name, part in reversed(list(scores.items()))}
+                for name, histogram in histograms.items():
+                    _draw_share(axis, histogram, edges, c, name)
+                if all(histogram.sum() < _FEWEST for histogram in histograms.values()):
+                    say_too_few(axis)
                 if row == 0:
                     axis.set_title(CLASS_NAMES[c])
             panels[row][0].set_ylabel(curve)
@@ -169,7 +172,7 @@ def distance_figure(scores: Mapping[str, Scores]) -> Figure:
         panels[0][0].set_ylim(0, 1.03)
         if len(scores) > 1:
             lines = [Line2D([], [], color=INK), Line2D([], [], color=BASELINE_COLOR, linestyle="--")]
-            panels[0][-1].legend(lines, [MODEL, BASELINE], loc="upper right")
+            panels[0][-1].legend(lines, [MODEL, BASELINE], loc="lower right")
         canvas.supxlabel("distance [voxels]", fontsize=9)
         canvas.tight_layout(w_pad=0.6)
         svg = to_svg(canvas, "distance", "Efficiency and purity of each class against distance")

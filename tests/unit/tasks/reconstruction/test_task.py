@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from pydantic import ValidationError
 
@@ -11,12 +12,14 @@ from weft import tasks
 from weft.errors import WeftError
 from weft.io.products import Ragged
 from weft.io.store import EventStore
+from weft.metrics.scores import Scores
 from weft.reco.feed import FedStore
 from weft.reco.settings import Settings
 from weft.reco.true_objects import true_objects
 from weft.tasks.reconstruction import TASK
 from weft.tasks.reconstruction.baseline import ReconstructionBaseline
-from weft.tasks.reconstruction.figures import figures
+from weft.tasks.reconstruction.figures import _LABELS, figures
+from weft.tasks.reconstruction.metrics import bins_of, count_columns, metrics
 from weft.tasks.reconstruction.options import Options
 
 TRUTH = ("meta", "voxels", "charge", "semantics", "clusters", "particles")
@@ -138,17 +141,36 @@ def test_a_muon_that_stops_has_its_energy_by_range(store):
 
 def test_figures_of_the_scores(scored, task):
     made = figures({"seed0": scored["truth"], "baseline": scored["baseline"]}, "test")
-    assert [figure.key for figure in made] == ["overall", "types", "energies", "distances"]
+    keys = ["overall", "types", "energies", "distances", "ends", "resolution"]
+    assert [figure.key for figure in made] == keys
     table = made[0].table
     assert {"metric", "model", "95 % interval", "baseline", "model − baseline [95 %]", "verdict"} == set(table)
-    row = table[table["metric"] == "particle efficiency"].iloc[0]
+    row = table[table["metric"] == "true particles found"].iloc[0]
     assert row["model"] == row["baseline"] == "1.0000"
-    assert (table[table["metric"].str.contains("resolution")]["verdict"] == "–").all()
+    assert (table[table["metric"].str.contains("bias")]["verdict"] == "–").all()
+    assert not table["metric"].str.contains("kaon").any()  # there are none
     alone = task.figures({"seed0": scored["truth"]}, "test")
     assert "baseline" not in alone[0].table
-    assert len(figures({"seed0": scored["nothing"]}, "test")) == 4
+    assert len(figures({"seed0": scored["nothing"]}, "test")) == len(keys)
     with pytest.raises(WeftError, match="no scored events"):
         figures({"seed0": scored["truth"]}, "elsewhere")
+
+
+def test_less_is_better_of_distances_and_resolutions(scored):
+    """A baseline whose vertices are all 1 cm farther away: the model beats it."""
+    worse = scored["truth"].events.copy()
+    columns = bins_of("vertex")
+    counts = worse[columns].to_numpy()
+    worse[columns] = np.roll(counts, 8, axis=1)
+    baseline = Scores(worse, scored["truth"].objects, scored["truth"].curves)
+    table = figures({"seed0": scored["truth"], "baseline": baseline}, "test")[0].table
+    verdicts = dict(zip(table["metric"], table["verdict"], strict=True))
+    assert verdicts["distance of the vertex, median [cm]"] == "beats"
+    assert verdicts["true particles found"] == "even"
+
+
+def test_every_metric_has_a_name():
+    assert set(_LABELS) == set(metrics(pd.DataFrame(columns=count_columns(), dtype=np.float64)))
 
 
 def test_nothing_here_imports_torch():
