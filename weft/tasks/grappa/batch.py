@@ -95,6 +95,7 @@ def build(arrays: Mapping[str, np.ndarray], options: ModelOptions) -> _Graph:
         measure=settings.measure,
         algorithm=settings.algorithm,
         primaries=arrays.get("first"),
+        groups=arrays.get("apart"),
         k=settings.neighbours,
     )
     if options.edge_encoder == "cnn":

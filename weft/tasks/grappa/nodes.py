@@ -21,8 +21,9 @@ _PRIMARY = 0.5  # score of a primary node, for bipartite graphs
 def products(options: ModelOptions) -> tuple[str, ...]:
     """What a prediction reads."""
     voxels = "fragment_voxels" if options.nodes == "fragments" else "candidate_voxels"
-    primaries = () if options.graph.primaries is None else (options.graph.primaries,)
-    return ("voxels", "charge", "meta", options.nodes, voxels, *primaries)
+    graph = options.graph
+    more = [name for name in (graph.primaries, graph.groups) if name is not None]
+    return ("voxels", "charge", "meta", options.nodes, voxels, *dict.fromkeys(more))
 
 
 def read_nodes(event: Event, options: ModelOptions) -> dict[str, np.ndarray]:
@@ -34,7 +35,8 @@ def read_nodes(event: Event, options: ModelOptions) -> dict[str, np.ndarray]:
         coords int32 [M, 3]; charge float32 [M], MeV; shape int64 [n]; start, end float32 [n, 3], voxels;
         swapped bool [n]: start and end stand the other way round than in the product;
         extent float64 [3]: voxels of the image; low, size float64 [3]: cm;
-        first bool [n]: scored as primary, where the graph asks for it.
+        first bool [n]: scored as primary, where the graph asks for it;
+        apart int64 [n]: number of what nodes have edges within, where the graph asks for it.
     """
     table = event[options.nodes]
     items: Ragged = event["fragment_voxels" if options.nodes == "fragments" else "candidate_voxels"]
@@ -62,6 +64,10 @@ def read_nodes(event: Event, options: ModelOptions) -> dict[str, np.ndarray]:
         score = np.asarray(event[options.graph.primaries])
         score = score if score.ndim == 1 else score[:, 0]
         arrays["first"] = score[row] > _PRIMARY  # NaN, no answer, is not
+    if options.graph.groups is not None:
+        group = np.asarray(event[options.graph.groups], np.int64).reshape(-1)
+        own = len(table) + np.arange(len(table))  # a node in no group is in one of its own
+        arrays["apart"] = np.where(group >= 0, group, own)[row]
     return arrays
 
 

@@ -67,6 +67,11 @@ class GraphOptions(Strict):
     primaries: str | None = Field(
         None, description="bipartite: the product that scores primaries, e.g. shower_primary; above 1/2 is one"
     )
+    groups: str | None = Field(
+        None,
+        description="a product that groups the nodes, e.g. interaction_groups: no edges between groups; a node in none "
+        "has no edge",
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> GraphOptions:

@@ -99,7 +99,7 @@ class Judged:
     def __init__(self, event: Any, model: ModelOptions) -> None:
         self.model, self._event = model, event
         everything = model.model_copy(
-            update={"min_size": 1, "graph": model.graph.model_copy(update={"primaries": None})}
+            update={"min_size": 1, "graph": model.graph.model_copy(update={"primaries": None, "groups": None})}
         )
         self.nodes = read_nodes(event, everything)
         self.truth = node_labels(event, self.nodes, everything, LossOptions())

@@ -17,10 +17,10 @@ _AT_INDEX = ("coords", "start", "end", "true_start", "true_end")  # voxel i is a
 _AT_CENTRE = ("vertex",)  # voxel i is at i + 1/2
 _PER_AXIS = ("extent", "low", "size")
 _PER_NODE = (
-    "row", "shape", "start", "end", "swapped", "first", "group", "own", "parent", "primary", "pid", "momentum", "good",
-    "true_start", "true_end", "vertex",
+    "row", "shape", "start", "end", "swapped", "first", "apart", "group", "own", "parent", "primary", "pid", "momentum",
+    "good", "true_start", "true_end", "vertex",
 )  # fmt: skip
-_IDS = (("row",), ("group",), ("own", "parent"))  # numbers of an event, by what they number
+_IDS = (("row",), ("apart",), ("group",), ("own", "parent"))  # numbers of an event, by what they number
 
 
 def random_view(sample: Sample, data: DataOptions, rng: np.random.Generator) -> Sample:

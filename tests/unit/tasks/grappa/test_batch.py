@@ -4,6 +4,8 @@ import torch
 from grappa_events import event, line, nothing, one_shower, particle, shower, two_interactions, two_showers
 
 from weft import tasks
+from weft.tasks.grappa.options import OverlayOptions
+from weft.tasks.grappa.views import overlay
 
 
 def task(instance: str = "shower", model=None, loss=None):
@@ -104,6 +106,22 @@ def test_a_bipartite_graph_leads_from_primaries_to_the_others() -> None:
     assert made.first.tolist() == [True, False, False, True, False, False]
     assert len(made.edge_index[0]) == 2 * 2 * 4
     assert (made.first[made.edge_index].sum(0) == 1).all()
+
+
+def test_no_edges_lead_from_one_group_to_another() -> None:
+    built = task(model={"graph": {"groups": "shower_groups", "max_length": None}})
+    assert built.reads[-1] == "shower_groups"
+    made = batch(built, two_showers())  # three fragments each
+    assert sorted(made.edge_index[:, ::2].T.tolist()) == [[0, 1], [0, 2], [1, 2], [3, 4], [3, 5], [4, 5]]
+    groups = two_showers()["shower_groups"].copy()
+    groups[[1, 3]] = -1  # a fragment in no group has no edge
+    fed = two_showers().fed(shower_groups=groups)
+    assert sorted(batch(built, fed).edge_index[:, ::2].T.tolist()) == [[0, 2], [4, 5]]
+    # Laid over each other, equal numbers of two events are not one group.
+    laid = task(model={"graph": {"groups": "shower_groups", "max_length": None}})
+    samples = [laid.sample(two_showers(), (0, k), labels=True) for k in range(2)]
+    both = laid.collate(overlay(samples, OverlayOptions(kind="const", events=2), np.random.default_rng(0)))
+    assert both.edge_index.shape[1] == 2 * made.edge_index.shape[1]
 
 
 def test_the_direction_of_2020_is_that_from_start_to_end_for_tracks() -> None:
