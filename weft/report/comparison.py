@@ -33,11 +33,13 @@ class Judge(Protocol):
     def figures(self, scores: Mapping[str, Scores], split: str) -> list[Figure]: ...
 
 
-_WORDS = {"iou": "IoU", "f1": "F1", "nll": "NLL", "ari": "ARI", "ece": "ECE"}
+_WORDS = {"iou": "IoU", "f1": "F1", "nll": "NLL", "ari": "ARI", "ece": "ECE", "pid": "PID"}
 
 
 def metric_label(name: str) -> str:
-    """``mean_iou`` as a reader knows it: "mean IoU"."""
+    """``mean_iou`` as a reader knows it: "mean IoU"; ``f1_3`` is "F1 at 3", ``within_3cm`` "within 3 cm"."""
+    name = re.sub(r"(?<=[a-z0-9])_(\d+)$", r"_at_\1", name)
+    name = re.sub(r"(?<=_)(\d+)([a-z]+)", r"\1_\2", name)
     return " ".join(_WORDS.get(word, word) for word in re.split(r"[_\s]+", name))
 
 

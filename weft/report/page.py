@@ -86,6 +86,11 @@ class StageReport:
     def anchor(self) -> str:
         return self.key or self.name
 
+    @property
+    def title(self) -> str:
+        """The name, and where it has several sections what is special about this one: ``points on truth``."""
+        return self.name + self.key.removeprefix(self.name).replace("-", " ")
+
 
 def render_report(path: Path, cover: Cover, stages: Sequence[StageReport]) -> None:
     """Write the report of an experiment, atomically."""
@@ -108,13 +113,13 @@ def summarise(cover: Cover, stages: Sequence[StageReport]) -> dict[str, Any]:
         "facts": dict(cover.facts),
         "stages": [
             {
-                "name": stage.anchor.replace("-on-", " on "),
+                "name": stage.title,
                 "fed": stage.fed,
                 "verdict": stage.comparisons[0].verdict,
                 "sentence": stage.sentence,
                 "headline": [
                     {
-                        "stage": stage.anchor.replace("-on-", " on "),
+                        "stage": stage.title,
                         "metric": c.label,
                         "model": None if math.isnan(c.mean) else c.mean,
                         "baseline": None if c.baseline is None or math.isnan(c.baseline) else c.baseline,

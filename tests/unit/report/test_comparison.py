@@ -92,3 +92,5 @@ def test_spread_is_the_standard_deviation_over_seeds():
 def test_labels():
     assert metric_label("mean_iou_without_low_energy") == "mean IoU without low energy"
     assert metric_label("macro_f1") == "macro F1"
+    assert metric_label("f1_3") == "F1 at 3"
+    assert metric_label("vertex_within_3cm") == "vertex within 3 cm"
