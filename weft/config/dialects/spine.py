@@ -239,7 +239,6 @@ TABLE: dict[str, Rule] = {
     "model.modules.predict_points.enhance_track_points": Only((False,), "tracks end at their farthest voxels"),
     "model.modules.predict_points.approx_farthest_points": Drops("farthest voxels are exact"),
     "model.modules.adapt_labels": Drops("labels are those of the majority of voxels"),
-    "model.modules.loss_balancing": Only(("sum",), "terms of the loss are added with their weights"),
     "model.modules.interaction_vertexing": Refuses("vertices are those of the reconstruction; nearest: null"),
     "model.modules.uresnet_deghost": Refuses("ghosts are told apart by model.ghost; nearest that works: null"),
     "model.modules.uresnet_deghost_loss": Refuses("ghosts are told apart by model.ghost; nearest that works: null"),

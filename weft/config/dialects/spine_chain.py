@@ -334,10 +334,10 @@ def _interaction_stages(
     reads = wiring.needs(
         *_FRAGMENTS, *candidates, "interaction_groups", *(f"interaction_{head}" for head in heads), *points
     )
-    defaults = {f"model.sources.{key}": given for key, given in settings.items()}
-    parts["reconstruction"] = Part(
-        "reconstruction", reads, {**reconstruction_defaults(source), **defaults}, learned=False
-    )
+    defaults = {**reconstruction_defaults(source), **{f"model.sources.{key}": said for key, said in settings.items()}}
+    if settings["pid"][0] == "template":
+        defaults["model.template.enabled"] = (True, "types come from it")
+    parts["reconstruction"] = Part("reconstruction", reads, defaults, learned=False)
 
 
 _STAGES = Drops("says which stages there are, and what each of them reads")

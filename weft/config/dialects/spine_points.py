@@ -73,6 +73,7 @@ POINTS: Mapping[str, Rule] = {
         f"{ppn}.vertex": _VERTEX,
         **_loss(f"{loss}.ppn_loss"),
         f"{loss}.vertex_loss": _VERTEX,
+        f"{loss}.loss_balancing": Only(("sum",), "terms of the loss are added with their weights"),
     }.items()
 }
 
