@@ -224,6 +224,38 @@ def test_its_products_are_those_of_the_staged_deploys(
         assert sum(len(store["joint/fragments"][i]) for i in range(len(store))) > 3
 
 
+def test_modules_are_fed_by_earlier_stages(trained: Path, shards: list[dict[str, Path]], tmp_path: Path) -> None:
+    joint = tasks.build("joint", moving(*FULL))
+    fed = []
+    for k, files in enumerate(shards):
+        found: dict[str, Path] = dict(files)
+        for module in joint.wiring.modules[:3]:
+            needed = {alias: found[alias] for alias in ("truth", *dict.fromkeys(module.providers.values()))}
+            output = tmp_path / f"{module.name}{k}.h5"
+            model = trained / "modules" / module.name / "model.ckpt"
+            deploy(module.task, model, needed, output, {}, providers=module.providers)
+            found[module.name] = output
+        fed.append({"truth": found["truth"], "fragments": found["fragments"]})
+    names = ("shower", "candidates", "interaction")
+    needs = {"fragments": {"predictions": ["fragments", "fragment_voxels"]}}
+    starts = {
+        name: {"from": str(trained / "modules" / name / "model.ckpt"), "part": "all"}
+        for name in names
+        if name != "candidates"
+    }
+    later = stage_of(moving(*names), needs=needs, init=starts)
+    files = {start["from"]: start["from"] for start in starts.values()}
+    train(later, fed, tmp_path / "later", weights=files)
+    assert set(steps(tmp_path / "later").dropna(axis=1)) > {"shower.edge", "interaction.pid"}
+    deploy(
+        tasks.of(later), tmp_path / "later" / "model.ckpt", fed[0], tmp_path / "out.h5", {},
+        providers=later.providers,
+    )  # fmt: skip
+    with EventStore.open({**fed[0], "prediction": tmp_path / "out.h5"}) as store:
+        for i in range(len(store)):
+            assert len(store["prediction/shower_groups"][i]) == len(store["fragments/fragments"][i])
+
+
 def test_a_training_goes_on_where_it_was_stopped(trained: Path, shards: list[dict[str, Path]], tmp_path: Path) -> None:
     stage = stage_of(moving(*FULL), training={"iterations": 4})
     (checkpoint,) = trained.glob("work/*/previous.ckpt")
