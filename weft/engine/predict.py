@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from weft.engine.fixed import settled_options
 from weft.engine.task import FixedTask, Products, Task
 from weft.errors import WeftError
 from weft.reco.feed import Events
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Predict = Callable[[Events], Iterator[Products]]
 """the products of each of some events, in their order"""
@@ -23,15 +26,19 @@ def predictor(
     batch_size: int = 8,
     gpu: bool = False,
     threads: int | None = None,
+    adopt: Callable[[nn.Module], None] | None = None,
 ) -> Predict:
-    """What predicts with the file ``model`` of a trained stage, or of its baseline."""
+    """What predicts with the file ``model`` of a trained stage, or of its baseline.
+
+    adopt: is given the network once it is ready, such as :meth:`weft.engine.shared_trunks.SharedTrunks.adopt`.
+    """
     if baseline:
         fitted = task.load_baseline(model)
         return lambda events: (fitted.predict(events[k]) for k in range(len(events)))
     if isinstance(task, FixedTask):
         require_same_options(task, settled_options(model, task.name), model)
         return lambda events: (_predict_event(task, events, k) for k in range(len(events)))
-    return _network(task, model, batch_size, gpu=gpu, threads=threads)
+    return _network(task, model, batch_size, gpu=gpu, threads=threads, adopt=adopt)
 
 
 def _predict_event(task: FixedTask[Any], events: Events, k: int) -> Products:
@@ -42,7 +49,15 @@ def _predict_event(task: FixedTask[Any], events: Events, k: int) -> Products:
         raise WeftError(f"{events.shards[file]['truth']}, event {row}: {error}") from error
 
 
-def _network(task: Task[Any], model: Path, batch_size: int, *, gpu: bool, threads: int | None) -> Predict:
+def _network(
+    task: Task[Any],
+    model: Path,
+    batch_size: int,
+    *,
+    gpu: bool,
+    threads: int | None,
+    adopt: Callable[[nn.Module], None] | None,
+) -> Predict:
     import torch
 
     from weft.engine.device import choose_device
@@ -59,6 +74,8 @@ def _network(task: Task[Any], model: Path, batch_size: int, *, gpu: bool, thread
     load_weights(network, content.state, str(model))
     device = choose_device(int(gpu))
     network.to(device).eval()
+    if adopt is not None:
+        adopt(network)
 
     def predict(events: Events) -> Iterator[Products]:
         batches = EventBatches(task, events, batch_size, labels=False)

@@ -29,6 +29,8 @@ class RangeTable(NamedTuple):
     """cm"""
     dedx: np.ndarray
     """MeV/cm"""
+    log_kinetic: np.ndarray
+    log_range: np.ndarray
 
 
 @cache
@@ -44,26 +46,27 @@ def range_table(pid: int) -> RangeTable:
     middle = np.exp(0.5 * (log[1:] + log[:-1]))
     ends, centre = kinetic / dedx, middle / bethe(middle, MASSES[pid])
     steps = (ends[:-1] + 4 * centre + ends[1:]) / 6 * np.diff(log)
-    return RangeTable(kinetic, ends[0] + np.concatenate([[0], np.cumsum(steps)]), dedx)
+    length = ends[0] + np.concatenate([[0], np.cumsum(steps)])
+    return RangeTable(kinetic, length, dedx, np.log(kinetic), np.log(length))
 
 
 def range_of(kinetic: np.ndarray, pid: int) -> np.ndarray:
     """float64, cm: how far a particle of kinetic energy (MeV) goes; 0 for 0, NaN for NaN or less."""
     table = range_table(pid)
-    return _between(kinetic, table.kinetic, table.range)
+    return _between(kinetic, table.kinetic, table.range, table.log_kinetic, table.log_range)
 
 
 def kinetic_of_range(length: np.ndarray, pid: int) -> np.ndarray:
     """float64, MeV: the kinetic energy of a particle that stops after `length` cm; 0 for 0, NaN for NaN or less."""
     table = range_table(pid)
-    return _between(length, table.range, table.kinetic)
+    return _between(length, table.range, table.kinetic, table.log_range, table.log_kinetic)
 
 
 def dedx_at(residual: np.ndarray, pid: int) -> np.ndarray:
     """float64, MeV/cm: mean energy loss at a residual range of some cm, NaN for NaN or less than 0."""
     table = range_table(pid)
     residual = np.asarray(residual, np.float64)
-    dedx = np.interp(np.log(np.maximum(residual, table.range[0])), np.log(table.range), table.dedx)
+    dedx = np.interp(np.log(np.maximum(residual, table.range[0])), table.log_range, table.dedx)
     return np.where(residual >= 0, dedx, np.nan)
 
 
@@ -72,8 +75,8 @@ def energy_after(kinetic: np.ndarray, distance: np.ndarray, pid: int) -> np.ndar
     return kinetic_of_range(np.maximum(range_of(kinetic, pid) - distance, 0), pid)
 
 
-def _between(x: np.ndarray, xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
+def _between(x: np.ndarray, xs: np.ndarray, ys: np.ndarray, log_xs: np.ndarray, log_ys: np.ndarray) -> np.ndarray:
     """Logarithmic interpolation; below the first point through the origin."""
     x = np.asarray(x, np.float64)
-    inside = np.exp(np.interp(np.log(np.maximum(x, xs[0])), np.log(xs), np.log(ys)))
+    inside = np.exp(np.interp(np.log(np.maximum(x, xs[0])), log_xs, log_ys))
     return np.where(x >= xs[0], inside, np.where(x >= 0, x * (ys[0] / xs[0]), np.nan))

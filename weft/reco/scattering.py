@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from weft.reco.csda import energy_after
+from weft.compiled import kernel
+from weft.reco.csda import range_of, range_table
 from weft.reco.energy import MASSES
 from weft.simulation.matter import RADIATION_LENGTH
 
@@ -43,15 +44,55 @@ def negative_log_likelihood(
     length: of a segment, cm. resolution: what a segment's direction is uncertain by, rad; added in quadrature.
     ∞ where the particle would have stopped before the last angle.
     """
-    mass = MASSES[pid]
-    kinetic = np.atleast_1d(np.asarray(kinetic, np.float64))[:, None]
-    left = energy_after(kinetic, length * np.arange(len(angles) + 1), pid)
-    momentum = np.sqrt(left**2 + 2 * left * mass)
-    between = np.sqrt(momentum[:, 1:] * momentum[:, :-1])
-    stopped = ~(between > 0).all(axis=1)
-    width2 = highland(np.where(between > 0, between, 1.0), mass, length) ** 2 + resolution**2
-    total = (0.5 * angles**2 / width2 + np.log(width2)).sum(axis=1)
-    return np.where(stopped, np.inf, total)
+    table, mass = range_table(pid), MASSES[pid]
+    kinetic = np.atleast_1d(np.asarray(kinetic, np.float64)).reshape(-1)
+    distance = range_of(kinetic, pid)
+    scale = table.kinetic[0] / table.range[0]
+    angles = np.ascontiguousarray(angles, np.float64)
+    return _likelihood(distance, angles, table.log_range, table.log_kinetic, scale, mass, length, resolution)
+
+
+@kernel
+def _likelihood(
+    distance: np.ndarray,
+    angles: np.ndarray,
+    log_range: np.ndarray,
+    log_kinetic: np.ndarray,
+    scale: float,
+    mass: float,
+    length: float,
+    resolution: float,
+) -> np.ndarray:
+    """The same for ranges [E], cm, at the start; below the table of ranges the kinetic energy is range · scale.
+
+    The fit asks for some thousand likelihoods an event: as expressions of arrays this took half of the reconstruction.
+    """
+    first, depth = np.exp(log_range[0]), length / RADIATION_LENGTH
+    out = np.empty(len(distance), np.float64)
+    for k in range(len(distance)):
+        total, before = 0.0, 0.0
+        for segment in range(len(angles) + 1):
+            left = max(distance[k] - length * segment, 0.0)
+            if left >= first:
+                log = np.log(left)
+                i = min(max(np.searchsorted(log_range, log, "right") - 1, 0), len(log_range) - 2)
+                slope = (log_kinetic[i + 1] - log_kinetic[i]) / (log_range[i + 1] - log_range[i])
+                kinetic = np.exp(min(log_kinetic[i] + slope * (log - log_range[i]), log_kinetic[-1]))
+            else:
+                kinetic = left * scale
+            momentum = np.sqrt(kinetic * kinetic + 2 * kinetic * mass)
+            if segment:
+                between = np.sqrt(momentum * before)
+                if not between > 0:
+                    total = np.inf
+                    break
+                beta = between / np.hypot(between, mass)
+                width = 13.6 / (beta * between) * np.sqrt(depth) * (1 + 0.038 * np.log(depth / beta**2))
+                square = width * width + resolution * resolution
+                total += 0.5 * angles[segment - 1] ** 2 / square + np.log(square)
+            before = momentum
+        out[k] = total
+    return out
 
 
 def kinetic_of_angles(

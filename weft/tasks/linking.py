@@ -25,11 +25,15 @@ def run_chain(
     """Write the products of all stages on one event file to ``output`` (:func:`weft.engine.chain.deploy_chain`).
 
     options: of each stage, in order (:meth:`weft.config.chain.Chain.options`). models: the model file of each.
-    batch_sizes: samples a batch of each.
+    batch_sizes: samples a batch of each. A trunk that several networks have runs once.
     """
-    links = []
+    from weft.engine.shared_trunks import SharedTrunks
+
+    links, shared = [], SharedTrunks()
     for name, given in options.items():
         task = tasks.build(given["task"], given, f"stage '{name}'")
-        predict = predictor(task, Path(models[name]), batch_size=batch_sizes[name], gpu=gpu, threads=threads)
+        predict = predictor(
+            task, Path(models[name]), batch_size=batch_sizes[name], gpu=gpu, threads=threads, adopt=shared.adopt
+        )
         links.append(Link(name, task, predict, given["providers"]))
     deploy_chain(links, events, output, options, models, lcm(*batch_sizes.values()))

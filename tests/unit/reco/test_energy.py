@@ -7,7 +7,7 @@ from weft.errors import WeftError
 from weft.io.products import SHOWER, TRACK
 from weft.io.reco_products import ELECTRON, KAON, MUON, PHOTON, PION, PROTON
 from weft.reco.csda import dedx_at, energy_after, kinetic_of_range, range_of
-from weft.reco.energy import best_kinetic, calorimetric, kinetic, momentum
+from weft.reco.energy import MASSES, best_kinetic, calorimetric, kinetic, momentum
 from weft.reco.scattering import highland, kinetic_of_angles, negative_log_likelihood, scattering_angles
 
 
@@ -119,3 +119,16 @@ def test_angles_that_do_not_say_give_nothing():
 def test_many_angles_need_the_energy_to_get_there():
     angles = np.full(40, 0.5)
     assert range_of(kinetic_of_angles(angles, MUON), MUON) > 5 * 39.9
+
+
+def test_likelihood_is_that_of_arrays():
+    """The kernel beside the formula written with arrays, down to energies that stop on the way."""
+    angles, kinetic = np.array([0.01, 0.03, 0.02, 0.2]), np.geomspace(5.0, 1e5, 50)
+    left = energy_after(kinetic[:, None], 5.0 * np.arange(5), PROTON)
+    p = momentum(left, np.full(left.shape, PROTON))
+    between = np.sqrt(p[:, 1:] * p[:, :-1])
+    alive = (between > 0).all(1)
+    width2 = highland(np.where(between > 0, between, 1.0), MASSES[PROTON], 5.0) ** 2 + 0.03**2
+    expected = np.where(alive, (0.5 * angles**2 / width2 + np.log(width2)).sum(1), np.inf)
+    assert 0 < alive.sum() < len(alive)
+    assert np.allclose(negative_log_likelihood(kinetic, angles, PROTON, 5.0, 0.03), expected, rtol=1e-9)

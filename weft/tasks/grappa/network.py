@@ -15,7 +15,16 @@ from weft.sparse.pooling import GlobalPool
 from weft.sparse.tensor import SparseTensor
 from weft.sparse.uresnet import ResidualBlock, Style
 from weft.tasks.grappa.batch import GraphBatch
-from weft.tasks.grappa.layers import ConvolutionUpdate, EdgeUpdate, GraphNorm, NodeUpdate, Norm, Perceptron, norms_first
+from weft.tasks.grappa.layers import (
+    ConvolutionUpdate,
+    EdgeUpdate,
+    GraphNorm,
+    NodeUpdate,
+    Norm,
+    Perceptron,
+    edge_by_edge,
+    norms_first,
+)
 from weft.tasks.grappa.options import ConvolutionOptions, Head, ModelOptions
 
 #: Numbers that each head gives an edge or a node.
@@ -109,11 +118,19 @@ class MetaTrunk(nn.Module):
     def forward(self, x: Tensor, edge_index: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
         x, e = self.node_norm(x), self.edge_norm(e)
         for layer in self.rounds:
-            x, e, _ = layer(x, edge_index, e)
+            assert isinstance(layer, MetaLayer)
+            assert layer.edge_model is not None
+            e = edge_by_edge(partial(_update, layer.edge_model, x), edge_index, e, self.training)
+            x = x if layer.node_model is None else layer.node_model(x, edge_index, e, None, None)
         return x, e
 
     def layers(self) -> list[list[nn.Module]]:
         return [[self.node_norm, self.edge_norm], *([layer] for layer in self.rounds)]
+
+
+def _update(model: nn.Module, x: Tensor, ends: Tensor, e: Tensor) -> Tensor:
+    updated: Tensor = model(x[ends[0]], x[ends[1]], e, None, None)
+    return updated
 
 
 class ConvolutionTrunk(nn.Module):

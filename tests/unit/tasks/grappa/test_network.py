@@ -5,6 +5,7 @@ from grappa_events import nothing, one_shower, two_interactions, two_showers
 from torch import nn
 
 from weft import tasks
+from weft.tasks.grappa import layers
 from weft.tasks.grappa.layers import GraphNorm, NodeUpdate, Perceptron
 from weft.tasks.grappa.network import voxels_of
 
@@ -201,3 +202,23 @@ def test_weights_of_spine_are_those_of_meta_alone() -> None:
     others = ({"network": "nnconv"}, {"encoder": "mixed"}, {"norm": "layer"}, {"node_layer": "econv"})
     for other in (*others, {"edge_encoder": "cnn"}):
         assert built(**other).foreign_layout() is None
+
+
+@pytest.mark.parametrize("instance", ["shower", "interaction"])
+def test_edges_a_few_at_a_time_give_the_same(instance, monkeypatch):
+    task = tasks.build("grappa", {"model": {"instance": instance, "width": 8}})
+    network = task.network().eval()
+    nodes = 30
+    pairs = torch.combinations(torch.arange(nodes))
+    edge_index = torch.stack([pairs, pairs.flip(1)], 1).reshape(-1, 2).t().contiguous()
+    x, e = torch.randn(nodes, 33), torch.randn(edge_index.shape[1], 19)
+    whole = network.trunk(x, edge_index, e)  # gradients: all at once
+    monkeypatch.setattr(layers, "PIECE", 7)
+    with torch.inference_mode():
+        pieces = network.trunk(x, edge_index, e)
+    for a, b in zip(whole, pieces, strict=True):
+        torch.testing.assert_close(a.detach(), b, atol=1e-6, rtol=1e-6)
+    network.train()
+    with torch.inference_mode():  # statistics of all edges: not in pieces
+        trained = network.trunk(x, edge_index, e)
+    assert not torch.allclose(trained[1], pieces[1])
