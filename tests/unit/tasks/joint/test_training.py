@@ -19,7 +19,7 @@ from weft.engine.corpus import Corpus
 from weft.engine.deploy import deploy
 from weft.engine.determinism import seed_generators
 from weft.engine.fit import fit
-from weft.engine.model_file import read_model
+from weft.engine.model_file import ModelFile, read_model, save_model
 from weft.engine.predict import predictor
 from weft.engine.randomness import batch_events, initial_seed, torch_seed
 from weft.errors import WeftError
@@ -27,7 +27,7 @@ from weft.io.products import Ragged
 from weft.io.store import EventStore
 
 CHAIN = ("points", "graph_spice", "shower", "candidates", "interaction")
-WEIGHTS = {"points": 1.0, "graph_spice": 0.5, "shower": 2.0, "interaction": 0.25}
+WEIGHTS = {"points": 1.0, "graph_spice": 0.5, "spice": 0.5, "shower": 2.0, "interaction": 0.25}
 SEED = 0
 
 
@@ -115,7 +115,16 @@ def still(module: Mapping[str, Any]) -> dict[str, Any]:
     return blocks | {"data": data | module.get("data", {})}
 
 
-@pytest.mark.parametrize("names", [CHAIN, ("points", "graph_spice"), ("graph_spice", "shower"), ("shower",)], ids=len)
+SUBSETS = (
+    CHAIN,
+    ("points", "spice"),
+    ("graph_spice", "shower"),
+    ("fragments", "shower", "candidates", "interaction"),
+    ("shower",),
+)
+
+
+@pytest.mark.parametrize("names", SUBSETS, ids="+".join)
 def test_two_steps_are_those_of_the_modules_composed_by_hand(
     names: tuple[str, ...], shards: list[dict[str, Path]], tmp_path: Path
 ) -> None:
@@ -131,6 +140,29 @@ def test_two_steps_are_those_of_the_modules_composed_by_hand(
         for key, tensor in network.state_dict().items():
             torch.testing.assert_close(state[f"{name}.{key}"], tensor, rtol=1e-6, atol=1e-7)
     assert len(state) == sum(len(network.state_dict()) for network in by_hand.networks.values())
+
+
+def test_modules_that_learn_from_the_truth_are_stages_trained_side_by_side(
+    shards: list[dict[str, Path]], tmp_path: Path
+) -> None:
+    names = ("points", "graph_spice", "shower")
+    truth = {"train_on": "truth"}
+    given = options(*names, graph_spice=truth, shower=truth)
+    joint = tasks.build("joint", given)
+    first, starts = joint.network().state_dict(), {}
+    for name, part in joint.parts().items():
+        starts[name] = str(tmp_path / f"{name}.ckpt")
+        own = {key.removeprefix(f"{name}."): value for key, value in first.items() if key.startswith(f"{name}.")}
+        save_model(Path(starts[name]), ModelFile(own, part.name, {}, {}))
+    files = {file: file for file in starts.values()}
+    init = {name: {"from": file, "part": "all"} for name, file in starts.items()}
+    together = train(stage_of(given, init=init), shards, tmp_path / "joint", weights=files)
+    for name in names:
+        module = given["model"]["modules"][name]
+        alone = stage_of(still(module), task=module["task"], init={"all": starts[name]})
+        state = train(alone, shards, tmp_path / name, weights={starts[name]: starts[name]})
+        for key, tensor in state.items():
+            torch.testing.assert_close(together[f"{name}.{key}"], tensor, rtol=1e-6, atol=1e-7)
 
 
 @pytest.fixture(scope="module")
