@@ -68,6 +68,9 @@ TASKS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }  # fmt: skip
 
+#: One of each kind: to draw takes longer than all the rest.
+DRAWN = ("segmentation", "points, every scale", "spice of 2020", "candidates", "shower", "interaction")
+
 
 def one_voxel() -> Event:
     return event([particle(np.array([[4, 4, 4]]), TRACK, 13)])
@@ -135,7 +138,8 @@ def test_every_stage_can_do_with_next_to_nothing(name: str, tmp_path: Path) -> N
     scores = {"seed0": judged(built, shard, tmp_path / "model", n)}
     fit_baseline(built, [shard], tmp_path / "baseline", {}, 0)
     scores["baseline"] = judged(built, shard, tmp_path / "baseline", n, baseline=True)
-    assert built.figures(scores, "test")
+    if name in DRAWN:
+        assert built.figures(scores, "test")
     # A shard of events without a voxel.
     shard = written(tmp_path / "empty.h5", [nothing(), nothing()])
     scores = {"seed0": judged(built, shard, tmp_path / "model", 2)}
