@@ -45,6 +45,7 @@ def simulate(
     Example: `weft simulate lartpc --scale tiny --split test simulation.response.lifetime=3`
     """
     from weft.config import SimulatedDataset
+    from weft.config.dataset import require_split
     from weft.config.loading import ConfigError
     from weft.progress import progress_bar
     from weft.simulation.produce import simulate_file
@@ -53,8 +54,8 @@ def simulate(
     chosen = _dataset(dataset, scale, tuple(overrides or ()))
     if not isinstance(chosen, SimulatedDataset):
         raise ConfigError(f"dataset '{dataset}' is read from files, there is nothing to simulate")
-    if split is not None and split not in chosen.splits:
-        raise ConfigError(f"dataset '{dataset}' has no split '{split}'; it has: {', '.join(chosen.splits)}")
+    if split is not None:
+        require_split(chosen, split)
     settings = {name: settings_of(chosen, name) for name in ([split] if split else chosen.splits)}
     for name in settings:
         resolved = chosen.split(name)
@@ -255,6 +256,7 @@ def deploy(
     from weft import tasks
     from weft.config import CHAIN
     from weft.engine.deploy import deploy as run_deploy
+    from weft.progress import progress_bar
 
     if stage == CHAIN:
         if overrides:
@@ -273,6 +275,8 @@ def deploy(
                 f"--events: stage '{run.stage_name}' reads predictions of {needed}: run all with --stage chain"
             )
         jobs = [({"truth": str(events)}, output, "truth")]
+        if run.stage.inputs:
+            _require_truth(run, task.reads, events)
     else:
         splits = [split] if split else run.stage.evaluation.splits
         jobs = [
@@ -282,24 +286,41 @@ def deploy(
             for shard, files in run.inputs(name, source).items()
         ]
     for inputs, target, source in jobs:
-        run_deploy(
-            task,
-            Path(run.model),
-            inputs,
-            target,
-            run.deploy_options(),
-            baseline=run.is_baseline,
-            providers=run.providers(source),
-            batch_size=run.stage.evaluation.batch_size,
-            gpu=bool(run.stage.resources.gpu),
-            threads=run.stage.resources.threads,
-        )
+        with progress_bar(str(target)) as progress:
+            run_deploy(
+                task,
+                Path(run.model),
+                inputs,
+                target,
+                run.deploy_options(),
+                baseline=run.is_baseline,
+                providers=run.providers(source),
+                batch_size=run.stage.evaluation.batch_size,
+                gpu=bool(run.stage.resources.gpu),
+                threads=run.stage.resources.threads,
+                progress=progress,
+            )
         print(target)
         if root:  # only this needs uproot, which a node that only predicts may lack
             from weft.io.predictions_root import store_to_root
 
             store_to_root({**inputs, "prediction": target}, target.with_suffix(".root"))
             print(target.with_suffix(".root"))
+
+
+def _require_truth(run: Any, reads: tuple[str, ...], events: Path) -> None:
+    """Raise unless the events hold the true products that a stage is fed in place of predictions; say so if they do."""
+    from weft.engine.corpus import Corpus
+
+    needed = ", ".join(run.stage.inputs)
+    corpus = Corpus([{"truth": events}], run.providers("truth"))
+    try:
+        corpus.require(reads)
+    except WeftError as error:
+        raise WeftError(f"{error}; with the predictions of {needed} instead: --stage chain") from None
+    finally:
+        corpus.close()
+    print(f"fed true products in place of the predictions of {needed}; with those: --stage chain")
 
 
 def _deploy_chain(
@@ -313,6 +334,8 @@ def _deploy_chain(
     root: bool,
 ) -> None:
     from weft.config import chain_of
+    from weft.config.dataset import require_split
+    from weft.progress import progress_bar
     from weft.tasks.linking import run_chain
 
     experiment, dataset = _experiment(name, scale, [])
@@ -322,14 +345,25 @@ def _deploy_chain(
     if events is not None and output is not None:
         jobs = [(events, output)]
     else:
+        if split:
+            require_split(dataset, split)
         jobs = [
             (Path(chain.events(name, shard.id)), Path(chain.prediction(name, shard.id)))
             for name in ([split] if split else chain.splits)
             for shard in dataset.shards(name)
         ]
     for source, target in jobs:
-        sizes, models = chain.batch_sizes(), chain.models()
-        run_chain(chain.options(), models, source, target, batch_sizes=sizes, gpu=chain.gpu, threads=chain.threads)
+        with progress_bar(str(target)) as progress:
+            run_chain(
+                chain.options(),
+                chain.models(),
+                source,
+                target,
+                batch_sizes=chain.batch_sizes(),
+                gpu=chain.gpu,
+                threads=chain.threads,
+                progress=progress,
+            )
         print(target)
         if root:
             from weft.io.predictions_root import store_to_root

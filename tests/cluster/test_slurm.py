@@ -47,7 +47,7 @@ def test_the_tiny_workflow_on_slurm(status_command):
             timeout=1800,
         )
         assert done.returncode == 0, done.stdout
-        assert done.stdout.count("has been submitted with SLURM jobid") == 20
+        assert done.stdout.count("has been submitted with SLURM jobid") == 16
         assert (results / "segmentation-tiny/report.html").stat().st_size > 0
     finally:
         shutil.rmtree(results, ignore_errors=True)

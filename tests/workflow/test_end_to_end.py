@@ -44,7 +44,7 @@ def test_every_job_left_log_and_benchmark(tiny):
     logs = {path.relative_to(results / "logs").with_suffix("") for path in results.glob("logs/**/*.log")}
     times = {path.relative_to(results / "benchmarks").with_suffix("") for path in results.glob("benchmarks/**/*.tsv")}
     assert logs == times
-    assert len(logs) == 20
+    assert len(logs) == 16
 
 
 def test_a_second_run_does_nothing(snakemake, tiny):

@@ -202,6 +202,12 @@ _KINDS: dict[str, type[SimulatedDataset] | type[FileDataset]] = {
 }
 
 
+def require_split(dataset: Dataset, name: str) -> None:
+    """Raise ConfigError where a dataset has no such split."""
+    if name not in dataset.splits:
+        raise ConfigError(f"dataset '{dataset.name}' has no split '{name}'; it has: {', '.join(dataset.splits)}")
+
+
 def load_dataset(name: str | Path, scale: str | None = None, overrides: tuple[str, ...] = ()) -> Dataset:
     """The dataset of ``config/datasets/<name>.yaml``, ``.toml`` or ``.json`` (or of a path) at a scale."""
     path = find("dataset", name, DATASETS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from weft.config.dataset import Dataset
+from weft.config.dataset import Dataset, require_split
 from weft.config.experiment import Experiment, Inputs, Need, Stage
 from weft.config.layout import Layout
 from weft.config.loading import ConfigError, at, only
@@ -106,9 +106,7 @@ class Run:
 
     def inputs(self, split: str, source: str | None = None) -> dict[str, dict[str, str]]:
         """Files by shard and alias: ``{"0000": {"truth": ..., "uresnet": ...}}``; default source: :attr:`source`."""
-        if split not in self.dataset.splits:
-            known = ", ".join(self.dataset.splits)
-            raise ConfigError(f"dataset '{self.dataset.name}' has no split '{split}'; it has: {known}")
+        require_split(self.dataset, split)
         return {shard.id: self.shard_inputs(split, shard.id, source) for shard in self.dataset.shards(split)}
 
     def shard_inputs(self, split: str, shard: str, source: str | None = None) -> dict[str, str]:

@@ -20,6 +20,7 @@ from weft.io.products import EventId, Filtered, Schema
 from weft.io.provenance import collect
 from weft.io.store import EventStore
 from weft.io.writer import StoreWriter
+from weft.progress import Report
 from weft.reco.feed import TRUTH, qualified
 
 
@@ -53,6 +54,7 @@ def deploy_chain(
     options: Mapping[str, Any],
     models: Mapping[str, str],
     run_length: int = 8,
+    progress: Report | None = None,
 ) -> None:
     """Write the products of all stages on one event file to ``output``, atomically, by :func:`names_of`.
 
@@ -84,6 +86,8 @@ def deploy_chain(
                     for product, value in stretch.made[link.name][k].items()
                 }
                 writer.append(event, made)
+            if progress is not None:
+                progress(stretch.rows.stop, len(corpus))
     corpus.close()
 
 

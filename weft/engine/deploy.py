@@ -12,6 +12,7 @@ from weft.engine.task import Task
 from weft.io.products import EventId
 from weft.io.provenance import collect
 from weft.io.writer import StoreWriter
+from weft.progress import Report
 
 
 def deploy(
@@ -26,6 +27,7 @@ def deploy(
     batch_size: int = 8,
     gpu: bool = False,
     threads: int | None = None,
+    progress: Report | None = None,
 ) -> None:
     """Write the predictions of ``model`` on one shard to ``output``, atomically.
 
@@ -40,6 +42,8 @@ def deploy(
     predict = predictor(task, model, baseline=baseline, batch_size=batch_size, gpu=gpu, threads=threads)
     provenance = collect(config=options, inputs=parents, task=task.name, model=str(model))
     with StoreWriter(output, task.makes, provenance=provenance, parents=parents) as writer:
-        for event, products in zip(store.events, predict(corpus), strict=True):
+        for done, (event, products) in enumerate(zip(store.events, predict(corpus), strict=True), 1):
             writer.append(EventId(*(int(event[name]) for name in EventId._fields)), products)
+            if progress is not None:
+                progress(done, len(corpus))
     corpus.close()

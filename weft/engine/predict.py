@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from weft.engine.fixed import settled_options
-from weft.engine.task import FixedTask, Products, Task
+from weft.engine.task import Event, FixedTask, Products, Task
 from weft.errors import WeftError
 from weft.reco.feed import Events
 
@@ -34,19 +34,21 @@ def predictor(
     """
     if baseline:
         fitted = task.load_baseline(model)
-        return lambda events: (fitted.predict(events[k]) for k in range(len(events)))
+        return lambda events: _one_by_one(fitted.predict, events)
     if isinstance(task, FixedTask):
         require_same_options(task, settled_options(model, task.name), model)
-        return lambda events: (_predict_event(task, events, k) for k in range(len(events)))
+        return lambda events: _one_by_one(task.predict_event, events)
     return _network(task, model, batch_size, gpu=gpu, threads=threads, adopt=adopt)
 
 
-def _predict_event(task: FixedTask[Any], events: Events, k: int) -> Products:
-    try:
-        return task.predict_event(events[k])
-    except WeftError as error:
-        file, row = events.locate(k)
-        raise WeftError(f"{events.shards[file]['truth']}, event {row}: {error}") from error
+def _one_by_one(predict: Callable[[Event], Products], events: Events) -> Iterator[Products]:
+    for k in range(len(events)):
+        try:
+            products = predict(events[k])
+        except WeftError as error:
+            file, row = events.locate(k)
+            raise WeftError(f"{events.shards[file]['truth']}, event {row}: {error}") from error
+        yield products
 
 
 def _network(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from weft.io.products import LOW_ENERGY, TRACK
 
@@ -63,6 +62,9 @@ def label_points(particles: np.ndarray, meta: np.ndarray, min_voxels: int = 1, m
 
 def near_points(voxels: np.ndarray, points: np.ndarray, radius: float) -> np.ndarray:
     """[N] bool: whether a voxel index [N, 3] lies within ``radius`` voxels (inclusive) of any point [P, 3]."""
+    # A quarter of a second, and most of what asks for label points does not ask this.
+    from scipy.spatial import cKDTree
+
     if not len(points) or not len(voxels):
         return np.zeros(len(voxels), bool)
     distance, _ = cKDTree(points).query(voxels, distance_upper_bound=np.nextafter(radius, np.inf))

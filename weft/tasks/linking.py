@@ -10,6 +10,7 @@ from typing import Any
 from weft import tasks
 from weft.engine.chain import Link, deploy_chain
 from weft.engine.predict import predictor
+from weft.progress import Report
 
 
 def run_chain(
@@ -21,6 +22,7 @@ def run_chain(
     batch_sizes: Mapping[str, int],
     gpu: bool = False,
     threads: int | None = None,
+    progress: Report | None = None,
 ) -> None:
     """Write the products of all stages on one event file to ``output`` (:func:`weft.engine.chain.deploy_chain`).
 
@@ -36,4 +38,4 @@ def run_chain(
             task, Path(models[name]), batch_size=batch_sizes[name], gpu=gpu, threads=threads, adopt=shared.adopt
         )
         links.append(Link(name, task, predict, given["providers"]))
-    deploy_chain(links, events, output, options, models, lcm(*batch_sizes.values()))
+    deploy_chain(links, events, output, options, models, lcm(*batch_sizes.values()), progress)

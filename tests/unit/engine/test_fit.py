@@ -176,10 +176,14 @@ def test_deploy_evaluate(run: Fit, toy: Any, shards: Shards, tmp_path: Path) -> 
 
 def test_baseline_through_the_same_stores(toy: Any, shards: Shards, tmp_path: Path) -> None:
     fit_baseline(toy, shards, tmp_path / "b", {}, 0)
-    deploy(toy, tmp_path / "b" / "model.ckpt", shards[0], tmp_path / "p.h5", {}, baseline=True)
-    evaluate(toy, {"test": {"0": {"truth": shards[0]["truth"], "prediction": tmp_path / "p.h5"}}}, tmp_path / "s")
+    files = {str(k): {"truth": shard["truth"], "prediction": tmp_path / f"{k}.h5"} for k, shard in enumerate(shards)}
+    for k, shard in enumerate(shards):
+        deploy(toy, tmp_path / "b" / "model.ckpt", shard, files[str(k)]["prediction"], {}, baseline=True)
+    evaluate(toy, {"test": files}, tmp_path / "s")
     events = read_scores(tmp_path / "s").events
-    expected = np.concatenate([EventStore.open(shards[0])["charge"][i] for i in range(5)])
+    assert events.shard.tolist() == ["0"] * 5 + ["1"] * 4
+    opened = [EventStore.open(shard) for shard in shards]
+    expected = np.concatenate([store["charge"][i] for store in opened for i in range(len(store))])
     threshold = toy.load_baseline(tmp_path / "b" / "model.ckpt").threshold
     assert events.right.sum() == ((expected > 1) == (expected > threshold)).sum()
 
