@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 
 from weft.io.products import DELTA, LOW_ENERGY, MICHEL, SHOWER, TRACK, Ragged
-from weft.io.reco_products import CANDIDATES, FRAGMENTS, POINTS
+from weft.io.reco_products import CANDIDATES, FRAGMENTS, POINT_PROPOSALS, POINTS
 from weft.reco.label_points import label_points
 from weft.reco.labels import LABELS, Majority, majority, particle_labels, voxel_particles
 
 __all__ = ["DERIVED", "LABELS", "Majority", "Truth", "derive", "majority", "particle_labels", "voxel_particles"]
 
+#: Voxels; how near a voxel must be to a point to propose it, as PPN is trained.
+PROPOSING = 5.0
 _AXES = "xyz"
 
 
@@ -72,6 +74,31 @@ class Truth:
         for k, name in enumerate(name for name in POINTS.dtype.names or () if name.startswith("score_")):
             points[name] = found.shape == k
         return points
+
+    @cached_property
+    def point_proposals(self) -> np.ndarray:
+        """What PPN should say, float32 [N, 10]: of voxels nearer than :data:`PROPOSING` to a start or an end of their
+        own particle, where it is; zeros, and no end score, of the others."""
+        found = label_points(self._event["particles"], self._event["meta"])
+        centre, owner = self._event["voxels"] + 0.5, self.voxel_particles
+        made = np.zeros((len(centre), len(POINT_PROPOSALS.columns)), np.float32)
+        made[:, -1] = np.nan
+        nearest = np.full(len(centre), PROPOSING)
+        for kind in (False, True):  # of a point that is start and end the start
+            rows = np.flatnonzero(found.end == kind)
+            of_particle = np.full(len(self._event["particles"]) + 1, -1)
+            of_particle[found.particle[rows]] = rows
+            voxels = np.flatnonzero(of_particle[owner] >= 0)  # the last entry, of no owner, stays −1
+            point = of_particle[owner[voxels]]
+            away = found.position[point] - centre[voxels]
+            distance = np.sqrt((away**2).sum(1))
+            near = distance < nearest[voxels]
+            voxels, point = voxels[near], point[near]
+            nearest[voxels] = distance[near]
+            classes = np.eye(LOW_ENERGY + 1, dtype=np.float32)[found.shape[point]]
+            end = np.full((len(voxels), 1), kind)
+            made[voxels] = np.concatenate([away[near], np.ones((len(voxels), 1)), classes, end], axis=1)
+        return made
 
     # --- fragments ----------------------------------------------------------------------------------------
 

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 from weft.io.products import CLUSTERS, META, PARTICLES, Ragged
-from weft.io.reco_products import CANDIDATE_FRAGMENTS, CANDIDATE_VOXELS, CANDIDATES, FRAGMENT_VOXELS, FRAGMENTS, POINTS
+from weft.io.reco_products import (
+    CANDIDATE_FRAGMENTS,
+    CANDIDATE_VOXELS,
+    CANDIDATES,
+    FRAGMENT_VOXELS,
+    FRAGMENTS,
+    POINT_PROPOSALS,
+    POINTS,
+)
+from weft.reco.ends import cluster_ends
 from weft.reco.truth import DERIVED, Truth, derive, majority, particle_labels, voxel_particles
 
 TRACK, PHOTON, PIECE, MICHEL, FAINT = range(5)
@@ -143,6 +152,22 @@ def test_points_are_those_of_the_labels(event):
     np.testing.assert_allclose(points["x"], [-0.75, 1.75, 3.25, 1.25, 1.25])
 
 
+def test_voxels_propose_the_nearest_point_of_their_particle(event):
+    """The track starts in voxel 0 and ends in 4, which the Michel electron owns; voxel 2 is as far from both."""
+    made = derive("point_proposals", event)
+    np.testing.assert_allclose(made[:, 0], [0, -1, -2, 1, 0, 0, -1, -2, 0, 0], atol=1e-5)
+    np.testing.assert_allclose(made[:, 1:3], 0, atol=1e-5)
+    assert made[:, 3].tolist() == [1] * 9 + [0]
+    assert made[:, 4:9].argmax(1)[:9].tolist() == [1, 1, 1, 1, 2, 0, 0, 0, 0]
+    assert made[:, 9].tolist()[:9] == [0, 0, 0, 1, 0, 0, 0, 0, 0]
+    assert np.isnan(made[9, 9])
+    event["particles"]["first_step_x"][1] -= 0.5 * 3.5  # 3.5 voxels farther off: voxel 7 is 5.5 away
+    far = derive("point_proposals", event)
+    assert far[[5, 6, 7], 3].tolist() == [1, 1, 0]
+    nodes = Ragged.of([np.arange(5, 8)])
+    assert cluster_ends(event["voxels"], nodes, [0], made).start[0, 0] == 5.5
+
+
 def test_everything_of_an_empty_event(event):
     nothing = {name: event[name][:0] for name in ("voxels", "charge", "semantics", "particles")}
     nothing |= {"meta": event["meta"], "clusters": Ragged(np.zeros(0, CLUSTERS.dtype), np.zeros(1, np.int64))}
@@ -151,7 +176,8 @@ def test_everything_of_an_empty_event(event):
 
 
 @pytest.mark.parametrize(
-    "schema", [POINTS, FRAGMENTS, FRAGMENT_VOXELS, CANDIDATES, CANDIDATE_VOXELS, CANDIDATE_FRAGMENTS]
+    "schema",
+    [POINTS, POINT_PROPOSALS, FRAGMENTS, FRAGMENT_VOXELS, CANDIDATES, CANDIDATE_VOXELS, CANDIDATE_FRAGMENTS],
 )
 def test_derived_products_have_the_form_of_predicted_ones(event, schema):
     made = derive(schema.name, event)
