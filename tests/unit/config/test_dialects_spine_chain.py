@@ -165,8 +165,8 @@ CHAINS = {
     ),
     "true fragments": ({"fragmentation": "label"}, {"shower": {}, "candidates": {"shower": ..., "track": ...}}),
     "true showers": (
-        {"shower_aggregation": "label", "shower_primary": None},
-        {"candidates": {"graph_spice": ..., "track": ["track_groups"]}},
+        {"fragmentation": "label", "shower_aggregation": "label", "shower_primary": None},
+        {"candidates": {"track": ["track_groups"]}},
     ),
     "tracks as they come": (
         {"track_aggregation": "skip"},
@@ -177,8 +177,12 @@ CHAINS = {
         {"candidates": {"graph_spice": ..., "shower": ["shower_groups"], "track": ["track_groups"]}},
     ),
     "true interactions": (
-        {"inter_aggregation": "label"},
-        {"reconstruction": {"graph_spice": ..., "candidates": ...}},
+        {
+            "fragmentation": "label",
+            "inter_aggregation": "label",
+            **dict.fromkeys(("shower_aggregation", "shower_primary", "track_aggregation")),
+        },
+        {"reconstruction": {}},
     ),
 }
 
@@ -248,8 +252,20 @@ CHAIN_ERRORS = {
     ),
     "mode": (modes(fragmentation="cnn"), "no mode 'cnn'; nearest that work: dbscan, spice"),
     "both": (
-        {**modes(particle_aggregation="label"), "model/modules/grappa_particle": {}},
+        modes(fragmentation="label", particle_aggregation="label"),
         "particle_aggregation takes all fragments; nearest that works: it alone",
+    ),
+    "true groups of what was found": (
+        modes(shower_aggregation="label"),
+        "there are no true groups of the fragments that graph_spice finds; nearest that works: grappa",
+    ),
+    "true interactions of what was found": (
+        modes(inter_aggregation="label"),
+        "there are no true groups of the candidates that candidates finds",
+    ),
+    "no particles": (
+        modes(**dict.fromkeys(("shower_aggregation", "shower_primary", "track_aggregation"))),
+        "the fragments that graph_spice finds make no particles",
     ),
     "ghosts": (modes(deghosting="uresnet"), "ghost points are told apart by model.ghost"),
     "images": (modes(particle_identification="image"), "nearest that works: grappa"),

@@ -210,6 +210,16 @@ def _of_points(value: float, source: Source) -> Several:
     return Several({f"uresnet:loss.{key}": value for key in keys})
 
 
+def _purity(part: str) -> Callable[[bool, Source], Several]:
+    """Of edges, and of primaries where they are learned; there the groups that were tested are the predicted ones."""
+
+    def convert(value: bool, source: Source) -> Several:
+        keys = ("edge.high_purity", *(("primary.high_purity", "primary.predicted_groups") if part == "shower" else ()))
+        return Several({f"{part}:loss.{key}": value for key in keys})
+
+    return convert
+
+
 def _graph(gnn: str, part: str, columns: tuple[int, int]) -> dict[str, Rule]:
     """Rules of one graph network: what its nodes are, and the network."""
     nodes, network = f"{gnn}_gnn", f"{gnn}_edge_model"
@@ -232,7 +242,9 @@ def _graph(gnn: str, part: str, columns: tuple[int, int]) -> dict[str, Rule]:
         f"{nodes}.edge_max_count": Maps(f"{part}:model.graph.max_count", _max_count, "−1 is null"),
         f"{nodes}.loss": Only(("CE",), "the loss is cross-entropy"),
         f"{nodes}.balance_classes": Maps(f"{part}:loss.edge.balance"),
-        f"{nodes}.high_purity": Maps(f"{part}:loss.edge.high_purity"),
+        f"{nodes}.high_purity": Maps(
+            f"{part}:loss.edge.high_purity", _purity(part), "of predicted groups for primaries"
+        ),
         f"{network}.name": Only(("modular_nnconv",), "the network is modular_nnconv"),
         f"{network}.edge_feats": Only((19,), "an edge has 19 geometric features"),
         f"{network}.node_feats": Maps(f"{part}:model.features", _width),

@@ -250,6 +250,13 @@ def _split(mode: str) -> list[str]:
     return mode.replace("graph_spice", "graph-spice").replace("_", " ").replace("graph-spice", "graph_spice").split()
 
 
+def _require_true(wiring: _Wiring, product: str, key: str, before: str) -> None:
+    """True groups are those of true objects, not of what a stage has found."""
+    if product in wiring.maker:
+        found = f"true groups of the {product} that {wiring.maker[product]} finds"
+        raise Unfit(f"{CHAIN}.{key}: there are no {found}; nearest that works: grappa, or label for the {before} too")
+
+
 def _particle_stages(
     source: Source,
     modes: Mapping[str, Any],
@@ -267,6 +274,7 @@ def _particle_stages(
             raise Unfit(f"{CHAIN}.{instance}_aggregation: no mode '{mode}'; nearest that work: grappa, label, skip")
         groups.append(instance)
         if mode == "label":
+            _require_true(wiring, "fragments", f"{instance}_aggregation", "fragmentation")
             labelled.append(instance)
             continue
         block(module)
@@ -304,8 +312,15 @@ def _interaction_stages(
         return
     if mode not in ("grappa", "label"):
         raise Unfit(f"{CHAIN}.inter_aggregation: no mode '{mode}'; nearest that work: grappa, label")
+    if "fragments" in wiring.maker and "candidates" not in wiring.maker:
+        unused = f"the fragments that {wiring.maker['fragments']} finds make no particles"
+        raise Unfit(
+            f"{CHAIN}.inter_aggregation: {unused}; nearest that works: shower_aggregation and track_aggregation"
+        )
     found: list[str] = []
-    if mode == "grappa":
+    if mode == "label":
+        _require_true(wiring, "candidates", "inter_aggregation", "aggregation of the particles")
+    else:
         block(module)
         found = spine_grappa.heads(source, module)
         parts["interaction"] = _grappa(source, module, "interaction", wiring.needs("candidates", "candidate_voxels"))
