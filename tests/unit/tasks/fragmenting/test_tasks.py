@@ -167,6 +167,38 @@ def test_the_defaults_are_those_of_spine(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("broken", "pieces"), [(True, 2), (False, 1)])
+def test_pieces_that_do_not_touch_are_fragments_of_their_own_or_not(name: str, broken: bool, pieces: int) -> None:
+    """In what is learned and in what the baseline is fitted to."""
+    gap = build([(TRACK, np.concatenate([track((5, 5, 5), (1, 0, 0), 9), track((20, 5, 5), (1, 0, 0), 9)]))])
+    built = task(name, data={"break_clusters": broken})
+    assert len(np.unique(built.sample(gap, (0, 0), labels=True).arrays["fragments"])) == pieces
+    baseline = built.baseline()
+    baseline.fit([gap], seed=0)
+    assert baseline.chosen[TRACK].scores[baseline.settings[0]] == (1.0 if broken else 0.0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_settings_of_the_baseline_are_every_one_with_every_other(name: str) -> None:
+    baseline = task(name, baseline={"eps": [1.8, 3.0], "mask_radius": [0.0, 2.0], "straight": [0.8, 0.9]}).baseline()
+    assert [tuple(s) for s in baseline.settings] == [
+        *((eps, 0.0, 0.9) for eps in (1.8, 3.0)),
+        *((eps, 2.0, straight) for eps in (1.8, 3.0) for straight in (0.8, 0.9)),
+    ]
+    assert all(s.mask_radius for s in task(name, baseline={"mask_radius": [1.0]}).baseline().settings)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_activations_have_the_slope_asked_for(name: str) -> None:
+    slopes = [
+        module.negative_slope
+        for module in task(name, model={"leak": 0.25}).network().modules()
+        if hasattr(module, "negative_slope")
+    ]
+    assert set(slopes) == {0.25}
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_norms_have_the_settings_asked_for(name: str) -> None:
     network = task(name, model={"norm_eps": 0.5, "norm_momentum": 0.25}).network()
     norms = [module for module in network.modules() if hasattr(module, "momentum")]

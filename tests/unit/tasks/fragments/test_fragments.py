@@ -130,6 +130,22 @@ def test_another_stage_for_tracks_dbscan_for_showers():
     assert built.classes == (SHOWER, TRACK)
 
 
+@pytest.mark.parametrize(("broken", "ari"), [(True, 1.0), (False, 0.0)])
+def test_pieces_of_a_particle_that_do_not_touch_are_judged_apart_or_together(broken, ari, tmp_path):
+    gap = np.concatenate([line((10, 10, 10), (20, 10, 10)), line((40, 10, 10), (50, 10, 10))])
+    given = event([particle(gap, TRACK, 13)])
+    built = tasks.build("fragments", {"data": {"break_clusters": broken}})
+    assert len(built.predict_event(given)["fragments"]) == 2
+    schemas = [META, VOXELS, CHARGE, SEMANTICS, CLUSTERS, PARTICLES]
+    with StoreWriter(tmp_path / "truth.h5", schemas, provenance={}) as writer:
+        writer.append(EventId(1, 0, 0, 0), {schema.name: given[schema.name] for schema in schemas})
+    settle(built, tmp_path, {}, 0)
+    deploy(built, tmp_path / "model.ckpt", {"truth": tmp_path / "truth.h5"}, tmp_path / "out.h5", {})
+    files = {"truth": tmp_path / "truth.h5", "prediction": tmp_path / "out.h5"}
+    evaluate(built, {"test": {"0000": files}}, tmp_path / "scores")
+    assert built.summary(read_scores(tmp_path / "scores").events)["ari"] == ari
+
+
 def test_a_voxel_of_two_providers_goes_to_the_first_class():
     given = tracks()
     semantics = np.full_like(given["semantics"], SHOWER)  # all of the tracks were called shower

@@ -108,6 +108,29 @@ def test_a_bipartite_graph_leads_from_primaries_to_the_others() -> None:
     assert (made.first[made.edge_index].sum(0) == 1).all()
 
 
+def test_lengths_are_between_voxels_or_centroids() -> None:
+    """Fragments of 7 voxels in a row with 5 between: 6 between their closest voxels, 12 between their centroids."""
+    for measure, longest, edges in (("voxel", 6.5, 8), ("voxel", 5.5, 0), ("centroid", 11.5, 0), ("centroid", 12.5, 8)):
+        graph = {"max_length": longest, "measure": measure}
+        assert batch(task(model={"graph": graph}), two_showers()).edge_offsets.tolist() == [0, edges]
+
+
+@pytest.mark.parametrize(("neighbours", "pairs"), [(1, 4), (2, 6), (5, 15)])
+def test_so_many_neighbours_of_each_cluster(neighbours: int, pairs: int) -> None:
+    graph = {"kind": "knn", "neighbours": neighbours, "max_length": None}
+    assert batch(task(model={"graph": graph}), two_showers()).edge_offsets.tolist() == [0, 2 * pairs]
+
+
+def test_directions_can_be_those_of_the_straightest_part() -> None:
+    bent = np.concatenate([line((10, 10, 10), (30, 10, 10)), line((30, 11, 10), (30, 14, 10))])
+    made = event([particle(bent, 1, 13)])
+    plain, best = (
+        batch(task("interaction", {"radius": 30.0, "optimize": o}), made).nodes[0, 25:28] for o in (False, True)
+    )
+    assert abs(float(plain[1])) > 0.03
+    assert abs(float(best[1])) < 0.02
+
+
 def test_no_edges_lead_from_one_group_to_another() -> None:
     built = task(model={"graph": {"groups": "shower_groups", "max_length": None}})
     assert built.reads[-1] == "shower_groups"

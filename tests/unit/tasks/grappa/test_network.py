@@ -187,6 +187,14 @@ def test_the_encoder_of_edges_sees_both_clusters_and_no_other(kind: str, edges: 
         assert torch.equal(before[::2], before[1::2])
 
 
+@pytest.mark.parametrize("name", ["meta", "nnconv", "econv", "gatconv", "agnnconv", "layer nnconv"])
+def test_every_activation_has_the_slope_asked_for(name: str) -> None:
+    network = built(**NETWORKS[name], leak=0.25).network()
+    found = [m.negative_slope for m in network.modules() if isinstance(m, nn.LeakyReLU)]
+    assert found
+    assert set(found) == {0.25}
+
+
 def test_layers_are_all_of_the_network_once() -> None:
     for name in ("meta", "nnconv", "mixed", "edge cnn", "all cnn"):
         task = built(**NETWORKS[name])

@@ -145,6 +145,8 @@ def test_pieces_are_made_in_training_alone_and_of_nothing_is_nothing() -> None:
     assert len(view.arrays["row"]) == 2
     assert built.collate([view]).targets["edge"].tolist() == [1, 1]
     assert len(in_pieces(built.sample(nothing(), (0, 0), labels=True).arrays)["row"]) == 0
+    whole = task("track", break_clusters=False)
+    assert len(whole.draw(sample, draw_generator(0, 0, 0)).arrays["row"]) == 1
 
 
 def test_pieces_that_are_all_whole_are_the_clusters_themselves() -> None:
