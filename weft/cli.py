@@ -589,6 +589,51 @@ def bench_sparse() -> None:
     run_benchmark()
 
 
+@bench.command("chain")
+def bench_chain(
+    experiment: Annotated[str, typer.Argument(help="experiment with the stages of the full chain")] = "full_chain",
+    scale: Scale = None,
+    models: Annotated[
+        Path | None, typer.Option(help="results folder with its checkpoints; default: random weights, fed the truth")
+    ] = None,
+    events: Annotated[Path | None, typer.Option(help="event store; default: simulated events")] = None,
+    count: Annotated[int, typer.Option(min=1, help="events in a batch")] = 8,
+    rounds: Annotated[int, typer.Option(min=1, help="how often everything is run, in turns")] = 5,
+    sizes: Annotated[str, typer.Option(help="voxels of the events of the growth, by commas; empty: none")] = (
+        "1000,3000,10000,30000,100000,200000"
+    ),
+    peer: Annotated[bool, typer.Option(help="beside SPINE with MinkowskiEngine, which must be installed")] = True,
+    threads: Annotated[int, typer.Option(min=1, help="of both sides")] = 1,
+    beside: Annotated[str, typer.Option(help="what else ran on the machine, for the page")] = "not said",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="write the page here too")] = None,
+) -> None:
+    """Every stage of the chain: events/s beside SPINE's, a training step, and the growth with the event's size.
+
+    Example: `weft bench chain --scale demo --models results -o benchmarks/results/chain.md`
+    """
+    import torch
+
+    from weft.bench.chain import ALIKE
+    from weft.bench.chain import bench_chain as run_benchmark
+
+    try:
+        wanted = [int(size) for size in sizes.split(",") if size]
+    except ValueError:
+        raise WeftError(f"--sizes {sizes}: expected whole numbers by commas") from None
+    torch.set_num_threads(threads)
+    loaded, dataset = _experiment(experiment, scale, list(ALIKE))
+    command = f"weft bench chain {experiment} --scale {loaded.scale} --count {count} --rounds {rounds}"
+    command += " --models RESULTS" if models else ""
+    command += " --events EVENTS" if events else ""
+    found = run_benchmark(
+        loaded, dataset, command=command, models=models, events=events, count=count, rounds=rounds, sizes=wanted,
+        peer=peer, beside=beside,
+    )  # fmt: skip
+    print(found)
+    if output is not None:
+        output.write_text(found + "\n")
+
+
 @app.command()
 def doctor() -> None:
     """Versions, devices, engines, and what is missing.
