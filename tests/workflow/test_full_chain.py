@@ -18,7 +18,7 @@ def tiny(snakemake, tmp_path_factory):
     """A finished run of the full chain and of its deploy in one process."""
     results = tmp_path_factory.mktemp("chain")
     settings = ("--config", "scale=tiny", f"results={results}", "experiments=[full_chain]")
-    snakemake("--cores", "2", *settings, "--", "full_chain", "deploy_full_chain", timeout=900)
+    snakemake("--cores", "2", *settings, "--", "full_chain", "deploy_full_chain", timeout=1800)
     experiment = tasks.resolve(load_experiment("full_chain", "tiny"))
     return experiment, load_dataset("lartpc", "tiny"), Layout(str(results)), settings
 

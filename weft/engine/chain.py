@@ -17,7 +17,7 @@ from weft.engine.task import Products, Task
 from weft.errors import WeftError
 from weft.io.conform import conform_all
 from weft.io.products import EventId, Filtered, Schema
-from weft.io.provenance import collect
+from weft.io.provenance import collect, of_file
 from weft.io.store import EventStore
 from weft.io.writer import StoreWriter
 from weft.progress import Report
@@ -72,7 +72,8 @@ def deploy_chain(
     schemas = [schema for link in links for schema in renamed(link, names)]
     store = corpus.store(0)
     parents = {TRUTH: store.content_hash}
-    provenance = collect(config=options, inputs=parents, models=dict(models))
+    made_with = {name: of_file(Path(path)) for name, path in models.items()}
+    provenance = collect(config=options, inputs=parents, models=made_with)
     with StoreWriter(output, schemas, provenance=provenance, parents=parents) as writer:
         for start in range(0, len(corpus), run_length):
             stretch = Stretch(corpus, range(start, min(start + run_length, len(corpus))))

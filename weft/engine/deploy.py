@@ -10,7 +10,7 @@ from weft.engine.corpus import Corpus
 from weft.engine.predict import predictor
 from weft.engine.task import Task
 from weft.io.products import EventId
-from weft.io.provenance import collect
+from weft.io.provenance import collect, of_file
 from weft.io.writer import StoreWriter
 from weft.progress import Report
 
@@ -40,7 +40,7 @@ def deploy(
     corpus.require(task.reads)
     parents = {alias: file.content_hash for alias, file in store.files.items()}
     predict = predictor(task, model, baseline=baseline, batch_size=batch_size, gpu=gpu, threads=threads)
-    provenance = collect(config=options, inputs=parents, task=task.name, model=str(model))
+    provenance = collect(config=options, inputs=parents, task=task.name, model=of_file(model))
     with StoreWriter(output, task.makes, provenance=provenance, parents=parents) as writer:
         for done, (event, products) in enumerate(zip(store.events, predict(corpus), strict=True), 1):
             writer.append(EventId(*(int(event[name]) for name in EventId._fields)), products)

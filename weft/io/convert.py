@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 from weft.errors import WeftError
 from weft.io.identity import event_table, split_fraction
 from weft.io.products import EventId, Schema
-from weft.io.provenance import collect
+from weft.io.provenance import collect, file_hash
 from weft.io.spine_file import is_spine
 from weft.io.writer import FORMAT, StoreWriter
 
@@ -192,7 +191,7 @@ def convert_file(
                 **opened.about,
             }
             # Of a part of a file this would take longer than the conversion.
-            inputs = {source.name: _sha256(source)} if last - first == opened.entries else {}
+            inputs = {source.name: file_hash(source)} if last - first == opened.entries else {}
             writer.provenance = collect(
                 inputs=inputs, source=facts, skipped=dict(opened.skipped), notes=dict(opened.notes)
             )
@@ -200,11 +199,6 @@ def convert_file(
         opened.close()
     assert writer.content_hash is not None
     return Conversion(Path(target), opened.kind, int(chosen.sum()), writer.content_hash, opened.skipped, opened.notes)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _range(path: Path, entries: int, start: int | None, stop: int | None) -> tuple[int, int]:

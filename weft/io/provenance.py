@@ -50,6 +50,17 @@ def config_hash(config: Any) -> str:
     return hashlib.sha256(canonical_json(config).encode()).hexdigest()
 
 
+def file_hash(path: Path) -> str:
+    """sha256 of the bytes of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def of_file(path: Path) -> dict[str, str]:
+    """Which file it was, and what was in it then: a path alone says nothing once the file is made anew."""
+    return {"path": str(path), "sha256": file_hash(path)}
+
+
 def collect(
     config: Any = None,
     seeds: Mapping[str, int] | int | None = None,

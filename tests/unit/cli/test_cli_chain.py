@@ -7,6 +7,7 @@ import yaml
 from command_line import weft
 
 from weft.io.products import CHARGE, META, SEMANTICS, VOXELS, EventId
+from weft.io.provenance import of_file
 from weft.io.store import EventStore
 from weft.io.writer import StoreWriter
 
@@ -72,7 +73,10 @@ def test_the_chain_is_the_stages_one_by_one(folder: Path) -> None:
         for i in range(3):
             assert together["fragments"][i].tolist() == joined["fragments"][i].tolist()
             assert together["pieces.fragments"][i].tolist() == pieces["fragments"][i].tolist()
-        assert not set(together.files["0"].provenance["models"]) - {"pieces", "joined"}
+        models = together.files["0"].provenance["models"]
+        assert set(models) == {"pieces", "joined"}
+        assert models["joined"] == joined.files["0"].provenance["model"]
+        assert models["joined"] == of_file(where / "joined/seed0/model.ckpt")
 
 
 def test_over_a_file_of_ones_own(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,12 +7,20 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from weft.io.provenance import canonical_json, collect, config_hash
+from weft.io.provenance import canonical_json, collect, config_hash, of_file
 
 
 class Settings(BaseModel):
     rate: float = 0.5
     name: str = "uresnet"
+
+
+def test_a_file_by_what_is_in_it(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert of_file(tmp_path / "a") == {
+        "path": str(tmp_path / "a"),
+        "sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+    }
 
 
 def test_a_record_names_code_packages_machine_config_and_inputs():
