@@ -2,72 +2,50 @@
 
 import inspect
 import re
-import sys
-import types
-import warnings
 from pathlib import Path
 
 import pytest
-from torch_geometric.utils import scatter, softmax
+from spine_stand_ins import load_spine
 
 from weft.config.dialects.rules import Source, walk
 from weft.config.dialects.spine import SPINE
+from weft.config.dialects.spine_build import canonical
 from weft.config.loading import ConfigError
 from weft.errors import WeftError
-from weft.sparse.minkowski import load_minkowski
 
-warnings.filterwarnings("ignore", message="The MinkowskiEngine was compiled with CPU_ONLY")
 try:
-    load_minkowski()
+    load_spine()
 except WeftError as error:
     pytest.skip(str(error), allow_module_level=True)
-pytest.importorskip("spine", reason="SPINE is not installed: pip install spine")
 
-
-def _stand_in(name, **members):
-    """A module that SPINE imports and that is not installed; nothing here calls it."""
-    try:
-        module = __import__(name)
-    except ImportError:
-        module = sys.modules[name] = types.ModuleType(name)
-    for member, value in members.items():
-        if not hasattr(module, member):
-            setattr(module, member, value)
-
-
-_SCATTERS = dict.fromkeys(("scatter", "scatter_add", "scatter_mean", "scatter_std"), scatter)
-_stand_in("torch_scatter", scatter_softmax=softmax, **_SCATTERS)
-_stand_in("torch_cluster", **dict.fromkeys(("knn_graph", "radius_graph", "knn", "radius"), scatter))
-_stand_in("numexpr", evaluate=None)
-
-import spine.model.full_chain.config as chain  # noqa: E402
-from spine.construct.manager import BuildManager  # noqa: E402
-from spine.math.neighbors import KNeighborsClassifier, RadiusNeighborsClassifier  # noqa: E402
-from spine.model.cnn.configuration import setup_cnn_configuration  # noqa: E402
-from spine.model.cnn.encoder import SparseResidualEncoder  # noqa: E402
-from spine.model.common.dbscan import DBSCAN  # noqa: E402
-from spine.model.common.mlp import MLP  # noqa: E402
-from spine.model.full_chain.label import ClusterLabelAdapter  # noqa: E402
-from spine.model.graph_spice.constructor import ClusterGraphConstructor  # noqa: E402
-from spine.model.graph_spice.embedder import GraphSPICEEmbedder  # noqa: E402
-from spine.model.graph_spice.kernel import BilinearKernel, DefaultKernel, MLPKernel  # noqa: E402
-from spine.model.graph_spice.loss import EdgeLoss  # noqa: E402
-from spine.model.graph_spice.model import GraphSPICE, GraphSPICELoss  # noqa: E402
-from spine.model.graph_spice.orphan import OrphanAssigner  # noqa: E402
-from spine.model.grappa import graph, loss  # noqa: E402
-from spine.model.grappa.encode.geometric import ClustGeoEdgeEncoder, ClustGeoNodeEncoder  # noqa: E402
-from spine.model.grappa.encode.voxel import VoxelGeoNodeEncoder  # noqa: E402
-from spine.model.grappa.message_passing import layers  # noqa: E402
-from spine.model.grappa.message_passing.meta import MetaLayerGNN  # noqa: E402
-from spine.model.grappa.model import GrapPA, GrapPALoss  # noqa: E402
-from spine.model.spice.cluster import SPICEClusterer  # noqa: E402
-from spine.model.spice.embedder import SPICEEmbedder  # noqa: E402
-from spine.model.spice.loss import SPICELoss  # noqa: E402
-from spine.model.uresnet.model import SegmentationLoss, UResNetSegmentation  # noqa: E402
-from spine.model.uresnet.ppn.model import UResNetPPN, UResNetPPNLoss  # noqa: E402
-from spine.model.uresnet.ppn.ppn import PPN, PPNLoss  # noqa: E402
-from spine.post.factories import POST_DICT  # noqa: E402
-from spine.utils.ppn import ParticlePointPredictor, PPNPredictor  # noqa: E402
+import spine.model.full_chain.config as chain
+from spine.construct.manager import BuildManager
+from spine.math.neighbors import KNeighborsClassifier, RadiusNeighborsClassifier
+from spine.model.cnn.configuration import setup_cnn_configuration
+from spine.model.cnn.encoder import SparseResidualEncoder
+from spine.model.common.dbscan import DBSCAN
+from spine.model.common.mlp import MLP
+from spine.model.full_chain.label import ClusterLabelAdapter
+from spine.model.graph_spice.constructor import ClusterGraphConstructor
+from spine.model.graph_spice.embedder import GraphSPICEEmbedder
+from spine.model.graph_spice.kernel import BilinearKernel, DefaultKernel, MLPKernel
+from spine.model.graph_spice.loss import EdgeLoss
+from spine.model.graph_spice.model import GraphSPICE, GraphSPICELoss
+from spine.model.graph_spice.orphan import OrphanAssigner
+from spine.model.grappa import graph, loss
+from spine.model.grappa.encode.geometric import ClustGeoEdgeEncoder, ClustGeoNodeEncoder
+from spine.model.grappa.encode.voxel import VoxelGeoNodeEncoder
+from spine.model.grappa.message_passing import layers
+from spine.model.grappa.message_passing.meta import MetaLayerGNN
+from spine.model.grappa.model import GrapPA, GrapPALoss
+from spine.model.spice.cluster import SPICEClusterer
+from spine.model.spice.embedder import SPICEEmbedder
+from spine.model.spice.loss import SPICELoss
+from spine.model.uresnet.model import SegmentationLoss, UResNetSegmentation
+from spine.model.uresnet.ppn.model import UResNetPPN, UResNetPPNLoss
+from spine.model.uresnet.ppn.ppn import PPN, PPNLoss
+from spine.post.factories import POST_DICT
+from spine.utils.ppn import ParticlePointPredictor, PPNPredictor
 
 pytestmark = pytest.mark.peer
 
@@ -194,8 +172,6 @@ def test_there_are_classes_to_ask():
 
 @pytest.mark.parametrize(("block", "keys"), BLOCKS, ids=[block for block, _ in BLOCKS])
 def test_every_key_is_known_to_the_table(block, keys):
-    from weft.config.dialects.spine_build import canonical
-
     parts = block.split(".")
     at = ".".join([parts[0], canonical(parts[1])]) if parts[0] == "post" and len(parts) > 1 else block
     missing = [key for key in sorted(keys) if not known(f"{at}.{canonical(key) if at == 'post' else key}")]
