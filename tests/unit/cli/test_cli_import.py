@@ -114,3 +114,13 @@ def test_a_task_of_another_release_is_said(tmp_path: Path, capsys: pytest.Captur
     assert weft("import-config", tmp_path / "a.yaml", "-o", tmp_path / "b.yaml") == 0
     assert f"this release has no task 'volumes': {tmp_path / 'b.yaml'} cannot be trained" in capsys.readouterr().out
     assert not (tmp_path / "b.dataset.yaml").exists()
+
+
+def test_a_form_that_there_is_not_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = ("-o", folder / "form.yaml")
+    assert weft("import-config", folder / "uresnet.cfg", *output, "--form", "stagd") == 1
+    assert "no form 'stagd' (did you mean 'staged'?); there are: auto, staged, joint" in capsys.readouterr().err
+    assert weft("import-config", folder / "uresnet.cfg", *output, "--form", "joint") == 1
+    assert "the file has one stage; nothing to train together" in capsys.readouterr().err
+    assert weft("import-weights", folder / "snapshot-7.ckpt", "--experiment", "full_chain", "--module", "x") == 1
+    assert "--module is of one stage: give --stage too" in capsys.readouterr().err
