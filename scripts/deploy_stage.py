@@ -20,4 +20,5 @@ with job_log(snakemake.log[0]):
         batch_size=resources.batch_size,
         gpu=bool(resources.gpu),
         threads=snakemake.threads,
+        views=params.options.get("views", 1),
     )

@@ -298,6 +298,7 @@ def deploy(
                 batch_size=run.stage.evaluation.batch_size,
                 gpu=bool(run.stage.resources.gpu),
                 threads=run.stage.resources.threads,
+                views=run.stage.evaluation.views,
                 progress=progress,
             )
         print(target)

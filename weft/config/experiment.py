@@ -43,6 +43,9 @@ class Evaluation(Strict):
         "headline",
     )
     batch_size: int = Field(8, ge=1, description="samples a batch of inference; does not change the result")
+    views: int = Field(
+        1, ge=1, description="views of an event that a prediction is the mean over: itself, then as training varies it"
+    )
 
     @field_validator("inputs")
     @classmethod

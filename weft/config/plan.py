@@ -164,7 +164,9 @@ class Run:
         if self.is_baseline:
             # It has no network: at which point of a sweep the model is trained is nothing to it.
             return only(self.stage.model_dump(mode="json"), ("task", "data", *self.stage.fitted_with))
-        return {"task": self.stage.task, "model": self.stage.model, "data": self.stage.data}
+        views = self.stage.evaluation.views
+        several = {"views": views} if views > 1 else {}
+        return {"task": self.stage.task, "model": self.stage.model, "data": self.stage.data, **several}
 
     def providers(self, source: str | None = None) -> dict[str, str]:
         """Where a product is read from: ``{product: alias}``; default source: :attr:`source`."""

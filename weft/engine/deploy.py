@@ -27,19 +27,21 @@ def deploy(
     batch_size: int = 8,
     gpu: bool = False,
     threads: int | None = None,
+    views: int = 1,
     progress: Report | None = None,
 ) -> None:
     """Write the predictions of ``model`` on one shard to ``output``, atomically.
 
     inputs: ``{alias: file}``, the store of the events under ``truth`` (it need not hold labels) and those of
         earlier stages under their names.
+    views: of each event, the mean over which is the prediction.
     providers: ``{product: alias}``, where the stage's needs say to look for a product.
     """
     corpus = Corpus([inputs], providers)
     store = corpus.store(0)
     corpus.require(task.reads)
     parents = {alias: file.content_hash for alias, file in store.files.items()}
-    predict = predictor(task, model, baseline=baseline, batch_size=batch_size, gpu=gpu, threads=threads)
+    predict = predictor(task, model, baseline=baseline, batch_size=batch_size, gpu=gpu, threads=threads, views=views)
     provenance = collect(config=options, inputs=parents, task=task.name, model=of_file(model))
     with StoreWriter(output, task.makes, provenance=provenance, parents=parents) as writer:
         for done, (event, products) in enumerate(zip(store.events, predict(corpus), strict=True), 1):

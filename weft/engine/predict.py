@@ -26,10 +26,12 @@ def predictor(
     batch_size: int = 8,
     gpu: bool = False,
     threads: int | None = None,
+    views: int = 1,
     adopt: Callable[[nn.Module], None] | None = None,
 ) -> Predict:
     """What predicts with the file ``model`` of a trained stage, or of its baseline.
 
+    views: of each event, the mean over which is the prediction of a network (:meth:`weft.engine.task.Task.mean`).
     adopt: is given the network once it is ready, such as :meth:`weft.engine.shared_trunks.SharedTrunks.adopt`.
     """
     if baseline:
@@ -38,7 +40,7 @@ def predictor(
     if isinstance(task, FixedTask):
         require_same_options(task, settled_options(model, task.name), model)
         return lambda events: _one_by_one(task.predict_event, events)
-    return _network(task, model, batch_size, gpu=gpu, threads=threads, adopt=adopt)
+    return _network(task, model, batch_size, gpu=gpu, threads=threads, views=views, adopt=adopt)
 
 
 def _one_by_one(predict: Callable[[Event], Products], events: Events) -> Iterator[Products]:
@@ -58,6 +60,7 @@ def _network(
     *,
     gpu: bool,
     threads: int | None,
+    views: int,
     adopt: Callable[[nn.Module], None] | None,
 ) -> Predict:
     import torch
@@ -80,10 +83,15 @@ def _network(
         adopt(network)
 
     def predict(events: Events) -> Iterator[Products]:
-        batches = EventBatches(task, events, batch_size, labels=False)
-        for k in range(len(batches)):
+        several = [EventBatches(task, events, batch_size, labels=False, view=view) for view in range(views)]
+        for k in range(len(several[0])):
+            batch = several[0][k].to(device)
             with torch.inference_mode():
-                predicted = task.predict(network, batches[k].to(device))
+                if views == 1:
+                    predicted = task.predict(network, batch)
+                else:
+                    outputs = [network(batch), *(network(other[k].to(device)) for other in several[1:])]
+                    predicted = task.decode(task.mean(outputs), batch)
             yield from predicted
 
     return predict

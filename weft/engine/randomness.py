@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-_ORDER, _DRAW, _TORCH, _INIT, _LOAD = range(5)
+_ORDER, _DRAW, _TORCH, _INIT, _LOAD, _VIEW = range(6)
 
 
 def _sequence(purpose: int, *key: int) -> np.random.SeedSequence:
@@ -33,6 +33,11 @@ def batch_events(seed: int, t: int, size: int, count: int) -> np.ndarray:
 def draw_generator(seed: int, t: int, position: int) -> np.random.Generator:
     """Generator for the augmentation of the sample at ``position`` of the global micro-batch ``t``."""
     return np.random.Generator(np.random.Philox(_sequence(_DRAW, seed, t, position)))
+
+
+def view_generator(uid: int, view: int) -> np.random.Generator:
+    """Generator for one of the views of an event that a prediction is the mean over: the same wherever the event is."""
+    return np.random.Generator(np.random.Philox(_sequence(_VIEW, uid, view)))
 
 
 def torch_seed(seed: int, t: int, rank: int = 0) -> int:

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from weft.engine.corpus import Corpus
 from weft.engine.determinism import seed_generators
-from weft.engine.randomness import batch_events, draw_generator, loader_seed
+from weft.engine.randomness import batch_events, draw_generator, loader_seed, view_generator
 from weft.engine.reading import reading
 from weft.engine.task import Batch, Sample, Task
 from weft.errors import WeftError
@@ -50,7 +50,10 @@ class TrainingBatches(Dataset[Batch]):
 
 
 class EventBatches(Dataset[Batch]):
-    """Whole events in order, unaugmented, ``batch_size`` at a time, or fewer so that there is a batch for each rank."""
+    """Whole events in order, ``batch_size`` at a time, or fewer so that there is a batch for each rank.
+
+    view: 0 is every event as it is; others are as training would vary it, by the event's identity and this number.
+    """
 
     def __init__(
         self,
@@ -60,8 +63,9 @@ class EventBatches(Dataset[Batch]):
         labels: bool,
         events: int | None = None,
         world: int = 1,
+        view: int = 0,
     ) -> None:
-        self.task, self.corpus, self.labels = task, corpus, labels
+        self.task, self.corpus, self.labels, self.view = task, corpus, labels, view
         self.events = len(corpus) if events is None else min(events, len(corpus))
         if self.events < world:
             raise WeftError(f"{self.events} validation events cannot be shared by {world} processes")
@@ -76,7 +80,12 @@ class EventBatches(Dataset[Batch]):
 
     def _sample(self, index: int, k: int) -> Sample:
         with reading(self.corpus, index, f"batch {k}"):
-            return self.task.sample(self.corpus[index], self.corpus.locate(index), self.labels)
+            file, row = self.corpus.locate(index)
+            sample = self.task.sample(self.corpus[index], (file, row), self.labels)
+            if not self.view:
+                return sample
+            uid = int(self.corpus.store(file).events["uid"][row])
+            return self.task.draw(sample, view_generator(uid, self.view))
 
 
 class Count(Sampler[int]):

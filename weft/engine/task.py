@@ -253,6 +253,10 @@ class Task(ABC, Generic[Options]):
         """Products of whole events; deploy, validation and the chain all come through here."""
         return self.decode(model(batch), batch)
 
+    def mean(self, outputs: Sequence[Any]) -> Any:
+        """One output of the network from its outputs for several views of the same events (:meth:`draw`)."""
+        raise WeftError(f"task '{self.name}' has no mean over views of an event: evaluation.views must be 1")
+
     def validate(
         self, model: nn.Module, batch: Batch, counts: Tensor | None = None
     ) -> tuple[LossTerms, list[Products]]:

@@ -74,5 +74,7 @@ def _resolved(stage: Stage, where: str) -> Stage:
     for key in _OF_TRAINING:
         if not task.learned and key in stage.model_fields_set and getattr(stage, key):
             raise ConfigError(f"{where}: {key}: task '{stage.task}' does not learn")
+    if stage.evaluation.views > 1 and type(task).mean is Task.mean:
+        raise ConfigError(f"{where}: evaluation.views: task '{stage.task}' has no mean over views of an event; use 1")
     of_task = {"learned": task.learned, "fitted_with": task.fitted_with}
     return stage.model_copy(update={key: options[key] for key in SECTIONS} | of_task)

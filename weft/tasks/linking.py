@@ -35,7 +35,13 @@ def run_chain(
     for name, given in options.items():
         task = tasks.build(given["task"], given, f"stage '{name}'")
         predict = predictor(
-            task, Path(models[name]), batch_size=batch_sizes[name], gpu=gpu, threads=threads, adopt=shared.adopt
+            task,
+            Path(models[name]),
+            batch_size=batch_sizes[name],
+            gpu=gpu,
+            threads=threads,
+            views=given.get("views", 1),
+            adopt=shared.adopt,
         )
         links.append(Link(name, task, predict, given["providers"]))
     deploy_chain(links, events, output, options, models, lcm(*batch_sizes.values()), progress)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -53,6 +55,16 @@ def spine_names(options: ModelOptions) -> dict[str, str]:
         names |= batch_norm_names(f"{ours}.layers.0.0", "output.0")
         names |= {f"{ours}.layers.1.module.{tensor}": f"{theirs}.linear.{tensor}" for tensor in ("weight", "bias")}
     return names
+
+
+def mean(outputs: Sequence[Logits]) -> Logits:
+    """Logits whose softmax is the mean of the probabilities of several outputs for the same voxels."""
+
+    def logarithm(each: Sequence[Tensor]) -> Tensor:
+        return torch.stack([logits.float().log_softmax(1) for logits in each]).logsumexp(0) - math.log(len(each))
+
+    ghosts = [output.ghost for output in outputs if output.ghost is not None]
+    return Logits(logarithm([output.semantic for output in outputs]), logarithm(ghosts) if ghosts else None)
 
 
 def classify(logits: Logits) -> tuple[Tensor, Tensor]:

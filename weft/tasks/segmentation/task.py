@@ -147,6 +147,12 @@ class Segmentation(Task[Options]):
             loss.ghost_weight,
         )
 
+    def mean(self, outputs: Sequence[Logits]) -> Logits:
+        """Logits of the mean probabilities."""
+        from weft.tasks.segmentation.network import mean
+
+        return mean(outputs)
+
     def decode(self, output: Logits, batch: Batch) -> list[Products]:
         from weft.tasks.segmentation.network import classify
 
