@@ -57,7 +57,7 @@ def _constants(pid: int, length: float, resolution: float) -> tuple[np.ndarray, 
 @kernel
 def _between(log: float, xs: np.ndarray, ys: np.ndarray) -> float:
     """Linear interpolation; the last value above the last point."""
-    i = min(max(np.searchsorted(xs, log, "right") - 1, 0), len(xs) - 2)
+    i = min(max(int(np.searchsorted(xs, log, "right")) - 1, 0), len(xs) - 2)
     return min(ys[i] + (ys[i + 1] - ys[i]) / (xs[i + 1] - xs[i]) * (log - xs[i]), ys[-1])
 
 

@@ -114,7 +114,7 @@ def _chords(arrays: Mapping[str, np.ndarray], clusters: Ragged, options: ModelOp
     local = directions(arrays["coords"], clusters, arrays["start"], options.radius, options.optimize)
     chord = arrays["end"] - arrays["start"]
     length = np.linalg.norm(chord, axis=1, keepdims=True)
-    chord = np.where(length > 0, chord / np.where(length > 0, length, 1), np.float32([1, 0, 0]))
+    chord = np.where(length > 0, chord / np.where(length > 0, length, 1), np.array([1, 0, 0], np.float32))
     return np.where((arrays["shape"] == TRACK)[:, None], chord, local).astype(np.float32)
 
 
