@@ -92,6 +92,9 @@ class Layered:
         first, _, _, _, last = network.layers
         return [[first], [last]]
 
+    def lr_multipliers(self, network: Any) -> list[tuple[nn.Module, float]]:
+        return []
+
 
 def test_layers_learn_slower_towards_the_input(toy: Any) -> None:
     network = toy.network()
@@ -106,6 +109,15 @@ def test_layers_learn_slower_towards_the_input(toy: Any) -> None:
             "layers.4.weight": 3.0,
             "layers.4.bias": 3.0,
         }
+    )
+
+
+def test_a_module_has_a_rate_of_its_own(toy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = toy.network()
+    monkeypatch.setattr(toy, "lr_multipliers", lambda network: [(network.layers[4], 3.0)])
+    given = {name: lr for name, (lr, _) in named(network, parameter_groups(toy, network, Optimizer(lr=0.1))).items()}
+    assert {name: lr for name, lr in given.items() if lr != 0.1} == pytest.approx(
+        {"layers.4.weight": 0.3, "layers.4.bias": 0.3}
     )
 
 
