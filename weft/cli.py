@@ -496,6 +496,7 @@ def import_config(
     dataset_output: Annotated[
         Path | None, typer.Option(help="dataset to write; default: beside the experiment, as NAME.dataset.yaml")
     ] = None,
+    dataset: Annotated[str | None, typer.Option(help="dataset of ours to use instead of the files it names")] = None,
     form: Annotated[
         str, typer.Option(help="of a chain: staged, one training for each stage; joint, one for all; auto: as there")
     ] = "auto",
@@ -511,11 +512,11 @@ def import_config(
 
     imported = read_config(source, dialect, form_of(form))
     dataset_output = dataset_output or output.with_name(output.stem + ".dataset.yaml")
-    experiment = imported.validated(str(dataset_output))
+    experiment = imported.validated(dataset or str(dataset_output), own=dataset is None)
     missing = [task for task in imported.tasks if task not in tasks.names()]
     if not missing:
         tasks.resolve(experiment)
-    texts = {output: imported.render(missing), dataset_output: imported.render_dataset()}
+    texts = {output: imported.render(missing), dataset_output: None if dataset else imported.render_dataset()}
     for path, text in texts.items():
         if text is not None and path.exists():
             raise WeftError(f"{path}: exists; remove it or write elsewhere")

@@ -124,3 +124,15 @@ def test_a_form_that_there_is_not_is_named(folder: Path, capsys: pytest.CaptureF
     assert "the file has one stage; nothing to train together" in capsys.readouterr().err
     assert weft("import-weights", folder / "snapshot-7.ckpt", "--experiment", "full_chain", "--module", "x") == 1
     assert "--module is of one stage: give --stage too" in capsys.readouterr().err
+
+
+def test_a_file_without_files_takes_a_dataset_of_ours(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    none = folder / "none.cfg"
+    none.write_text(CONFIG.format(train="null", val="null").replace("validation: {file_keys: null}", ""))
+    assert weft("import-config", none, "-o", folder / "none.yaml") == 1
+    assert (
+        "names no files to learn from: put them in, or name a dataset of ours by --dataset" in capsys.readouterr().err
+    )
+    assert weft("import-config", none, "-o", folder / "none.yaml", "--dataset", folder / "few.yaml") == 0
+    assert load_experiment(folder / "none.yaml").dataset == str(folder / "few.yaml")
+    assert not (folder / "none.dataset.yaml").exists()

@@ -111,6 +111,7 @@ def test_labels_are_those_of_the_parser(tmp_path):
     assert loss["pid"]["rain"]
 
 
+MLP = CHAIN["model"]["modules"]["grappa_shower"]["gnn_model"]["edge_layer"]["mlp"]
 LEAKY = {"name": "lrelu", "negative_slope": 0.33}
 GNN = "model/modules/grappa/gnn_model"
 KEYS = {
@@ -134,6 +135,11 @@ KEYS = {
     "ends as given": ({"node_encoder/random_order": False}, "data.order", "given"),
     "lines": ({"node_encoder/dir_max_dist": "optimize"}, "model.optimize", True),
     "mean": ({"gnn_model/node_layer/reduction": "mean"}, "model.reduction", "mean"),
+    "as layers do": (
+        {"gnn_model/node_layer": {"name": "nnconv", "out_channels": 64, "mlp": MLP}},
+        "model.reduction",
+        "max",
+    ),
     "rounds": ({"gnn_model/num_mp": 2}, "model.rounds", 2),
     "attention": ({"gnn_model/node_layer/attention": True}, "model.attention", True),
     "voxels": (
@@ -190,6 +196,7 @@ def test_a_vertex_and_a_momentum(tmp_path):
     stage = experiment(imported(tmp_path, grappa("grappa_inter"), **changes)).stages["interaction"]
     assert stage.model["heads"] == ["edge", "vertex", "momentum"]
     assert (stage.model["vertex_normalise"], stage.model["vertex_anchor"]) == (True, "nearest")
+    assert stage.model["momentum_unit"] == 1  # there MeV/c
     assert not stage.loss["vertex"]["contained"]
     assert stage.loss["vertex"]["weight"] == pytest.approx(1 / 3)
 

@@ -75,11 +75,17 @@ class Imported:
         inner = [module for stage in stages for module in stage.get("model", {}).get("modules", {}).values()]
         return list(dict.fromkeys(block["task"] for block in (*stages, *inner)))
 
-    def validated(self, dataset: str) -> Experiment:
-        """The experiment, reading the dataset of that name or path where the source says nothing of another."""
+    def validated(self, dataset: str, own: bool = True) -> Experiment:
+        """The experiment, reading the dataset of that name or path where the source says nothing of another.
+
+        own: whether that is the dataset of the source's files, which then has to name some.
+        """
         if "dataset" not in self.experiment:
             self.experiment.put("dataset", dataset, "")
-        if "source" in self.dataset:
+        if own and "source" in self.dataset:
+            if "splits" not in self.dataset and "splits.train.files" not in self.dataset:
+                where = f"{self.source}: names no files to learn from"
+                raise ConfigError(f"{where}: put them in, or name a dataset of ours by --dataset")
             validate(FileDataset, self.dataset.plain(), f"{self.source} as a dataset")
         return validate(Experiment, self.experiment.plain(), f"{self.source} as an experiment")
 

@@ -242,7 +242,7 @@ def _steps() -> dict[str, dict[str, Rule]]:
         "local_dedx": {
             "radius": Maps("reconstruction:model.local.dedx_radius", says="cm"),
             "anchor": Drops("the ends of a particle are voxels of it"),
-            "mode": Only(("default",), "energy in a ball over its radius"),
+            "mode": Drops("energy in a ball over its extent; direction looks at what lies ahead alone"),
             **shower,
         },
         "start_straightness": {

@@ -22,7 +22,7 @@ from weft.config.dialects.spine_fragments import (
 from weft.config.dialects.spine_fragments import class_names as names_of
 from weft.config.dialects.spine_grappa_loss import count
 from weft.config.dialects.spine_points import check as check_points
-from weft.config.dialects.spine_uresnet import CHAIN, JOINT, TRUNK_DEFAULTS, is_joint, name_of
+from weft.config.dialects.spine_uresnet import CHAIN, JOINT, TRUNK_DEFAULTS, is_joint, name_of, named
 from weft.config.dialects.stages import Defaults, Part, Plan
 
 _ALONE = ("uresnet", *JOINT, "spice", "graph_spice", "grappa", "full_chain")
@@ -125,8 +125,15 @@ def _grappa(source: Source, module: str, instance: str, needs: Mapping[str, Any]
     }
     if "vertex" in found:
         defaults |= spine_grappa.VERTEX_DEFAULTS
+    if "momentum" in found:
+        defaults["model.momentum_unit"] = (1.0, "there MeV/c")
+    layer = source.get(f"model.modules.{module}.gnn_model.node_layer.name", default="mlp")
+    defaults["model.reduction"] = (
+        {"mlp": "mean", "econv": "max", "nnconv": "max"}.get(layer, "add"),
+        "SPINE's default",
+    )
     for key, ours in (("node_encoder", "cnn"), ("edge_encoder", "edge_cnn")):
-        if "cnn" in str(source.get(f"model.modules.{module}.{key}.name", default="")):
+        if "cnn" in str(named(source.get(f"model.modules.{module}.{key}", default=""))[0]):
             defaults |= {f"model.{ours}.{option}": given for option, given in spine_grappa.CNN_DEFAULTS.items()}
     share = 1 / count(source, module)
     for head in found:

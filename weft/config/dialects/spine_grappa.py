@@ -46,7 +46,6 @@ DEFAULTS: Defaults = {
     "model.graph.kind": ("complete", ""),
     "model.graph.max_length": (None, "SPINE's default"),
     "model.features": (16, "SPINE's default"),
-    "model.reduction": ("mean", "SPINE's default"),
     "data.order": ("random", "SPINE's default"),
     "data.break_clusters": (False, "SPINE's default"),
     "loss.edge.high_purity": (False, "SPINE's default"),
