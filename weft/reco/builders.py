@@ -116,7 +116,7 @@ class _Build:
 
     def _measure(self, table: np.ndarray, voxels: Ragged) -> None:
         """Directions and lengths, from start and end."""
-        ours, tracking = self.settings.directions, self.settings.tracking
+        ours = self.settings.directions
         start, end, track = xyz(table, "start"), xyz(table, "end"), table["shape"] == TRACK
         set_xyz(table, "start_dir", directions(self.points, voxels, start, ours.radius, ours.optimize))
         rows = np.flatnonzero(track)
@@ -124,6 +124,10 @@ class _Build:
         backwards = directions(self.points, some, end[rows], ours.radius, ours.optimize)
         for k, axis in enumerate("xyz"):
             table[f"end_dir_{axis}"][rows] = -backwards[:, k]
+        self._lengths(table, voxels, rows)
+
+    def _lengths(self, table: np.ndarray, voxels: Ragged, rows: np.ndarray) -> None:
+        start, tracking = xyz(table, "start"), self.settings.tracking
         for row in rows.tolist():
             table["length"][row] = track_length(self.points[voxels[row]], start[row], tracking.segment, tracking.method)
 
@@ -168,16 +172,12 @@ class _Build:
         start, end = xyz(table, "start"), xyz(table, "end")
         calorimetry, local, template = settings.calorimetry, settings.local, settings.template
         table["calo_ke"] = calorimetric(table["energy"], table["shape"], calorimetry.scale, calorimetry.shower_fudge)
-        table["start_dedx"] = dedx(self.points, self.energy, voxels, start, local.dedx_radius)
+        self._at_start(np.arange(len(table)))
         at_end = dedx(self.points, self.energy, voxels, end, local.dedx_radius)
         table["end_dedx"] = np.where(self.track, at_end, np.nan)
-        table["start_straightness"] = straightness(self.points, voxels, start, local.straightness_radius)
-        table["directional_spread"] = directional_spread(self.points, voxels, start)
-        table["axial_spread"] = axial_spread(self.points, voxels, start, xyz(table, "start_dir"))
         table["is_contained"] = contained(self.points, voxels, self.meta, settings.containment.margin)
         table["fragments"] = self.fragments.counts
-        for pid in TRACK_PIDS:
-            table[f"csda_ke_{PIDS[pid]}"] = np.where(self.track, kinetic_of_range(table["length"], pid), np.nan)
+        self._ranges(np.flatnonzero(self.track))
         for row in np.flatnonzero(self.track).tolist() if template.enabled else ():
             points, energy = self.points[voxels[row]], self.energy[voxels[row]]
             chi2 = track_chi2(
@@ -186,6 +186,20 @@ class _Build:
             )  # fmt: skip
             for pid, value in zip(TRACK_PIDS, chi2, strict=True):
                 table[f"chi2_{PIDS[pid]}"][row] = value
+
+    def _at_start(self, rows: np.ndarray) -> None:
+        """What is measured at the start of some particles, or as seen from it."""
+        table, local, voxels = self.particles, self.settings.local, _taken(self.voxels, rows)
+        start, direction = xyz(table, "start")[rows], xyz(table, "start_dir")[rows]
+        table["start_dedx"][rows] = dedx(self.points, self.energy, voxels, start, local.dedx_radius)
+        table["start_straightness"][rows] = straightness(self.points, voxels, start, local.straightness_radius)
+        table["directional_spread"][rows] = directional_spread(self.points, voxels, start)
+        table["axial_spread"][rows] = axial_spread(self.points, voxels, start, direction)
+
+    def _ranges(self, rows: np.ndarray) -> None:
+        """Energies by range, for each type, of some tracks."""
+        for pid in TRACK_PIDS:
+            self.particles[f"csda_ke_{PIDS[pid]}"][rows] = kinetic_of_range(self.particles["length"][rows], pid)
 
     def _points(self) -> Ragged:
         proposed, rules = self.event["points"], self.settings.points
@@ -286,6 +300,8 @@ class _Build:
             self._turn(self.track & ~starts_by_vertex(xyz(table, "start"), xyz(table, "end"), seen_from))
         if sources.primary == "vertex":
             self._set_primaries(self._from_vertex(seen_from))
+        if rules.start_showers:
+            self._start_showers(seen_from)
         return interactions
 
     def _vertex_particles(self, rows: np.ndarray) -> np.ndarray:
@@ -297,15 +313,34 @@ class _Build:
                 return np.asarray(rows[chosen])
         return rows
 
+    def _start_showers(self, vertex: np.ndarray) -> None:
+        """Primary showers begin at the voxel nearest to the vertex, of equally near ones the first."""
+        table = self.particles
+        chosen = (table["shape"] == SHOWER) & (table["is_primary"] == 1) & np.isfinite(vertex).all(axis=1)
+        rows = np.flatnonzero(chosen & (self.voxels.counts > 0))
+        voxels = _taken(self.voxels, rows)
+        away = np.linalg.norm(self.points[voxels.values] - np.repeat(vertex[rows], voxels.counts, axis=0), axis=1)
+        order = np.lexsort((away, np.repeat(np.arange(len(rows)), voxels.counts)))
+        nearest = self.points[voxels.values[order[voxels.offsets[:-1]]]]
+        ours = self.settings.directions
+        towards = directions(self.points, voxels, nearest, ours.radius, ours.optimize)
+        for name, values in (("start", nearest), ("end", nearest), ("start_dir", towards)):
+            for k, axis in enumerate("xyz"):
+                table[f"{name}_{axis}"][rows] = values[:, k]
+        self._at_start(rows)
+
     def _turn(self, turn: np.ndarray) -> None:
-        """Swap start and end, with all that was measured there."""
+        """Swap start and end of tracks, with all that was measured there or depends on which one is the start."""
         table = self.particles
         for first, second, sign in (("start", "end", 1), ("start_dir", "end_dir", -1)):
             a, b = xyz(table, first), xyz(table, second)
             set_xyz(table, first, np.where(turn[:, None], sign * b, a))
             set_xyz(table, second, np.where(turn[:, None], sign * a, b))
-        a, b = table["start_dedx"].copy(), table["end_dedx"].copy()
-        table["start_dedx"], table["end_dedx"] = np.where(turn, b, a), np.where(turn, a, b)
+        table["end_dedx"] = np.where(turn, table["start_dedx"], table["end_dedx"])
+        rows = np.flatnonzero(turn)
+        self._lengths(table, self.voxels, rows)
+        self._ranges(rows)
+        self._at_start(rows)
 
     def _from_vertex(self, vertex: np.ndarray) -> np.ndarray:
         """float64 [n]: 1 for what touches the vertex, and for showers that point away from it; 0 for the others."""

@@ -136,6 +136,7 @@ class VertexRules(Strict):
     anchor: bool = Field(True, description="put it at a particle's point where there are tracks or touching particles")
     pointing: bool = Field(False, description="of several confluences, the one that most particles point away from")
     orient_tracks: bool = Field(False, description="let tracks start at the end nearer to the vertex")
+    start_showers: bool = Field(False, description="let primary showers start at their voxel nearest to the vertex")
     angle: float = Field(0.3, gt=0, description="rad; primary: vertex, how exactly a shower must point away from it")
 
 

@@ -25,11 +25,14 @@ def true_objects(
     """`true_particles`, `true_interactions` and their lists, as :func:`weft.reco.builders.build` names them.
 
     event: the products `voxels, charge, semantics, clusters, particles, meta` of the truth.
-    settings: those of the reconstruction; what it takes from GrapPA, or from rules, is the truth here.
+    settings: those of the reconstruction; what it takes from GrapPA, or from rules, is the truth here, starts and ends
+        included.
     truth: that of the event, where it is known already.
     """
     truth = truth or Truth(event)
-    built = build(_TrueProducts(event, truth), (settings or Settings()).model_copy(update={"sources": _SAID}))
+    settings = settings or Settings()
+    known = settings.vertex.model_copy(update={"orient_tracks": False, "start_showers": False})
+    built = build(_TrueProducts(event, truth), settings.model_copy(update={"sources": _SAID, "vertex": known}))
     particles = _extended(built["reco_particles"], TRUE_PARTICLES.dtype)
     _fill_particles(particles, event, truth)
     interactions = _extended(built["reco_interactions"], TRUE_INTERACTIONS.dtype)

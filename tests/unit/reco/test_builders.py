@@ -239,6 +239,34 @@ def test_a_vertex_may_turn_tracks(event):
     assert turned["start_y"] == kept["end_y"]
     assert turned["start_dir_y"] == -kept["end_dir_y"]
     assert turned["start_dedx"] == kept["end_dedx"]
+    # All that depends on which end is the start is measured anew.
+    base = _build(event)["reco_particles"][P]
+    for name in base.dtype.names:
+        np.testing.assert_allclose(turned[name], base[name], rtol=1e-5, err_msg=name)
+
+
+def test_primary_showers_may_start_where_the_vertex_is_nearest(event):
+    """The shower along z is fed the wrong way round; once moved it is as if it had been fed its new start."""
+    for point in ("start", "end"):
+        event["candidates"][f"{point}_z"][GAMMA] = 0.3 * 169.5
+    kept = _build(event)["reco_particles"][GAMMA]
+    assert kept["start_dir_z"] == pytest.approx(-1, abs=0.01)
+    made = _build(event, vertex={"start_showers": True})
+    moved, vertex = made["reco_particles"][GAMMA], made["reco_interactions"][0]
+    points = 0.3 * (event["voxels"][event["candidate_voxels"][GAMMA]] + 0.5)
+    away = np.linalg.norm(points - [vertex[f"vertex_{axis}"] for axis in "xyz"], axis=1)
+    expected = points[away.argmin()]
+    assert [moved[f"start_{axis}"] for axis in "xyz"] == pytest.approx(expected)
+    assert moved["start_z"] == pytest.approx(0.3 * 130.5)
+    for axis, value in zip("xyz", expected, strict=True):
+        event["candidates"][f"start_{axis}"][GAMMA] = event["candidates"][f"end_{axis}"][GAMMA] = value
+    fed = _build(event)["reco_particles"][GAMMA]
+    for name in fed.dtype.names:
+        np.testing.assert_allclose(moved[name], fed[name], rtol=1e-4, err_msg=name)
+    event["interaction_primary"][GAMMA] = 0.1
+    event["candidates"]["start_z"][GAMMA] = 0.3 * 169.5
+    secondary = _build(event, vertex={"start_showers": True})["reco_particles"][GAMMA]
+    assert secondary["start_z"] == pytest.approx(0.3 * 169.5)
 
 
 def test_steps_can_be_turned_off(event):
