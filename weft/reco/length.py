@@ -117,10 +117,8 @@ def _slices(points: np.ndarray, start: np.ndarray, length: float, fewest: int) -
     count = max(int(np.ceil((high - low) / length)), 1)
     of_voxel = np.clip(((along - low) / length).astype(np.int64), 0, count - 1)
     directions = np.tile(axis, (count, 1))
-    for k, number in enumerate(np.bincount(of_voxel, minlength=count)):
-        if number > max(fewest, 1):
-            direction = _principal_axis(points[of_voxel == k])
-            directions[k] = -direction if direction @ axis < 0 else direction
+    found, chosen = _principal_axes(points, of_voxel, count, max(fewest, 1))
+    directions[chosen] = np.where((found @ axis < 0)[:, None], -found, found)
     extent = np.full(count, length)
     extent[-1] = high - low - (count - 1) * length
     cosine = directions @ axis
@@ -132,3 +130,18 @@ def _principal_axis(points: np.ndarray) -> np.ndarray:
     centred = points - points.mean(axis=0)
     axis = np.linalg.eigh(centred.T @ centred)[1][:, 2]
     return axis * np.sign(axis[np.abs(axis).argmax()])
+
+
+def _principal_axes(points: np.ndarray, group: np.ndarray, count: int, fewest: int) -> tuple[np.ndarray, np.ndarray]:
+    """[m, 3], and the groups [m] they are of: principal axes of those with more than `fewest` points."""
+    number = np.bincount(group, minlength=count)
+    chosen = np.flatnonzero(number > fewest)
+    mean = np.stack([np.bincount(group, points[:, a], count) for a in range(3)], 1) / np.maximum(number, 1)[:, None]
+    centred = points - mean[group]
+    spread = np.empty((count, 3, 3))
+    for a in range(3):
+        for b in range(a + 1):
+            spread[:, a, b] = spread[:, b, a] = np.bincount(group, centred[:, a] * centred[:, b], count)
+    axis = np.linalg.eigh(spread[chosen])[1][:, :, 2]
+    largest = np.abs(axis).argmax(1)
+    return axis * np.sign(axis[np.arange(len(axis)), largest])[:, None], chosen
