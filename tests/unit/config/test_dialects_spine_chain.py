@@ -145,7 +145,9 @@ def test_an_inference_configuration_of_the_chain_is_an_experiment_too(tmp_path):
 
 
 def test_all_of_it_can_be_trained_together(tmp_path):
-    stage = imported(tmp_path, form="joint").experiment.plain()["stages"]["full_chain"]
+    made = imported(tmp_path, form="joint")
+    assert list(experiment(made).stages) == ["full_chain"]
+    stage = made.experiment.plain()["stages"]["full_chain"]
     modules = stage["model"]["modules"]
     assert list(modules) == [
         *("uresnet", "graph_spice", "shower", "track"),
@@ -156,6 +158,20 @@ def test_all_of_it_can_be_trained_together(tmp_path):
     assert "needs" not in modules["uresnet"]
     assert stage["data"] == {"flip": False, "rotate": False, "shift": 0, "charge_jitter": 0.0}
     assert stage["training"]["epochs"] == 25
+
+
+def test_weights_of_the_stages_of_a_joint_training(tmp_path):
+    weights = {"segmentation": 2.0, "particle_aggregation": 3.0}
+    changes = {"model/modules/loss_balancing": {"provider": "fixed", "weights": weights}}
+    modules = imported(tmp_path, form="joint", **changes).experiment.plain()["stages"]["full_chain"]["model"]["modules"]
+    assert {name: module.get("weight") for name, module in modules.items() if "weight" in module} == {
+        "uresnet": 2.0,
+        "shower": 3.0,
+        "track": 3.0,
+    }
+    staged = imported(tmp_path, **changes)
+    assert "no stage of the file reads it" in [reason for key, _, reason in staged.left_out if "balancing" in key]
+    experiment(staged)
 
 
 CHAINS = {
@@ -283,6 +299,11 @@ CHAIN_ERRORS = {
     "processor's key": (
         {"post/vertex/anchor": True},
         "unknown key 'post.vertex.anchor' (did you mean 'anchor_vertex'?)",
+    ),
+    "balance": ({"model/modules/loss_balancing": "uncertainty"}, "nearest that works: sum"),
+    "balanced stage": (
+        {"model/modules/loss_balancing": {"name": "fixed", "weights": {"ppn": 1}}},
+        "weights.ppn: no such stage; nearest that work: segmentation",
     ),
     "pixels": ({"build/units": "px"}, "positions of products are in cm; nearest that works: cm"),
     "logic": ({"post/shape_logic/enforce_pid": False}, "types and primaries fit their class or neither does"),

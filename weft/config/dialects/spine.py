@@ -11,11 +11,12 @@ from weft.config.dialects.dialect import Dialect
 from weft.config.dialects.lartpc import LARCV_FILES, saves, splits
 from weft.config.dialects.rules import Drops, Maps, Noted, Only, PartOf, Refuses, Rule, Several, Source, Table, Unfit
 from weft.config.dialects.spine_build import BUILD, POST
-from weft.config.dialects.spine_chain import CHAIN_TABLE, plan
+from weft.config.dialects.spine_chain import plan
 from weft.config.dialects.spine_fragments import FRAGMENTS
 from weft.config.dialects.spine_grappa import GRAPPA, INSTANCE
 from weft.config.dialects.spine_grappa_loss import GRAPPA_LOSS
 from weft.config.dialects.spine_language import load_spine
+from weft.config.dialects.spine_modes import CHAIN_TABLE
 from weft.config.dialects.spine_points import POINTS
 from weft.config.dialects.spine_schema import SCHEMA, schema
 from weft.config.dialects.spine_tidy import tidy

@@ -7,7 +7,7 @@ from typing import Any
 
 from weft.config.dialects import spine_grappa
 from weft.config.dialects.lartpc import GRAPH_DATA, IMAGE_DATA
-from weft.config.dialects.rules import Drops, Only, Refuses, Rule, Source, Unfit
+from weft.config.dialects.rules import Source, Unfit
 from weft.config.dialects.spine_build import reconstruction_defaults
 from weft.config.dialects.spine_fragments import (
     DBSCAN,
@@ -360,23 +360,3 @@ def _interaction_stages(
     if settings["pid"][0] == "template":
         defaults["model.template.enabled"] = (True, "types come from it")
     parts["reconstruction"] = Part("reconstruction", reads, defaults, learned=False)
-
-
-_STAGES = Drops("says which stages there are, and what each of them reads")
-_MODE_KEYS = (
-    *("segmentation", "point_proposal", "fragmentation", "shower_aggregation", "shower_primary"),
-    *("track_aggregation", "particle_aggregation", "inter_aggregation", "vertexing"),
-)
-CHAIN_TABLE: Mapping[str, Rule] = {
-    **{f"{CHAIN}.{key}": _STAGES for key in _MODE_KEYS},
-    f"{CHAIN}.adapt_labels": Drops("labels are those of the majority of voxels"),
-    f"{CHAIN}.inputs": Refuses("a chain starts from charge; nearest that works: null"),
-    f"{CHAIN}.deghosting": Refuses("ghost points are told apart by model.ghost of a U-ResNet alone; nearest: null"),
-    f"{CHAIN}.charge_rescaling": Refuses("charge is taken as it is; nearest that works: null"),
-    f"{CHAIN}.store_charge_info": Only((False,), "charge is taken as it is"),
-    f"{CHAIN}.calibration": Refuses("charge is taken as it is; nearest that works: null"),
-    **{
-        f"{CHAIN}.{key}_identification": Only(("grappa", None), "what particles are is said by the interaction stage")
-        for key in ("particle", "primary", "orientation")
-    },
-}
