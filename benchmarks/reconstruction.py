@@ -7,6 +7,7 @@ All cases have the true voxels of every particle, so that what differs is what i
 
 * truth: true starts and ends, and true answers where a network would be asked.
 * ends: as truth, but starts and ends from the voxels alone (farthest ones, tracks turned by dE/dx).
+* vertex: as ends, then tracks turned to the vertex and primary showers started at it, as full_chain has it.
 * classical: as ends, and classical rules in place of the networks: the baseline of the task.
 
 `--write` puts the table into benchmarks/results/reconstruction.md.
@@ -79,10 +80,12 @@ def with_own_ends(event: Mapping[str, Any]) -> dict[str, Any]:
 def cases(events: list[dict[str, Any]]) -> Iterator[tuple[str, list[dict[str, Any]], Callable[[Any], Any]]]:
     truth = Reconstruction(Options(model=Settings.model_validate({"sources": {"orientation": "none"}})))
     ours = Reconstruction(Options())
+    steps = Settings.model_validate({"vertex": {"orient_tracks": True, "start_showers": True}})
     baseline = ours.baseline()
     apart = [with_own_ends(event) for event in events]
     yield "truth", events, truth.predict_event
     yield "ends", apart, ours.predict_event
+    yield "vertex", apart, Reconstruction(Options(model=steps)).predict_event
     yield "classical", apart, baseline.predict
 
 
