@@ -155,6 +155,10 @@ def test_weights_of_a_chain_start_its_trainings(folder: Path, capsys: pytest.Cap
     assert {path.name for path in parts.glob("*.ckpt")} == {f"{name}.ckpt" for name in MODULES}
     state = read_model(parts / "track.ckpt").state
     assert all(torch.equal(state[key], tensor) for key, tensor in states["track"].items())
+    one = ("--stage", "interaction", "--to", folder / "one.ckpt")
+    assert weft("import-weights", checkpoint, "--experiment", experiment, *one) == 0  # its module is known by name
+    state = read_model(folder / "one.ckpt").state
+    assert all(torch.equal(state[key], tensor) for key, tensor in states["interaction"].items())
     # One of its networks may not be in the file; one of another shape is an error, and nothing is written.
     whole = torch.load(checkpoint, weights_only=True)
     whole["state_dict"] = {key: value for key, value in whole["state_dict"].items() if "grappa_track" not in key}

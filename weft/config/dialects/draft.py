@@ -21,7 +21,12 @@ _ORDER = (
 @dataclass
 class _Leaf:
     value: Any
-    comment: str
+    comments: list[str]
+    """where it comes from; each begins with the key, if there is one"""
+
+    @property
+    def comment(self) -> str:
+        return ", ".join(_together(self.comments))
 
 
 class Draft:
@@ -41,14 +46,14 @@ class Draft:
             node = node.setdefault(name, {})
         there = node.get(last)
         if there is None:
-            node[last] = _Leaf(value, comment)
+            node[last] = _Leaf(value, [comment])
         elif extend:
             there.value += [item for item in value if item not in there.value]
-            there.comment = "; ".join(dict.fromkeys([there.comment, comment]))
+            there.comments.append(comment)
         elif there.value != value:
             raise ConfigError(f"{there.comment} says {there.value!r} for {path}, {comment} says {value!r}")
         else:
-            there.comment = ", ".join(dict.fromkeys([there.comment, comment]))
+            there.comments.append(comment)
 
     def __contains__(self, path: str) -> bool:
         node: Any = self._tree
@@ -81,6 +86,18 @@ def _lines(tree: Mapping[str, Any], depth: int) -> Iterable[str]:
         else:
             yield f"{indent}{flow(name)}:"
             yield from _lines(node, depth + 1)
+
+
+def _together(comments: Iterable[str]) -> Iterable[str]:
+    """Comments, each once; keys of one block, of which the same is said, in one: ``model.{depth, width}; note``."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for comment in dict.fromkeys(filter(None, comments)):
+        key, semicolon, note = comment.partition("; ")
+        block, _, name = key.rpartition(".") if " " not in key else ("", "", key)
+        found.setdefault((block, semicolon + note), []).append(name)
+    for (block, note), names in found.items():
+        shown = names[0] if len(names) == 1 else f"{{{', '.join(names)}}}"
+        yield (f"{block}.{shown}" if block else ", ".join(names)) + note
 
 
 def flow(value: Any) -> str:

@@ -18,7 +18,7 @@ def is_joint(source: Source) -> bool:
 
 def starts(value: str, source: Source) -> Noted | None:
     """A file of weights, which has to be one of ours."""
-    return Noted(value, "as Weft's model.ckpt; weights of SparseConvNet cannot be read") if value else None
+    return Noted(value, "as a model.ckpt of ours: those of 2020 are not read") if value else None
 
 
 def _same_file(value: str, source: Source) -> Noted | None:
