@@ -98,10 +98,12 @@ def _network(
 
 
 def require_same_options(task: Task[Any], trained: Mapping[str, Any], model: Path) -> None:
-    """A stage must be fed as in its training; options of the loss and the baseline do not matter here."""
+    """A stage must be fed as in its training; options of the loss, the baseline and random views do not matter here."""
     asked = task.options.model_dump(mode="json")
     for section in ("model", "data"):
         for key, value in asked[section].items() if section in asked else ():
+            if section == "data" and key in task.variations:
+                continue
             if trained.get(section, {}).get(key) != value:
                 was = trained.get(section, {}).get(key)
                 raise WeftError(f"{model}: trained with {section}.{key} = {was}, deploy asks for {value}")

@@ -159,6 +159,8 @@ class Task(ABC, Generic[Options]):
     """products that a prediction needs, by the names that :class:`Event` knows"""
     fitted_with: ClassVar[tuple[str, ...]] = ("data",)
     """options that the baseline depends on besides its own, as dotted keys of the stage: ``model.classes``"""
+    variations: ClassVar[frozenset[str]] = frozenset({"flip", "rotate", "shift", "charge_jitter"})
+    """options of ``data`` that say how :meth:`draw` and :meth:`mix` vary events: a deploy may have others"""
     headline: ClassVar[tuple[str, ...]]
     """names of the metrics to print first, best one first"""
 

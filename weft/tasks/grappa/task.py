@@ -32,6 +32,7 @@ class Grappa(Task[Options]):
 
     name = "grappa"
     options_model = Options
+    variations = Task.variations | {"overlay", "break_clusters"}
     fitted_with = (
         "data",
         *(f"model.{key}" for key in ("instance", "nodes", "classes", "min_size", "heads", "graph.primaries")),

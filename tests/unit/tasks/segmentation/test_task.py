@@ -200,5 +200,6 @@ def test_deploy_refuses_other_options_than_those_of_the_training(tmp_path: Path)
 
     trained = task().options.model_dump(mode="json")
     require_same_options(task(loss={"balance": True}), trained, tmp_path / "model.ckpt")
+    require_same_options(task(data={"flip": False, "shift": 0}), trained, tmp_path / "model.ckpt")
     with pytest.raises(WeftError, match=r"model\.ckpt: trained with data\.charge = log, deploy asks for linear"):
         require_same_options(task(data={"charge": "linear"}), trained, tmp_path / "model.ckpt")
