@@ -16,7 +16,7 @@ from weft.bench.events import simulate_size
 from weft.bench.stages import Feed, Run, Step, steps_of
 from weft.config.dataset import Dataset
 from weft.config.experiment import Experiment
-from weft.sparse.benchmark import peak_memory
+from weft.sparse.benchmark import high_water, peak_memory
 
 #: Smaller events are left out of the fit of exponents: there the time of a stage is that of starting it.
 FITTED_FROM = 5_000
@@ -33,6 +33,8 @@ class Size:
     """MiB by stage above what was held before it"""
     edges: dict[str, int]
     """pairs of nodes in the graphs, by stage"""
+    process: float
+    """MiB: the most that the process held, with all code, networks and products"""
 
 
 def measure_growth(
@@ -60,6 +62,7 @@ def _measure(
     seconds: dict[str, float] = {}
     memory: dict[str, float] = {}
     edges: dict[str, int] = {}
+    process = 0.0
     for number in range(3):  # compiled code is loaded, then memory, then nothing but time
         for step in steps:
             spent: list[float] = []
@@ -69,6 +72,7 @@ def _measure(
 
             if number == 1:
                 memory[step.name] = peak_memory(predict)
+                process = max(process, high_water())
             else:
                 predict()
             seconds[step.name] = min(seconds[step.name], spent[0]) if number > 1 else spent[0]
@@ -78,7 +82,7 @@ def _measure(
             edges[step.name] = len(run.stretch.made[step.name][0][product])
     voxels = run.voxels
     run.close()
-    return Size(voxels, seconds, memory, edges)
+    return Size(voxels, seconds, memory, edges, process)
 
 
 def exponent(sizes: Sequence[Size], stage: str | None = None) -> float:

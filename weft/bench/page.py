@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
 
 import torch
@@ -12,7 +13,7 @@ import torch
 from weft.bench.compare import JOINT, SEGMENTATION, Comparison, Timing, share
 from weft.bench.growth import FITTED_FROM, Size, exponent
 from weft.bench.spine_setup import STAND_INS
-from weft.sparse.benchmark import _commit, machine
+from weft.sparse.benchmark import commit, machine
 
 GOAL = 2.0
 """times faster than SPINE, all stages together"""
@@ -22,13 +23,13 @@ def page(
     command: str, about: Sequence[str], comparison: Comparison, spine: str | None, sizes: Sequence[Size], beside: str
 ) -> str:
     """Markdown: what was run, prediction, training, growth."""
-    load = os.getloadavg()[0]
+    load, state = os.getloadavg()[0], commit(Path(__file__).parents[1])
     lines = [
         "# The chain",
         "",
         f"    {command}",
         "",
-        f"{datetime.date.today()}, commit {_commit()}, {machine()}, {torch.get_num_threads()} thread, torch "
+        f"{datetime.date.today()}, commit {state}, {machine()}, {torch.get_num_threads()} thread, torch "
         f"{torch.__version__}, {'SPINE ' + spine + ', MinkowskiEngine 0.5.4' if spine else 'without SPINE'}. "
         f"Beside it ran: {beside}; load {load:.0f}. Times are processor time.",
         "",
@@ -70,7 +71,12 @@ def _prediction(found: Comparison, peer: bool) -> list[str]:
         "* SPINE predicts the ends of clusters from its points in `shower`, `track` and `interaction`; ours have them "
         "from `fragments` and `candidates`. In its time SPINE finds its own, and then goes on with ours.",
         f"* Stand-ins for what SPINE imports and has no wheel here: {STAND_INS}.",
-        "* Not compared: reading and writing files, and the orientation head.",
+        "* Node features differ where a voxel is as far from the end of a cluster as the radius of directions, which is "
+        "decided by rounding, and where the sign of a principal axis is open. Networks and groups are compared on ours. "
+        "SPINE divides a track where only one direction of an edge keeps it by the order of voxels. Where a vertex is "
+        "put differs by intention (`docs/reconstruction.md`).",
+        "* Not compared: reading and writing files, the orientation head, energies by range and scattering "
+        "(`tests/peers/test_reco.py` does).",
     ]
     return lines
 
@@ -132,7 +138,10 @@ def _growth(sizes: Sequence[Size]) -> list[str]:
     lines += ["", "Pairs of nodes in the graphs, which are complete up to a length and so grow with the square:", ""]
     lines += [f"| stage | {' | '.join(f'{size.voxels:,}' for size in sizes)} |", "|---" * (len(sizes) + 1) + "|"]
     lines += [f"| `{stage}` | {' | '.join(f'{size.edges[stage]:,}' for size in sizes)} |" for stage in graphs]
-    lines += ["", "Peak memory of each stage above what is held before it, MiB:", ""]
+    lines += ["", "Most memory of each stage above what the process held before it, MiB:", ""]
     lines += [f"| stage | {' | '.join(f'{size.voxels:,}' for size in sizes)} |", "|---" * (len(sizes) + 1) + "|"]
-    lines += [f"| `{stage}` | {' | '.join(f'{size.memory[stage]:,.0f}' for size in sizes)} |" for stage in stages]
+    lines += [
+        f"| `{stage}` | {' | '.join(f'{max(0, size.memory[stage]):,.0f}' for size in sizes)} |" for stage in stages
+    ]
+    lines.append(f"| **process**, all told | {' | '.join(f'{size.process:,.0f}' for size in sizes)} |")
     return [*head, *lines]

@@ -499,8 +499,7 @@ class Reconstruction(Side):
         self.unwrap = Unwrapper()
         self.build = BuildManager(True, True, True, mode="reco", units="cm")
         reco = {"run_mode": "reco"}
-        calo = settings.calorimetry
-        local = settings.local
+        calo, local, rules = settings.calorimetry, settings.local, settings.vertex
         cfg: dict[str, Any] = {
             "shape_logic": {},
             "track_extrema": {"method": "local", "local_radius": local.orientation_radius},
@@ -509,7 +508,14 @@ class Reconstruction(Side):
             "csda_ke": {"fill_per_pid": True, "segment_length": settings.tracking.segment, **reco},
             "mcs_ke": {"fill_per_pid": True, "segment_length": settings.scattering.segment, **reco},
             "pid_template": {"fill_per_pid": True, **reco},
-            "vertex": dict(reco),
+            "vertex": {
+                "anchor_vertex": rules.anchor,
+                "touching_threshold": rules.touching,
+                "angle_threshold": rules.angle,
+                "confluence_selection": "pointing" if rules.pointing else None,
+                "update_orientations": rules.orient_tracks,
+                **reco,
+            },
             "local_dedx": {"radius": local.dedx_radius},
             "start_straightness": {"radius": local.straightness_radius},
             "particle_spread": {},

@@ -266,15 +266,16 @@ def peak_memory(function: Callable[[], object]) -> float:
 
     On Linux the kernel's high-water mark is reset first; elsewhere it counts from the start of the process.
     """
-    reset, before = Path("/proc/self/clear_refs"), _high_water()
+    reset, before = Path("/proc/self/clear_refs"), high_water()
     if reset.exists():
         reset.write_text("5")
-        before = _high_water()
+        before = high_water()
     function()
-    return _high_water() - before
+    return high_water() - before
 
 
-def _high_water() -> float:
+def high_water() -> float:
+    """Largest resident memory of this process, MiB, since its start or since :func:`peak_memory` has begun."""
     status = Path("/proc/self/status")
     if status.exists():
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
@@ -296,14 +297,13 @@ def machine() -> str:
 def main(engines: Sequence[str] = ("numba", "torch", "minkowski")) -> str:
     """Run the benchmark with its defaults, print the tables, and return them."""
     warnings.filterwarnings("ignore", message="The MinkowskiEngine was compiled with CPU_ONLY")
-    table = f"{datetime.date.today()}, commit {_commit()}, {benchmark_sparse(engines=engines).table()}"
+    table = f"{datetime.date.today()}, commit {commit()}, {benchmark_sparse(engines=engines).table()}"
     print(table)
     return table
 
 
-def _commit() -> str:
-    """Short name of the checkout's commit, and whether the engine differs from it."""
-    folder = Path(__file__).parent
+def commit(folder: Path = Path(__file__).parent) -> str:
+    """Short name of the checkout's commit, and whether a folder differs from it; default: the engine."""
 
     def git(*arguments: str) -> str:
         done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)

@@ -65,6 +65,7 @@ def test_growth_of_one_size(tiny, tmp_path):
     assert size.voxels == voxels
     assert list(size.seconds) == list(size.memory) == STAGES
     assert all(seconds > 0 for seconds in size.seconds.values())
+    assert size.process > max(size.memory.values())
     assert set(size.edges) == {"shower", "track", "interaction"}
 
 
@@ -77,7 +78,8 @@ def test_bigger_boxes_hold_as_much_per_volume():
 
 def sizes(power):
     return [
-        Size(n, {"a": 1e-6 * n**power, "b": 1e-6 * n}, {"a": 1.0, "b": 2.0}, {"b": n}) for n in (1_000, 10_000, 80_000)
+        Size(n, {"a": 1e-6 * n**power, "b": 1e-6 * n}, {"a": 1.0, "b": 2.0}, {"b": n}, 700.0)
+        for n in (1_000, 10_000, 80_000)
     ]
 
 

@@ -29,9 +29,15 @@ class GraphNorm(VoxelBatchNorm):
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
         return self.normalise(x)
 
+    def after(self, linear: nn.Linear) -> tuple[Tensor, Tensor]:
+        """Weight and bias of one linear map that is `linear` and this norm with its running statistics."""
+        scale = self.weight * torch.rsqrt(self.running_var + self.eps)
+        return linear.weight * scale[:, None], (linear.bias - self.running_mean) * scale + self.bias
+
 
 class Perceptron(nn.Module):
-    """`depth` times linear, norm, leaky ReLU."""
+    """`depth` times linear, norm, leaky ReLU. In inference a batch norm is part of the linear map before it: on large
+    graphs every pass over all edges counts."""
 
     def __init__(self, in_channels: int, width: int, depth: int, leak: float, norm: Norm) -> None:
         super().__init__()
@@ -41,7 +47,12 @@ class Perceptron(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for linear, norm in zip(self.linear, self.norm, strict=True):
-            x = self.activation(norm(linear(x)))
+            if isinstance(norm, GraphNorm) and not (norm.training or torch.is_grad_enabled()):
+                x = nn.functional.leaky_relu_(
+                    nn.functional.linear(x, *norm.after(linear)), self.activation.negative_slope
+                )
+            else:
+                x = self.activation(norm(linear(x)))
         return x
 
 

@@ -213,9 +213,14 @@ def test_weights_of_spine_are_those_of_meta_alone() -> None:
 
 
 @pytest.mark.parametrize("instance", ["shower", "interaction"])
-def test_edges_a_few_at_a_time_give_the_same(instance, monkeypatch):
+def test_inference_by_a_few_edges_and_with_norms_taken_in_gives_the_same(instance, monkeypatch):
     task = tasks.build("grappa", {"model": {"instance": instance, "width": 8}})
     network = task.network().eval()
+    for name, tensor in network.state_dict().items():
+        if name.endswith("running_var"):
+            tensor.copy_(torch.rand_like(tensor) + 0.5)
+        elif name.endswith(("running_mean", "bias")):
+            tensor.copy_(0.3 * torch.randn_like(tensor))
     nodes = 30
     pairs = torch.combinations(torch.arange(nodes))
     edge_index = torch.stack([pairs, pairs.flip(1)], 1).reshape(-1, 2).t().contiguous()
@@ -225,7 +230,7 @@ def test_edges_a_few_at_a_time_give_the_same(instance, monkeypatch):
     with torch.inference_mode():
         pieces = network.trunk(x, edge_index, e)
     for a, b in zip(whole, pieces, strict=True):
-        torch.testing.assert_close(a.detach(), b, atol=1e-6, rtol=1e-6)
+        torch.testing.assert_close(a.detach(), b, atol=1e-5, rtol=1e-5)
     network.train()
     with torch.inference_mode():  # statistics of all edges: not in pieces
         trained = network.trunk(x, edge_index, e)
