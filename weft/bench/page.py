@@ -71,10 +71,10 @@ def _prediction(found: Comparison, peer: bool) -> list[str]:
         "* SPINE predicts the ends of clusters from its points in `shower`, `track` and `interaction`; ours have them "
         "from `fragments` and `candidates`. In its time SPINE finds its own, and then goes on with ours.",
         f"* Stand-ins for what SPINE imports and has no wheel here: {STAND_INS}.",
-        "* Node features differ where a voxel is as far from the end of a cluster as the radius of directions, which is "
-        "decided by rounding, and where the sign of a principal axis is open. Networks and groups are compared on ours. "
-        "SPINE divides a track where only one direction of an edge keeps it by the order of voxels. Where a vertex is "
-        "put differs by intention (`docs/reconstruction.md`).",
+        "* Node features differ where a voxel is as far from the end of a cluster as the radius of directions, which "
+        "rounding decides, and where the sign of a principal axis is open; networks and groups are compared on ours. "
+        "Graph-SPICE of SPINE goes by the order of voxels where one direction of an edge keeps it and the other cuts. "
+        "Vertices are equal where particles touch at one place only (`tests/peers/test_reco.py`).",
         "* Not compared: reading and writing files, the orientation head, energies by range and scattering "
         "(`tests/peers/test_reco.py` does).",
     ]

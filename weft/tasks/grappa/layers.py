@@ -47,6 +47,7 @@ class Perceptron(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for linear, norm in zip(self.linear, self.norm, strict=True):
+            assert isinstance(linear, nn.Linear)
             if isinstance(norm, GraphNorm) and not (norm.training or torch.is_grad_enabled()):
                 x = nn.functional.leaky_relu_(
                     nn.functional.linear(x, *norm.after(linear)), self.activation.negative_slope
