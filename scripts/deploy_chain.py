@@ -13,7 +13,7 @@ with job_log(snakemake.log[0]):
         params.models,
         Path(snakemake.input.events),
         Path(snakemake.output.predictions),
-        batch_sizes=params.batch_sizes,
+        batch_sizes=dict(zip(params.options, map(int, resources.batch_sizes.split(",")), strict=True)),
         gpu=bool(resources.gpu),
         threads=snakemake.threads,
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from weft import tasks
 from weft.config import Layout, chain_of, load_dataset, load_experiment, plan
@@ -64,6 +65,15 @@ def test_the_report_has_a_section_for_each_input(tiny):
 def test_a_second_run_does_nothing(snakemake, tiny):
     done = snakemake("--cores", "2", *tiny[3], "--", "full_chain", "deploy_full_chain")
     assert "Nothing to be done" in done.stdout
+
+
+def test_another_batch_size_predicts_nothing_again(snakemake, tiny, root, tmp_path):
+    changed = tmp_path / "full_chain.yaml"
+    document = yaml.safe_load((root / "config/experiments/full_chain.yaml").read_text())
+    document["scales"]["tiny"]["stages"]["track"]["evaluation"]["batch_size"] = 3
+    changed.write_text(yaml.safe_dump(document, sort_keys=False))
+    settings = [f"experiments=[{changed}]" if item.startswith("experiments=") else item for item in tiny[3]]
+    assert "Nothing to be done" in snakemake("-n", *settings, "--", "deploy_full_chain").stdout
 
 
 def test_the_chain_has_the_products_of_the_staged_deploys(tiny):

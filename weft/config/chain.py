@@ -19,11 +19,8 @@ class Chain:
     """One trained run of each stage that somebody reads or that is final, each after those it reads."""
 
     runs: tuple[Run, ...]
-    seed: int
-
-    @property
-    def variant(self) -> str:
-        return f"seed{self.seed}"
+    variant: str
+    """``seed<k>``, or ``seed<k>-<point>`` where the final stages are swept, or follow an earlier one that is"""
 
     def models(self) -> dict[str, str]:
         """``{stage: its model}``."""
@@ -57,8 +54,9 @@ class Chain:
 
     @property
     def runtime(self) -> int:
-        """Minutes: those of all stages together."""
-        return sum(run.stage.resources.runtime for run in self.runs)
+        """Minutes: those of the longest training, which a prediction of all stages stays below; their sum is more than
+        most clusters grant."""
+        return max(run.stage.resources.runtime for run in self.runs)
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -71,38 +69,39 @@ class Chain:
 
 
 def chain_of(experiment: Experiment, dataset: Dataset, layout: Layout, variant: str | None = None) -> Chain:
-    """The chain of one seed (``seed<k>``, default: the first), which ends with the experiment's ``chain``.
+    """The chain of one variant of the experiment's final stages; default: the first seed, if nothing is swept.
 
-    A stage that others need only for its weights is no part of it. Raises ConfigError for a variant that is no seed, a
-    final stage that is swept, and a stage that would be run in two variants.
+    A stage that others need only for its weights is no part of it. Raises ConfigError where there is no such variant,
+    where one of several points must be chosen, and for a stage that would be run in two variants.
     """
-    known = {f"seed{seed}": seed for seed in experiment.seeds}
+    finals = [
+        {run.variant: run for run in runs_of(experiment, dataset, layout, name) if not run.is_baseline}
+        for name in experiment.final
+    ]
+    known = [name for name in finals[0] if all(name in runs for runs in finals)]
+    if not known:
+        swept = "; ".join(f"{n}: {', '.join(runs)}" for n, runs in zip(experiment.final, finals, strict=True))
+        raise ConfigError(f"chain: the final stages have no variant in common ({swept})")
+    if variant is None and finals[0][known[0]].setting:
+        raise ConfigError(f"the chain has points of a sweep, choose one with --variant: {', '.join(known)}")
     if variant is not None and variant not in known:
         raise ConfigError(f"the chain has no variant '{variant}'; it has: {', '.join(known)}")
-    seed = known[variant] if variant is not None else experiment.seeds[0]
     chosen: dict[str, Run] = {}
-    for name in experiment.final:
-        first, *others = [run for run in runs_of(experiment, dataset, layout, name) if run.variant.startswith("seed")]
-        if first.setting:
-            points = len({run.point for run in (first, *others)})
-            raise ConfigError(
-                f"chain: stage '{name}' has {points} points of a sweep; needs.<stage>.point chooses one of an earlier "
-                "stage, a stage that the chain ends with cannot be swept"
-            )
-        _add(next(run for run in (first, *others) if run.seed == seed), chosen)
-    return Chain(tuple(chosen[name] for name in experiment.order() if name in chosen), seed)
+    for runs in finals:
+        _add(runs[variant or known[0]], chosen)
+    return Chain(tuple(chosen[name] for name in experiment.order() if name in chosen), variant or known[0])
 
 
 def chains_of(experiment: Experiment, dataset: Dataset, layout: Layout) -> dict[str, Chain]:
-    """The chain of each seed by variant; none of a single stage, and none where :func:`chain_of` says that there cannot
-    be one."""
+    """The chain of each variant; none of a single stage, and none where :func:`chain_of` says that there cannot be
+    one."""
     if len(experiment.stages) == 1:
         return {}
+    variants = [run.variant for run in runs_of(experiment, dataset, layout, experiment.final[0]) if not run.is_baseline]
     try:
-        chains = [chain_of(experiment, dataset, layout, f"seed{seed}") for seed in experiment.seeds]
+        return {name: chain_of(experiment, dataset, layout, name) for name in variants}
     except ConfigError:
         return {}
-    return {chain.variant: chain for chain in chains}
 
 
 def _add(run: Run, chosen: dict[str, Run]) -> None:

@@ -46,9 +46,10 @@ rule deploy_chain:
         mem_mb=lambda w: chain_of_run(w).mem_mb,
         runtime=lambda w: chain_of_run(w).runtime,
         gpu=lambda w: int(chain_of_run(w).gpu),
+        # A resource, like that of deploy_stage: another size is no reason to predict again.
+        batch_sizes=lambda w: ",".join(map(str, chain_of_run(w).batch_sizes().values())),
     params:
         options=lambda w: chain_of_run(w).options(),
         models=lambda w: chain_of_run(w).models(),
-        batch_sizes=lambda w: chain_of_run(w).batch_sizes(),
     script:
         "../../scripts/deploy_chain.py"

@@ -158,10 +158,27 @@ def test_chains_that_there_cannot_be() -> None:
     assert chains_of(pinned, *arguments) == {}
     swept = {"net": {"task": "segmentation", **LEARNS, "sweep": {"optimizer.lr": [0.1, 0.2]}}}
     one = tasks.resolve(Experiment.model_validate({"name": "x", "dataset": "events", "stages": swept}))
-    with pytest.raises(ConfigError, match="stage 'net' has 2 points of a sweep"):
+    with pytest.raises(ConfigError, match=r"points of a sweep, choose one with --variant: seed0-lr=0.1, seed0-lr=0.2"):
         chain_of(one, *arguments)
     with pytest.raises(ValueError, match=r"chain: no stage 'nett' \(did you mean 'net'\?\)"):
         Experiment.model_validate({"name": "x", "dataset": "e", "stages": swept, "chain": ["nett"]})
+
+
+def test_a_chain_at_each_point_of_a_sweep_that_the_final_stage_follows() -> None:
+    stages = {
+        "net": {"task": "segmentation", **LEARNS, "sweep": {"optimizer.lr": [0.1, 0.2]}},
+        "lines": {"task": "graph_spice", "needs": {"net": ["semantics"]}, "follow": True, **LEARNS},
+    }
+    given = {"name": "x", "dataset": "events", "seeds": [0, 3], "stages": stages}
+    chains = chains_of(tasks.resolve(Experiment.model_validate(given)), dataset_from(DATASET), Layout("out"))
+    assert list(chains) == [f"seed{k}-net.lr={lr}" for lr in (0.1, 0.2) for k in (0, 3)]
+    chain = chains["seed3-net.lr=0.2"]
+    assert [run.variant for run in chain.runs] == ["seed3-lr=0.2", "seed3-net.lr=0.2"]
+    assert chain.prediction("test", "0000") == "out/x/chain/seed3-net.lr=0.2/predictions/truth/test/0000.h5"
+    assert chain.runtime == max(run.stage.resources.runtime for run in chain.runs)
+    apart = given | {"stages": stages | {"aside": {"task": "segmentation", **LEARNS}}}
+    with pytest.raises(ConfigError, match="the final stages have no variant in common"):
+        chain_of(tasks.resolve(Experiment.model_validate(apart)), dataset_from(DATASET), Layout())
 
 
 @pytest.mark.parametrize("scale", ["tiny", "demo", "study", "reference"])
