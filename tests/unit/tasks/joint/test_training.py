@@ -381,3 +381,19 @@ def test_the_chain_learns_its_events_by_heart(shards: list[dict[str, Path]], tmp
     for term in ("points.semantic", "points.position", "interaction.pid", "interaction.primary"):
         assert last[term] < 0.7 * first[term], term
     assert log.iloc[-1]["graph_spice.ari"] > 0.8
+
+
+@pytest.mark.slow
+def test_two_processes_take_the_steps_of_one(shards: list[dict[str, Path]], tmp_path: Path) -> None:
+    # The Dice coefficient of Graph-SPICE is that of a process, as in its own stage.
+    given = options(*CHAIN, graph_spice={"loss": {"dice_weight": 0.0, "balance": True}})
+    changes = {"training": {"batch_size": 4}, "optimizer": {"name": "SGD", "lr": 0.01}}
+    one = train(stage_of(given, **changes), shards, tmp_path / "one")
+    two = train(stage_of(given, **changes, resources={"processes": 2}), shards, tmp_path / "two")
+    first, second = (steps(tmp_path / name).dropna(axis=1) for name in ("one", "two"))
+    terms = [name for name in first if name.partition(".")[0] in CHAIN]
+    assert {name.partition(".")[0] for name in terms if (first[name] > 0).all()} == {*CHAIN} - {"candidates"}
+    np.testing.assert_allclose(second[terms], first[terms], rtol=1e-4, atol=1e-6)
+    for name, tensor in one.items():
+        if tensor.is_floating_point():
+            torch.testing.assert_close(two[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
