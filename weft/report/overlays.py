@@ -4,7 +4,7 @@ and points and vertices; by the kind of the products, whatever task makes them."
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -126,7 +126,17 @@ def _products(store: FedStore) -> Iterator[tuple[str, Schema, dict[str, str]]]:
 
 
 def _on_side(schema: Schema, side: str) -> Schema:
-    return _TRUE_OF.get(schema.name, schema) if side == TRUTH else schema
+    """As the product is called in the truth, which does not know which stage of a chain made it."""
+    if side != TRUTH:
+        return schema
+    on, items_on = (name and _without_stage(name) for name in (schema.on, schema.items_on))
+    plain = replace(schema, name=_without_stage(schema.name), on=on, items_on=items_on)
+    return _TRUE_OF.get(plain.name, plain)
+
+
+def _without_stage(name: str) -> str:
+    """``fragments`` of ``<stage>.fragments``, as a chain calls what several of its stages make."""
+    return name.rpartition(".")[2]
 
 
 def _labels(store: FedStore, index: int, n: int, schema: Schema, alias: str) -> np.ndarray | None:
@@ -198,4 +208,5 @@ def _places(values: np.ndarray, schema: Schema) -> tuple[np.ndarray, np.ndarray]
 
 
 def _layer_name(name: str, schema: Schema) -> str:
-    return (schema.items_on or name).replace("_", " ")
+    stage, _, product = (schema.items_on or name).rpartition(".")
+    return product.replace("_", " ") + (f" of {stage}" if stage else "")

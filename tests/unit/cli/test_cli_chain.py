@@ -86,7 +86,7 @@ def test_over_a_file_of_ones_own(folder: Path, tmp_path: Path, capsys: pytest.Ca
     with EventStore.open({"truth": events(folder), "chain": own}) as store:
         assert len(store) == 3
     assert weft("show", events(folder), "--prediction", own, "-o", tmp_path / "event.html") == 0
-    assert '"name":"pieces.fragments"' in (tmp_path / "event.html").read_text()
+    assert '"name":"fragments of pieces"' in (tmp_path / "event.html").read_text()
     assert weft("inspect", own, "--check") == 0
 
 

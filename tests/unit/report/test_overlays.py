@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,25 @@ def test_objects_are_drawn_beside_what_they_are_in_truth(files: dict[str, Path],
     assert set(places) == {("vertex", "truth"), ("vertex", "prediction")}
     assert places["vertex", "truth"].tolist() == [[0, 0, 0]]
     assert len(places["vertex", "prediction"]) == 2
+
+
+def test_what_another_stage_of_a_chain_made_is_drawn_beside_the_same_truth(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    table = replace(FRAGMENTS, name="g_spice.fragments")
+    voxels = replace(FRAGMENT_VOXELS, name="g_spice.fragment_voxels", items_on="g_spice.fragments")
+    made = {table.name: np.zeros(1, table.dtype), voxels.name: Ragged(np.array([4, 5], np.int32), np.array([0, 2]))}
+    with EventStore.open(files["truth"]) as store:
+        parents = {"truth": store.content_hash}
+    with StoreWriter(tmp_path / "chain.h5", [table, voxels], parents=parents) as writer:
+        writer.append(EVENT, made)
+    with EventStore.open({"truth": files["truth"], "prediction": tmp_path / "chain.h5"}) as store:
+        (layer,) = layers(FedStore(store), 0)
+    assert layer.name == "fragments of g_spice"
+    assert layer.truth is not None
+    assert layer.truth.tolist() == [0, 0, 1, 1, 2, 2]
+    assert layer.predicted is not None
+    assert layer.predicted.tolist() == [-1, -1, -1, -1, 2, 2]
 
 
 def test_a_store_without_predictions_shows_the_truth(files: dict[str, Path]) -> None:
