@@ -92,6 +92,7 @@ def test_networks_and_losses_are_those_of_the_file(tmp_path):
     assert track.model["graph"]["max_length"] == 100
     assert inter.model["graph"]["max_length"] == [500, 500, 0, 0, 25, 25, 25, 0, 0, 0]
     assert shower.model["radius"] == -1
+    assert shower.data["order"] == "given"  # ends are predicted ones, whose order says nothing of the truth
     assert inter.model["heads"] == ["edge", "pid", "primary", "orientation"]
     assert shower.loss["primary"]["predicted_groups"]
     assert shower.loss["edge"]["high_purity"]

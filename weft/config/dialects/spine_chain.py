@@ -139,7 +139,9 @@ def _grappa(source: Source, module: str, instance: str, needs: Mapping[str, Any]
     for head in found:
         if head != "edge" or source.get(f"model.modules.{module}_loss.edge_loss") is not None:
             defaults[f"loss.{head}.weight"] = (share, "there the mean of the losses")
-    if name_of(source) != "full_chain":
+    if name_of(source) == "full_chain":
+        defaults["data.order"] = ("given", "there ends are those of the stage before")
+    else:
         defaults["data.break_clusters"] = (breaks(source), "as the labels are parsed")
         if "pid" in found or "primary" in found:
             defaults |= _labels(source, found)

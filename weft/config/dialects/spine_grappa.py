@@ -10,7 +10,7 @@ from typing import Any
 
 from weft.config.dialects.rules import Checked, Drops, Maps, Noted, Only, Refuses, Rule, Several, Source, Unfit, choice
 from weft.config.dialects.spine_fragments import class_name
-from weft.config.dialects.spine_uresnet import leak, named, own_weights
+from weft.config.dialects.spine_uresnet import leak, name_of, named, own_weights
 from weft.config.dialects.stages import Defaults
 
 #: Modules of the chain and the instance that each of them is here; the instance of ``grappa`` is read off its block.
@@ -190,7 +190,9 @@ def _features(value: bool, source: Source) -> int:
     return _WIDTHS[added]
 
 
-def _order(value: bool, source: Source) -> str:
+def _order(value: bool, source: Source) -> str | Noted:
+    if name_of(source) == "full_chain":
+        return Noted(None, "read only where ends are the true ones; in the chain they are those of the stage before")
     return "random" if value else "given"
 
 

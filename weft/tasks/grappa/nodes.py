@@ -16,6 +16,8 @@ from weft.tasks.grappa.options import ModelOptions
 
 AXES = "xyz"
 _PRIMARY = 0.5  # score of a primary node, for bipartite graphs
+_GRID = 1024
+"""steps of a voxel that positions are rounded to"""
 
 
 def products(options: ModelOptions) -> tuple[str, ...]:
@@ -59,7 +61,8 @@ def read_nodes(event: Event, options: ModelOptions) -> dict[str, np.ndarray]:
     }
     for point in ("start", "end"):
         position = np.stack([table[f"{point}_{a}"][row] for a in AXES], axis=1).astype(np.float64)
-        arrays[point] = ((position - low) / size - 0.5).astype(np.float32)
+        # Products are in float32 cm: what that leaves of the distance to a voxel's centre is none.
+        arrays[point] = (np.round(((position - low) / size - 0.5) * _GRID) / _GRID).astype(np.float32)
     if options.graph.primaries is not None:
         score = np.asarray(event[options.graph.primaries])
         score = score if score.ndim == 1 else score[:, 0]

@@ -35,6 +35,16 @@ def test_ends_are_in_voxels_with_voxel_i_at_i() -> None:
     np.testing.assert_allclose(nodes["size"], SIZE)
 
 
+def test_a_node_of_one_voxel_starts_exactly_there() -> None:
+    """Else its energy over a length that is only rounding would be a feature."""
+    voxels = [line(start, start)[:1] for start in ((61, 73, 87), (11, 29, 43), (97, 5, 71))]
+    made = event([particle(voxel, 0, 22) for voxel in voxels])
+    nodes = read_nodes(made, model(min_size=1))
+    assert nodes["count"].tolist() == [1, 1, 1]
+    np.testing.assert_array_equal(nodes["start"], nodes["coords"])
+    np.testing.assert_array_equal(nodes["end"], nodes["coords"])
+
+
 def test_labels_of_fragments() -> None:
     found = labels(two_showers(), model())
     assert found["group"].tolist() == [0, 0, 0, 3, 3, 3]
