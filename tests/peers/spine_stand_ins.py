@@ -1,10 +1,13 @@
-"""What SPINE imports and is not installed, so that its classes can be asked what they take and keep."""
+"""What SPINE imports and is not installed, so that it can be asked and run."""
 
 import importlib.util
 import sys
 import types
 import warnings
 
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
 from torch_geometric.utils import scatter, softmax
 
 from weft.errors import WeftError
@@ -17,10 +20,24 @@ def load_spine() -> None:
     load_minkowski()
     if importlib.util.find_spec("spine") is None:
         raise WeftError("SPINE is not installed: pip install spine")
-    scatters = dict.fromkeys(("scatter", "scatter_add", "scatter_mean", "scatter_std"), scatter)
-    _stand_in("torch_scatter", scatter_softmax=softmax, **scatters)
-    _stand_in("torch_cluster", **dict.fromkeys(("knn_graph", "radius_graph", "knn", "radius"), scatter))
+    sums = dict.fromkeys(("scatter", "scatter_add"), scatter)
+    _stand_in("torch_scatter", scatter_softmax=softmax, scatter_mean=_mean, scatter_std=_std, **sums)
+    _stand_in("torch_cluster", knn_graph=None, radius_graph=_radius_graph, knn=None, radius=None)
     _stand_in("numexpr", evaluate=None)
+
+
+def _mean(values: torch.Tensor, index: torch.Tensor, dim: int = 0, **more: object) -> torch.Tensor:
+    return scatter(values, index, dim, reduce="mean", **more)
+
+
+def _std(values: torch.Tensor, index: torch.Tensor, dim: int = 0, **more: object) -> torch.Tensor:
+    """Of the population, as SPINE's own code without torch has it."""
+    return _mean((values - _mean(values, index, dim, **more)[index]) ** 2, index, dim, **more).sqrt()
+
+
+def _radius_graph(coords: torch.Tensor, r: float, **_: object) -> torch.Tensor:
+    pairs = cKDTree(coords.numpy()).query_pairs(r, output_type="ndarray").astype(np.int64)
+    return torch.from_numpy(np.concatenate([pairs, pairs[:, ::-1]]).T.copy())
 
 
 def _stand_in(name: str, **members: object) -> None:
