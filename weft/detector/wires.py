@@ -152,12 +152,12 @@ class Tpc:
 
         Wire coordinates may be real numbers. Where they are those of a point, it is this point.
         """
-        matrix, constant = self._inverse
+        matrix, constant = self.yz_map
         return np.asarray(wires, np.float64) @ matrix.T + constant
 
     @cached_property
-    def _inverse(self) -> tuple[np.ndarray, np.ndarray]:
-        """(2, 3) and (2,): (y, z) as a linear map of wire coordinates."""
+    def yz_map(self) -> tuple[np.ndarray, np.ndarray]:
+        """float64 (2, 3) and (2,): (y, z) = matrix · wires + constant."""
         pitch = np.array([plane.pitch for plane in self.planes])
         offset = np.array([plane.offset for plane in self.planes])
         matrix = np.linalg.pinv(np.stack([plane.normal for plane in self.planes])) * pitch
