@@ -1,0 +1,1 @@
+"""Triplets of pixels of three wire planes: candidates for points in space."""
