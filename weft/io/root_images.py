@@ -35,12 +35,13 @@ class Images:
 
     LArCV stores pixels column by column. Planes of different sizes are padded with zeros at the upper ends; the metas
     give the true sizes. Both layouts of the meta are read: corners ``_p1, _p2``, or ``_origin`` with ``_width`` and
-    ``_height``.
+    ``_height``. In files of ours (`weft.io.root_planes`) the images of an event lie end to end, ``_n`` are their sizes.
     """
 
     def __init__(self, tree: Tree, name: str) -> None:
         self.name, self.where, self.tree = name, tree.where, tree
         self.pixels = tree.column("image_v.img")
+        self.sizes = tree.column("image_v.n") if "image_v.n" in tree else None
         self.schemas = [
             Schema(
                 name, "dense", np.dtype("f4"), (Column("pixel", "", "as stored"),), description="plane, row, column"
@@ -51,6 +52,7 @@ class Images:
     def load(self, start: int, stop: int, encode: Encode) -> None:
         self._start = start
         self._pixels = self.pixels.read(start, stop)
+        self._sizes = None if self.sizes is None else self.sizes.jagged(start, stop)
         self._rows = self._metas(start, stop)
 
     def _metas(self, start: int, stop: int) -> list[np.ndarray]:
@@ -73,7 +75,12 @@ class Images:
     def products(self, k: int) -> dict[str, Any]:
         metas = self._rows[k]
         with reading(f"{self.where}: entry {self._start + k}"):
-            flat = [ak.to_numpy(image) for image in self._pixels[k]]
+            if self._sizes is None:
+                flat = [ak.to_numpy(image) for image in self._pixels[k]]
+            else:
+                flat = _split(ak.to_numpy(self._pixels[k]), self._sizes[k], f"{self.where}: entry {self._start + k}")
+        if len(flat) != len(metas):
+            raise WeftError(f"{self.where}: entry {self._start + k}: {len(flat)} images and {len(metas)} metas")
         shape = (len(metas), int(metas["rows"].max(initial=0)), int(metas["cols"].max(initial=0)))
         image = np.zeros(shape, np.float32)
         for plane, (pixels, meta) in enumerate(zip(flat, metas, strict=True)):
@@ -87,12 +94,27 @@ class Images:
         return {self.name: image, f"{self.name}_meta": metas}
 
 
+def _split(values: np.ndarray, sizes: np.ndarray, where: str) -> list[np.ndarray]:
+    """What lies end to end, in pieces of `sizes`."""
+    if sizes.sum() != len(values):
+        raise WeftError(f"{where}: sizes add up to {sizes.sum()}, the values are {len(values)}")
+    return np.split(values, np.cumsum(sizes, dtype=np.int64)[:-1]) if len(sizes) else []
+
+
 class ChannelStatus:
-    """``chstatus``: a row per channel of every plane; 4 is good, −1 not present (LArCV's codes)."""
+    """``chstatus``: a row per channel of every plane; 4 is good, −1 not present (LArCV's codes).
+
+    In files of ours (`weft.io.root_planes`) the planes of an event lie end to end, ``_n`` are their channels.
+    """
 
     def __init__(self, tree: Tree, name: str) -> None:
-        self.name = name
-        self.status = tree.column("status_m")
+        self.name, self.where = name, tree.where
+        self.flat = "status_m.n" in tree
+        if self.flat:
+            self.planes, self.sizes = tree.column("status_m.plane"), tree.column("status_m.n")
+            self.values = tree.column("status_m.status_v")
+        else:
+            self.status = tree.column("status_m")
         rows = (
             ("plane", "i2", "", "number of the plane"),
             ("channel", "i4", "", "wire of the plane"),
@@ -108,11 +130,23 @@ class ChannelStatus:
         self.schemas = [Schema(name, "table", plain.dtype, plain.columns, codes=codes, description=plain.description)]
 
     def load(self, start: int, stop: int, encode: Encode) -> None:
+        self._start = start
+        if self.flat:
+            self._planes, self._sizes = self.planes.jagged(start, stop), self.sizes.jagged(start, stop)
+            self._values = self.values.jagged(start, stop)
+            return
         with reading(self.status.where):
             self._events = self.status.read(start, stop).to_list()
 
+    def _event(self, k: int) -> list[tuple[int, Any]]:
+        """Plane and status of its channels."""
+        if not self.flat:
+            return [(int(plane), record["_status_v"]) for plane, record in self._events[k]]
+        pieces = _split(self._values[k], self._sizes[k], f"{self.where}: entry {self._start + k}")
+        return list(zip(self._planes[k].tolist(), pieces, strict=True))
+
     def products(self, k: int) -> dict[str, Any]:
-        planes = sorted((int(plane), record["_status_v"]) for plane, record in self._events[k])
+        planes = sorted(self._event(k), key=lambda entry: entry[0])
         table = np.empty(sum(len(status) for _, status in planes), self.schemas[0].dtype)
         table["plane"] = np.repeat([p for p, _ in planes], [len(s) for _, s in planes])
         table["channel"] = np.concatenate([np.empty(0, np.int32), *(np.arange(len(s)) for _, s in planes)])

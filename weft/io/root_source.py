@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from weft.errors import WeftError
+from weft.io.deposits import DepositTree
 from weft.io.lartpc import WITHOUT_CLUSTERS, Clusters, EventBuilder, VoxelSet, particle_rows
 from weft.io.memberwise import members_of, read_header, read_vectors
 from weft.io.products import META, PARTICLES, PROCESS_COLUMNS, Column, Ragged, Schema
@@ -31,7 +32,7 @@ PREFERRED: Mapping[str, tuple[str, ...]] = {
 }
 _ROLE_TYPE = {"charge": "sparse3d", "semantics": "sparse3d", "clusters": "cluster3d", "particles": "particle"}
 
-_SUPPORTED = ("sparse3d", "cluster3d", "particle", "image2d", "chstatus", "sparseimg", "neutrino")
+_SUPPORTED = ("sparse3d", "cluster3d", "particle", "image2d", "chstatus", "sparseimg", "neutrino", "wire")
 
 
 class RootSource:
@@ -93,6 +94,7 @@ class RootSource:
             "chstatus": ChannelStatus,
             "sparseimg": SparseImages,
             "neutrino": ObjectTable,
+            "wire": DepositTree,
         }
         return readers[tree.type](tree, name)
 

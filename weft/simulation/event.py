@@ -12,9 +12,11 @@ from weft.simulation.readout import read_out
 from weft.simulation.settings import SimulationSettings
 from weft.simulation.stack import World
 from weft.simulation.transport import Transported, generator, transport
+from weft.simulation.wires import WireEvent, read_wires
 
-#: Purposes of random numbers. The response has its own, so that another detector sees the same particles.
-_GENERATE, _TRANSPORT, _RESPONSE = range(3)
+#: Purposes of random numbers. The response has its own, so that another detector sees the same particles; the wires'
+#: have two, so that other noise sees the same electrons.
+_GENERATE, _TRANSPORT, _RESPONSE, _DRIFT, _WIRE_NOISE = range(5)
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class SimulatedEvent:
         particles: one array (p,) per LArCV member, named without the `_part_v.` prefix.
         transported: tracks, deposits and ledger before the detector.
         labels: which particle each deposit belongs to.
+        wires: what the wire planes see, if there are any.
     """
 
     index: int
@@ -45,6 +48,7 @@ class SimulatedEvent:
     particles: dict[str, np.ndarray]
     transported: Transported
     labels: Particles
+    wires: WireEvent | None = None
 
 
 def simulate_event(settings: SimulationSettings, seed: int, index: int) -> SimulatedEvent:
@@ -56,6 +60,10 @@ def simulate_event(settings: SimulationSettings, seed: int, index: int) -> Simul
     moved = transport(first, world, key, _TRANSPORT)
     particles = label(moved, meta, settings.labels)
     image = read_out(moved.deposits, particles, meta, settings.response, settings.labels, generator(key, _RESPONSE))
+    wires = None
+    if settings.wires is not None:
+        streams = generator(key, _DRIFT), generator(key, _WIRE_NOISE)
+        wires = read_wires(moved.deposits, particles, settings.response, settings.wires, *streams)
     return SimulatedEvent(
         index,
         image.voxel.astype(np.uint64),
@@ -68,6 +76,7 @@ def simulate_event(settings: SimulationSettings, seed: int, index: int) -> Simul
         particle_members(moved, particles, image.cluster_size, neutrino_like),
         moved,
         particles,
+        wires,
     )
 
 

@@ -17,10 +17,12 @@ import numpy as np
 from weft.errors import WeftError
 from weft.io.atomic import atomic_path
 from weft.io.provenance import collect
+from weft.io.root_planes import write_images, write_rows, write_status
 from weft.io.root_write import RootWriter, meta_columns
 from weft.simulation.event import SimulatedEvent, simulate_event
 from weft.simulation.settings import SimulationSettings
 from weft.simulation.stack import PROCESSES
+from weft.simulation.wires import channel_status, plane_metas
 
 #: Events per basket of the file and per task of a worker: memory stays at that of a few hundred events.
 _CHUNK = 50
@@ -106,7 +108,7 @@ def without_history(event: SimulatedEvent) -> SimulatedEvent:
 
 
 def write_events(writer: RootWriter, events: Sequence[SimulatedEvent], settings: SimulationSettings, seed: int) -> None:
-    """Append events to the four trees of a file."""
+    """Append events to the four trees of a file, and to those of the wire planes if there are any."""
     n = len(events)
     identity = {
         "_run": np.full(n, RUN, np.uint64),
@@ -138,3 +140,9 @@ def write_events(writer: RootWriter, events: Sequence[SimulatedEvent], settings:
     )
     members = {f".{name}": end_to_end([e.particles[name] for e in events]) for name in events[0].particles}
     writer.extend("particle_pcluster_tree", identity, {"_part_v": (counts(sizes), members)})
+
+    if settings.wires is not None:
+        planes = [e.wires for e in events if e.wires is not None]
+        write_images(writer, "image2d_wire_tree", identity, plane_metas(settings.wires), [p.pixels for p in planes])
+        write_status(writer, "chstatus_wire_tree", identity, channel_status(settings.wires))
+        write_rows(writer, "wire_deposits_tree", identity, "_deposit_v", [p.deposits for p in planes])

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from weft.config.dataset import SimulatedDataset
 from weft.config.loading import merge, validate
 from weft.detector.charge import Recombination
 from weft.detector.meta import VoxelMeta
+from weft.simulation.wire_settings import Wires
 
 Species = Literal["mu-", "mu+", "e-", "e+", "gamma", "pi+", "pi-", "pi0", "proton", "neutron"]
 
@@ -148,6 +149,12 @@ class SimulationSettings(_Section):
     rain: Vertices = Field(default_factory=_rain, description="independent single particles (MPR)")
     response: Response = Response()
     labels: Labels = Labels()
+    wires: Wires | None = Field(None, description="wire planes that see the same events; none: voxels only")
+
+    @model_serializer(mode="wrap")
+    def _without_wires(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A sample without wire planes is the same sample as before there were any, and is not made anew."""
+        return {name: value for name, value in dump(self).items() if name != "wires" or value is not None}
 
     @model_validator(mode="after")
     def _check(self) -> SimulationSettings:

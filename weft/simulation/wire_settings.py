@@ -1,0 +1,86 @@
+"""What wire planes make of the drifted charge: every number, with its unit and bounds."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import BeforeValidator, Field
+
+from weft.config.detector import DetectorOptions, build_detector, read_detector
+from weft.config.strict import Strict
+from weft.detector.dead import dead_runs
+from weft.detector.wires import Detector
+
+NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _named(value: Any) -> Any:
+    """The options of a named detector, so that who knows the settings knows the detector."""
+    return read_detector(value)[1] if isinstance(value, str) else value
+
+
+class Wires(Strict):
+    """Wire planes in place of the pixels. Recombination, lifetime and diffusion are those of the response, the drift
+    velocity is the detector's. Three numbers are those of the planes 0, 1, 2: two for induction, one for collection."""
+
+    detector: Annotated[DetectorOptions, BeforeValidator(_named)] = Field(
+        description="name of a file in config/detectors, its path, or what it would say"
+    )
+    centre: tuple[float, float, float] | None = Field(
+        None,
+        description="where in the detector the centre of the simulated box lies, cm; none: at the centre of all its "
+        "drift volumes together",
+    )
+    cloud: float = Field(
+        600.0, gt=0, le=1e5, description="electrons that diffuse together, at most; a deposit has at least one cloud"
+    )
+    electrons_per_adc: float = Field(
+        200.0, gt=0, description="electrons per unit of a pixel; 200: a minimum-ionising track has about 50 per pixel"
+    )
+    gain: tuple[NotNegative, NotNegative, NotNegative] = Field(
+        (1.0, 1.0, 1.0), description="charge after deconvolution over the charge that arrived"
+    )
+    pulse_time: tuple[NotNegative, NotNegative, NotNegative] = Field(
+        (1.4, 1.4, 1.4), description="Gaussian width along time that the deconvolution leaves, µs"
+    )
+    pulse_wires: tuple[NotNegative, NotNegative, NotNegative] = Field(
+        (0.4, 0.4, 0.2), description="Gaussian width across wires that the deconvolution leaves, wires"
+    )
+    noise: tuple[NotNegative, NotNegative, NotNegative] = Field(
+        (500.0, 500.0, 350.0), description="noise of each pixel on its own, electrons (r.m.s.)"
+    )
+    coherent_noise: tuple[NotNegative, NotNegative, NotNegative] = Field(
+        (150.0, 150.0, 100.0), description="noise that the wires of a group have in common, electrons (r.m.s.)"
+    )
+    coherent_group: int = Field(48, ge=1, description="neighbouring wires that share their electronics")
+    threshold: float = Field(10.0, ge=0, description="smallest pixel that is kept, ADC; the others are 0")
+    dead: tuple[Share, Share, Share] = Field(
+        (0.18, 0.04, 0.09), description="share of dead wires; the default is that of MicroBooNE's planes"
+    )
+    dead_run: float = Field(8.0, ge=1, le=1000, description="mean number of neighbouring wires that died together")
+    dead_map: int = Field(1, ge=0, lt=2**32, description="seed of the map of dead wires")
+
+    @cached_property
+    def built(self) -> Detector:
+        """The detector."""
+        return build_detector(self.detector, f"detector '{self.detector.name}'")
+
+    @cached_property
+    def dead_wires(self) -> tuple[np.ndarray, ...]:
+        """bool (wires,) by image, three planes of each drift volume in turn: which wires are dead in every event."""
+        return tuple(
+            dead_runs(plane.wires, self.dead[k], self.dead_run, (self.dead_map, 3 * number + k))
+            for number, tpc in enumerate(self.built.tpcs)
+            for k, plane in enumerate(tpc.planes)
+        )
+
+    @property
+    def shift(self) -> np.ndarray:
+        """float64 (3,): from the coordinates of the simulation, whose box is centred at 0, to the detector's, cm."""
+        if self.centre is not None:
+            return np.array(self.centre)
+        tpcs = self.built.tpcs
+        return 0.5 * (np.min([t.lower for t in tpcs], axis=0) + np.max([t.upper for t in tpcs], axis=0))
