@@ -7,7 +7,6 @@ percentile intervals (Efron & Tibshirani, An Introduction to the Bootstrap, 1993
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -98,8 +97,23 @@ def _weighted_sums(weights: Array, counts: Array) -> Array:
 
 
 def _interval(value: Array, replicas: list[Array], level: float, n_events: int) -> Interval:
-    tail = 50 * (1 - level)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
-        low, high = np.nanpercentile(np.concatenate(replicas), [tail, 100 - tail], axis=0)
+    tail = (1 - level) / 2
+    low, high = _quantiles(np.concatenate(replicas), [tail, 1 - tail])
     return Interval(np.asarray(value), low, high, level, n_events)
+
+
+def _quantiles(values: Array, shares: list[float]) -> list[Array]:
+    """Quantiles [...] of the values [R, ...] that are not NaN, linear between two, all columns at once; NaN of none."""
+    ordered = np.sort(values, axis=0)  # NaN last
+    last = np.maximum(len(values) - np.isnan(values).sum(axis=0) - 1, 0)
+
+    def at(row: NDArray[np.int64]) -> Array:
+        return np.take_along_axis(ordered, row[None], axis=0)[0]
+
+    found = []
+    for share in shares:
+        place = share * last
+        row = np.floor(place).astype(np.int64)
+        below, above = at(row), at(np.minimum(row + 1, last))
+        found.append(below + (place - row) * (above - below))
+    return found
