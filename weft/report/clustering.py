@@ -187,7 +187,7 @@ def share_figure(scores: Mapping[str, Scores], side: str, against: str, what: st
         f"{name.capitalize()} against the {of}",
         f"Mean {name} of {kind} {what} by the {of} of each; bins of fewer than {_FEWEST} are left out. "
         "Bands: 95 % intervals over events.",
-        svg=ratio_panels(key, counts, edges, label, name, _FEWEST),
+        svg=ratio_panels(counts, edges, label, name, _FEWEST),
     )
 
 

@@ -54,10 +54,9 @@ def learning_curves(
             axis.set_title(metric_label(column))
             axis.margins(x=0.02)
         _loss_scale(axes[0], logs)
-        canvas.tight_layout(w_pad=2.0)
         _legend(canvas, axes[0], colors, below=bool(groups))
         steps = max(int(log["step"].max()) for log in logs.values())
-        svg = to_svg(canvas, key, f"Learning curves of {', '.join(colors)} over {steps} steps")
+        svg = to_svg(canvas, key, f"Learning curves of {', '.join(colors)} over {steps} steps", gap=2)
     parts = (
         ["Lines: running mean of the training loss"]
         if groups

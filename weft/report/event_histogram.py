@@ -35,5 +35,4 @@ def event_histogram(
         axis.set_xlabel(x_label)
         axis.set_ylabel("share of events")
         axis.legend(loc="upper left")
-        canvas.tight_layout()
         return to_svg(canvas, key, label)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from weft.errors import WeftError
+from weft.report.comparison import CLAIM_EVENTS, CLAIM_SEEDS
 from weft.report.page import SUMMARY_ID, environment, write_page
 from weft.report.tables import table_html
 
+FEW = 3
+"""stages that are told in sentences; more are rows of a table"""
 _SUMMARY = re.compile(rf'<script type="application/json" id="{SUMMARY_ID}">(.*?)</script>', re.DOTALL)
 
 
@@ -36,10 +39,7 @@ def render_index(path: Path, reports: Iterable[Path]) -> None:
     These are ``reports``, and all others that lie in the folders beside ``path``.
     """
     reports = sorted({*reports, *path.parent.glob("*/report.html")})
-    entries = [
-        {**read_summary(report), "link": os.path.relpath(report, path.parent).replace(os.sep, "/")}
-        for report in reports
-    ]
+    entries = [_entry(read_summary(report), os.path.relpath(report, path.parent)) for report in reports]
     rows = [
         {"experiment": entry["name"], "scale": entry["facts"].get("scale", ""), **headline}
         for entry in entries
@@ -47,4 +47,27 @@ def render_index(path: Path, reports: Iterable[Path]) -> None:
         for headline in stage["headline"]
     ]
     comparison = table_html(pd.DataFrame(rows), "Headline metrics of all experiments") if rows else ""
-    write_page(path, environment().get_template("index.html").render(entries=entries, comparison=comparison))
+    write_page(path, environment().get_template("index.html").render(entries=entries, few=FEW, comparison=comparison))
+
+
+def _entry(summary: dict[str, Any], link: str) -> dict[str, Any]:
+    """What the page says of one report."""
+    # Reports that were written before their summaries had these.
+    stages = [{"anchor": stage["name"].replace(" ", "-"), "differences": [], **stage} for stage in summary["stages"]]
+    return {**summary, "stages": stages, "link": link.replace(os.sep, "/"), "basis": _basis(stages)}
+
+
+def _basis(stages: Sequence[Mapping[str, Any]]) -> str:
+    """On what the numbers of a table of stages stand."""
+    firsts = [stage["headline"][0] for stage in stages]
+    events, seeds = ({first[what] for first in firsts} for what in ("events", "seeds"))
+    text = f"First headline metric of each, on {_span(events, 'held-out event')}, {_span(seeds, 'seed')}. "
+    text += "Intervals: bootstrap over events, one line for each seed."
+    if firsts and (min(events) < CLAIM_EVENTS or min(seeds) < CLAIM_SEEDS):
+        text += f" An indication: a claim takes {CLAIM_SEEDS} seeds and {CLAIM_EVENTS} events."
+    return text
+
+
+def _span(numbers: set[int], of: str) -> str:
+    low, high = min(numbers, default=0), max(numbers, default=0)
+    return f"{low if low == high else f'{low} to {high}'} {of}{'' if high == 1 else 's'}"

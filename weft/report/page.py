@@ -20,6 +20,7 @@ from weft.report.comparison import Comparison
 from weft.report.curves import learning_curves
 from weft.report.display import asset, event_display, json_for_script, viewer_script
 from weft.report.figure import Figure
+from weft.report.svg import prefixed
 from weft.report.tables import format_number, table_html
 
 HALF_PAGE = 420
@@ -114,9 +115,11 @@ def summarise(cover: Cover, stages: Sequence[StageReport]) -> dict[str, Any]:
         "stages": [
             {
                 "name": stage.title,
+                "anchor": stage.anchor,
                 "fed": stage.fed,
                 "verdict": stage.comparisons[0].verdict,
                 "sentence": stage.sentence,
+                "differences": [str(d) for d in (stage.comparisons[0].differences or {}).values()],
                 "headline": [
                     {
                         "stage": stage.title,
@@ -179,12 +182,16 @@ def is_wide(figure: Figure) -> bool:
     return figure.svg is None or (width is not None and float(width[1]) > HALF_PAGE)
 
 
-def figure_html(figure: Figure) -> Markup:
-    """The body of a figure: drawing, table or fragment."""
+def figure_html(figure: Figure, anchor: str = "") -> Markup:
+    """The body of a figure: drawing, table or fragment; ``anchor``: of the section, in the identifiers of drawings."""
     if figure.table is not None:
         return table_html(figure.table, figure.title)
     if figure.svg is not None:
-        return Markup('<div class="drawing">') + Markup(figure.svg) + Markup("</div>")
+        return (
+            Markup('<div class="drawing">')
+            + Markup(prefixed(figure.svg, anchor) if anchor else figure.svg)
+            + Markup("</div>")
+        )
     return Markup(figure.html)
 
 

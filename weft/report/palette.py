@@ -7,16 +7,20 @@ deutan and tritan vision (tested) and are legible on the light and on the dark p
 from __future__ import annotations
 
 import io
-import re
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
 from cycler import cycler
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import FuncFormatter, LogFormatter, NullFormatter
 
 from weft.io.products import CLASSES, DELTA, GHOST, LOW_ENERGY, MICHEL, SHOWER, TRACK
+from weft.report.svg import prefixed, slim
 
 _SPELLED = {"michel": "Michel", "low_energy": "low-energy"}
 CLASS_NAMES: dict[int, str] = {k: _SPELLED.get(name, name) for k, name in CLASSES.items()} | {-1: "none"}
@@ -37,6 +41,7 @@ BASELINE_COLOR = "#7d7d7d"
 
 INK = "#1b2330"
 RULE = "#d5d9df"
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _PAGE_COLORS = {INK: "currentColor", RULE: "var(--rule, #d5d9df)"}
 
 
@@ -83,23 +88,41 @@ def style() -> Iterator[None]:
         yield
 
 
-def to_svg(canvas: Canvas, key: str, label: str) -> str:
-    """One ``<svg>`` element of a matplotlib figure, the same text for the same drawing.
+def to_svg(canvas: Canvas, key: str, label: str, gap: float | None = None) -> str:
+    """One ``<svg>`` element of a matplotlib figure, laid out, the same text for the same drawing.
 
     Ink and rules take the page's colours, so that the drawing follows its light and dark themes; identifiers carry
-    ``key`` so that several drawings can share a page; ``label`` is what a screen reader says.
+    ``key`` so that several drawings can share a page; ``label`` is what a screen reader says; ``gap`` is the space
+    between panels beside each other, in sizes of type (default: matplotlib's).
     """
+    FigureCanvasAgg(canvas)  # measures text once for the layout and for the frame
+    for axes in canvas.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            _label_powers(axis)
+    canvas.tight_layout(w_pad=gap)
+    canvas.set_layout_engine(None)  # it is laid out: else it is drawn another time before it is saved
+    frame = canvas.get_tightbbox()
     buffer = io.StringIO()
-    canvas.savefig(buffer, format="svg", bbox_inches="tight", pad_inches=0.04, metadata={"Date": None})
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    prefix = re.sub(r"[^A-Za-z0-9_-]", "-", key)
-    svg = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', svg)
-    svg = re.sub(r'(xlink:href|href)="#([^"]+)"', rf'\1="#{prefix}-\2"', svg)
-    svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", svg)
+    canvas.savefig(buffer, format="svg", bbox_inches=frame.padded(0.04), metadata={"Date": None})
+    svg = prefixed(slim(buffer.getvalue()), key)
     for color, page_color in _PAGE_COLORS.items():
         svg = svg.replace(color, page_color)
     svg = svg.replace("'DejaVu Sans'", "system-ui, sans-serif")
     title = label.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return svg.replace(">", f' role="img"><title>{title}</title>', 1).strip()
+    return svg.replace(">", f' role="img"><title>{title}</title>', 1)
+
+
+def _label_powers(axis: Axis) -> None:
+    """Powers of ten on a logarithmic axis of a decade and more as plain text: formulas take long to set."""
+    low, high = sorted(axis.get_view_interval())
+    if axis.get_scale() == "log" and high > 10 * low > 0 and isinstance(axis.get_major_formatter(), LogFormatter):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
+        axis.set_minor_formatter(NullFormatter())
+
+
+def power_of_ten(value: float) -> str:
+    """``10⁻²`` of 0.01, nothing where it is no power of ten."""
+    exponent = math.log10(value)
+    if abs(exponent - round(exponent)) > 1e-6:
+        return ""
+    return "10" + str(round(exponent)).translate(_SUPERSCRIPT)

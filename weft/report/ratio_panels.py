@@ -6,62 +6,39 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Canvas
-from matplotlib.lines import Line2D
 
 from weft.config import BASELINE
 from weft.metrics.bootstrap import bootstrap
-from weft.report.palette import BASELINE_COLOR, CLASS_COLORS, CLASS_NAMES, INK, style, to_svg
+from weft.report.palette import BASELINE_COLOR, CLASS_COLORS, CLASS_NAMES
+from weft.report.share_panels import Curve, Panel, share_panels
 from weft.report.variants import MODEL
 
 _REPLICAS = 400
 
 
-def ratio_panels(
-    key: str,
-    counts: Mapping[str, np.ndarray],
-    edges: np.ndarray,
-    x_label: str,
-    y_label: str,
-    fewest: int,
-    low: float = 0.0,
-) -> str:
+def ratio_panels(counts: Mapping[str, np.ndarray], edges: np.ndarray, x_label: str, y_label: str, fewest: int) -> str:
     """SVG of the ratio of sums against logarithmic bins: for the model in the class' colour, for the baseline in grey.
 
     counts: by variant, float [E, C, bins, 2]: numbers and what is divided by them, for every event, so that bands are
-    95 % intervals over events. edges: [bins + 1]. fewest: bins with smaller numbers are left out. low: where the axis
-    begins.
+    95 % intervals over events. edges: [bins + 1]. fewest: bins with smaller numbers are left out.
     """
     total = sum(c.sum(axis=0) for c in counts.values())
     present = [k for k in range(total.shape[0]) if total[k, :, 0].sum() > 0]
     centres = np.sqrt(edges[1:] * edges[:-1])
-    with style():
-        canvas = Canvas(figsize=(2.05 * max(len(present), 1) + 0.5, 2.6))
-        panels: Sequence[Axes] = canvas.subplots(1, max(len(present), 1), squeeze=False)[0].tolist()
-        for axis, k in zip(panels, present, strict=False):
-            for name, c in reversed(list(counts.items())):
-                interval = bootstrap(c[:, k], ratio, n_replicas=_REPLICAS)
-                seen = c[:, k, :, 0].sum(axis=0) >= fewest
-                color = BASELINE_COLOR if name == BASELINE else CLASS_COLORS[k]
-                dashes = "--" if name == BASELINE else "-"
-                axis.fill_between(centres[seen], interval.low[seen], interval.high[seen], color=color, alpha=0.2, lw=0)
-                axis.plot(centres[seen], interval.value[seen], dashes, color=color, label=name, marker="o", ms=3)
-            axis.set_xscale("log")
-            axis.set_xlim(edges[0], edges[-1])
-            axis.set_ylim(low, 1 + 0.03 * (1 - low))
-            axis.set_title(CLASS_NAMES[k])
-            if all((c[:, k, :, 0].sum(axis=0) < fewest).all() for c in counts.values()):
-                say_too_few(axis)
-            if axis is panels[0]:
-                axis.set_ylabel(y_label)
-            else:
-                axis.tick_params(labelleft=False)
-        if len(counts) > 1:
-            lines = [Line2D([], [], color=INK), Line2D([], [], color=BASELINE_COLOR, linestyle="--")]
-            panels[0].legend(lines, [MODEL, BASELINE], loc="lower left")
-        canvas.supxlabel(x_label, fontsize=9)
-        canvas.tight_layout(w_pad=1.4)  # labels at the ends of two axes stand side by side
-        return to_svg(canvas, key, f"{y_label[:1].upper()}{y_label[1:]} of each class against the {x_label}")
+    panels = []
+    for k in present:
+        curves = []
+        for name, c in reversed(list(counts.items())):
+            interval = bootstrap(c[:, k], ratio, n_replicas=_REPLICAS)
+            seen = c[:, k, :, 0].sum(axis=0) >= fewest
+            color, dashed = (BASELINE_COLOR, True) if name == BASELINE else (CLASS_COLORS[k], False)
+            curves.append(
+                Curve(centres[seen], interval.value[seen], interval.low[seen], interval.high[seen], color, dashed)
+            )
+        panels.append(Panel(CLASS_NAMES[k], curves))
+    legend = [(MODEL, "currentColor", False), (BASELINE, BASELINE_COLOR, True)] if len(counts) > 1 else []
+    title = f"{y_label[:1].upper()}{y_label[1:]} of each class against the {x_label}"
+    return share_panels(panels, (edges[0], edges[-1]), x_label, y_label, title, legend)
 
 
 def say_too_few(axis: Axes) -> None:

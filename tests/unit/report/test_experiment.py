@@ -1,5 +1,6 @@
 import base64
 import json
+import zlib
 from pathlib import Path
 
 import invented
@@ -155,6 +156,10 @@ def test_one_split_is_judged_by_on_the_whole_page(study, tmp_path):
     assert "The events of the split &#39;noisy&#39;" in text
 
 
+def unpacked(text, dtype):
+    return np.frombuffer(zlib.decompress(base64.b64decode(text), wbits=-15), dtype)
+
+
 def test_the_events_shown_are_the_worst_and_the_best(study, written):
     experiment, dataset, layout = study
     run = plan(experiment, dataset, layout)[0]
@@ -164,9 +169,9 @@ def test_the_events_shown_are_the_worst_and_the_best(study, written):
         worst, best = payloads_of(written.read_text())[0], payloads_of(written.read_text())[3]
         for payload, k in ((worst, order[0]), (best, order[-1])):
             assert payload["title"] == f"event 1/0/{k}"
-            voxels = np.frombuffer(base64.b64decode(payload["voxels"]), "<u2").reshape(-1, 3)
-            assert np.array_equal(voxels, store["voxels"][k])
-            called = np.frombuffer(base64.b64decode(payload["predicted"]), "i1")
+            steps = unpacked(payload["voxels"], "<u2").reshape(-1, 3)
+            assert np.array_equal(np.cumsum(steps, axis=0, dtype=np.uint16), store["voxels"][k])
+            called = unpacked(payload["predicted"], "i1")
             assert np.array_equal(called, store["prediction/semantics"][k][:, 0])
 
 

@@ -137,6 +137,33 @@ def test_the_index_finds_reports_of_other_calls(tmp_path):
     assert "2 experiments" in "".join(page.said)
 
 
+def test_many_stages_are_a_table_of_the_index(tmp_path):
+    """One line a stage; of few stages the index has the sentences."""
+    cover, (stage,) = invented.page()
+    names = [replace(stage, name=f"stage{k}", key=f"stage{k}-on-truth" if k % 2 else "") for k in range(5)]
+    render_report(tmp_path / "chain" / "report.html", cover, names)
+    render_index(tmp_path / "index.html", [tmp_path / "chain" / "report.html"])
+    page = Page((tmp_path / "index.html").read_text())
+    said = " ".join("".join(page.said).split())
+    assert "in mean IoU by" not in said
+    assert said.count("beats the baseline") == 5
+    assert "stage1 on truth" in said
+    assert "held-out events, 3 seeds" in said
+    first = invented.comparisons()[0]
+    assert all(str(difference) in said for difference in first.differences.values())
+    assert "chain/report.html#stage1-on-truth" in page.addresses
+    there = Page((tmp_path / "chain" / "report.html").read_text()).ids
+    assert {address.partition("#")[2] for address in page.addresses if "#stage" in address} <= set(there)
+
+
+def test_drawings_that_are_alike_do_not_share_identifiers(tmp_path):
+    cover, (stage,) = invented.page()
+    render_report(tmp_path / "r.html", cover, [stage, replace(stage, key="again")])
+    page = Page((tmp_path / "r.html").read_text())
+    assert [name for name, times in page.ids.items() if times > 1] == []
+    assert {address[1:] for address in page.addresses if address.startswith("#")} <= set(page.ids)
+
+
 def test_the_dataset_and_the_way_back_are_on_the_page(tmp_path):
     cover, stages = invented.page()
     table = pd.DataFrame({"split": ["test_noise"], "events": [400], "settings": ["response.noise = 1200"]})

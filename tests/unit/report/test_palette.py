@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure as Canvas
 
-from weft.report.palette import CLASS_COLORS, CLASS_NAMES, INK, RULE, style, to_svg
+from weft.report.palette import CLASS_COLORS, CLASS_NAMES, INK, RULE, power_of_ten, style, to_svg
 
 # Machado, Oliveira & Fernandes (2009), severity 1, on linear RGB.
 VISION = {
@@ -89,3 +89,25 @@ def test_style_does_not_leak():
     before = mpl.rcParams["axes.spines.top"], mpl.rcParams["font.size"]
     drawing()
     assert (mpl.rcParams["axes.spines.top"], mpl.rcParams["font.size"]) == before
+
+
+def test_powers_of_ten_are_plain_text():
+    assert [power_of_ten(x) for x in (0.01, 1, 1000, 1e12, 20)] == ["10⁻²", "10⁰", "10³", "10¹²", ""]
+    with style():
+        canvas = Canvas()
+        axis = canvas.subplots()
+        axis.plot([0.5, 200], [1, 3])
+        axis.set_xscale("log")
+        svg = to_svg(canvas, "k", "t")
+    assert re.findall(r">(10[^<]+)</text>", svg) == ["10⁰", "10¹", "10²"]
+
+
+def test_a_short_logarithmic_axis_keeps_its_labels():
+    with style():
+        canvas = Canvas()
+        axis = canvas.subplots()
+        axis.plot([2, 6], [1, 3])
+        axis.set_xscale("log")
+        axis.set_xlim(2, 6)
+        svg = to_svg(canvas, "k", "t")
+    assert len(re.findall("<tspan", svg)) >= 3

@@ -2,10 +2,11 @@
 
 const clamp = (x, low, high) => Math.min(high, Math.max(low, x));
 const decode = (text, Type) => {
+  if (!text) return new Type(0);
   const raw = atob(text);
   const bytes = new Uint8Array(raw.length);
   for (let i = 0; i < raw.length; i++) bytes[i] = raw.charCodeAt(i);
-  return new Type(bytes.buffer);
+  return new Type(inflate(bytes).buffer);
 };
 
 class DisplayEvent {
@@ -13,6 +14,7 @@ class DisplayEvent {
     Object.assign(this, { title: payload.title, subtitle: payload.subtitle || "", label: payload.label || "" });
     this.origin = payload.origin; this.size = payload.size; this.shape = payload.shape;
     this.voxels = decode(payload.voxels, Uint16Array);
+    for (let i = 3; i < this.voxels.length; i++) this.voxels[i] += this.voxels[i - 3];
     this.charge = decode(payload.charge, Float32Array);
     this.truth = payload.truth ? decode(payload.truth, Int8Array) : null;
     this.predicted = payload.predicted ? decode(payload.predicted, Int8Array) : null;

@@ -76,23 +76,27 @@ def figures(scores: Mapping[str, Scores], split: str, options: ModelOptions) -> 
 def answer_table(scores: Mapping[str, Scores], split: str, options: ModelOptions) -> Figure:
     """What the heads say of pairs and nodes, with intervals, beside the baseline."""
     tables, models = same_events(scores, split), trained(scores)
+    asked = [
+        (head, *row)
+        for head in options.heads
+        for row in _ROWS[head]
+        if row[0] != "primary_groups" or options.nodes == "fragments"
+    ]
+    statistic = _Statistic([metric for _, metric, _, _ in asked], tables[models[0]])
+    counts = {v: table[statistic.columns].to_numpy(np.float64) for v, table in tables.items()}
+    values = {v: statistic(c.sum(0)[None])[0] for v, c in counts.items()}
+    intervals = [bootstrap(counts[v], statistic) for v in models]
+    against = differences(counts, models, statistic)
     rows = []
-    for head in options.heads:
-        for metric, label, more in _ROWS[head]:
-            if metric == "primary_groups" and options.nodes != "fragments":
-                continue
-            statistic = _Statistic(metric, tables[models[0]])
-            counts = {v: table[statistic.columns].to_numpy(np.float64) for v, table in tables.items()}
-            values = {v: float(statistic(c.sum(0)[None])[0]) for v, c in counts.items()}
-            row: dict[str, object] = {"head": head, "metric": label, "model": spread([values[v] for v in models])}
-            row["95 % interval"] = envelope([bootstrap(counts[v], statistic) for v in models])
-            against = differences(counts, models, statistic)
-            if against:
-                row["baseline"] = number(values[BASELINE])
-                difference = [Difference.of(d) for d in against]
-                row["model − baseline [95 %]"] = worst(difference)
-                row["verdict"] = verdict(difference) if more else "lower is better"
-            rows.append(row)
+    for k, (head, _, label, more) in enumerate(asked):
+        row: dict[str, object] = {"head": head, "metric": label, "model": spread([values[v][k] for v in models])}
+        row["95 % interval"] = envelope(intervals, k)
+        if against:
+            row["baseline"] = number(values[BASELINE][k])
+            difference = [Difference.of(d, k) for d in against]
+            row["model − baseline [95 %]"] = worst(difference)
+            row["verdict"] = verdict(difference) if more else "lower is better"
+        rows.append(row)
     return Figure(
         "answers",
         "Pairs and nodes",
@@ -126,8 +130,7 @@ def confusion_figure(scores: Mapping[str, Scores]) -> Figure:
             axis.set_xlabel("predicted type")
             axis.set_ylabel("true type")
             axis.set_title(name)
-        canvas.tight_layout(w_pad=2)
-        svg = to_svg(canvas, "pid", "Particle types of the model and the baseline")
+        svg = to_svg(canvas, "pid", "Particle types of the model and the baseline", gap=2)
     return Figure(
         "pid",
         "Particle types",
@@ -138,14 +141,14 @@ def confusion_figure(scores: Mapping[str, Scores]) -> Figure:
 
 
 class _Statistic:
-    """One metric of counts as arrays, for a bootstrap: [R, counts] to [R]."""
+    """Some metrics of counts as arrays, for a bootstrap: [R, counts] to [R, metrics]."""
 
-    def __init__(self, metric: str, events: pd.DataFrame) -> None:
-        self.metric, self.columns = metric, list(COLUMNS)
-        # Counts of the clustering, which this metric does not depend on but the function of all metrics asks for.
+    def __init__(self, names: Sequence[str], events: pd.DataFrame) -> None:
+        self.names, self.columns = list(names), list(COLUMNS)
+        # Counts of the clustering, which these metrics do not depend on but the function of all metrics asks for.
         self._others = [str(name) for name in events.select_dtypes("number") if str(name).endswith("_all")]
 
     def __call__(self, sums: np.ndarray) -> np.ndarray:
         frame = pd.DataFrame(sums, columns=self.columns)
         frame[self._others] = 0.0
-        return metrics(frame)[self.metric].to_numpy(np.float64)
+        return metrics(frame)[self.names].to_numpy(np.float64)

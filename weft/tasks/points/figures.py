@@ -174,8 +174,7 @@ def distance_figure(scores: Mapping[str, Scores]) -> Figure:
             lines = [Line2D([], [], color=INK), Line2D([], [], color=BASELINE_COLOR, linestyle="--")]
             panels[0][-1].legend(lines, [MODEL, BASELINE], loc="lower right")
         canvas.supxlabel("distance [voxels]", fontsize=9)
-        canvas.tight_layout(w_pad=0.6)
-        svg = to_svg(canvas, "distance", "Efficiency and purity of each class against distance")
+        svg = to_svg(canvas, "distance", "Efficiency and purity of each class against distance", gap=0.6)
     return Figure(
         "distance",
         "Efficiency and purity against distance",
@@ -209,8 +208,7 @@ def type_figure(scores: Mapping[str, Scores]) -> Figure:
             axis.set_xlabel("class of the nearest predicted point")
             axis.set_ylabel("true class")
             axis.set_title(name)
-        canvas.tight_layout(w_pad=2)
-        svg = to_svg(canvas, "types", "Confusion of classes of points for the model and the baseline")
+        svg = to_svg(canvas, "types", "Confusion of classes of points for the model and the baseline", gap=2)
     return Figure(
         "types",
         "Classes of points",
@@ -243,7 +241,7 @@ def energy_figure(scores: Mapping[str, Scores]) -> Figure:
         "Efficiency against the energy left by the particle",
         "Share of the true points with a predicted one of their class within 3 voxels, by the energy that their "
         f"particle left; bins of fewer than {_FEWEST} points are left out. Bands: 95 % intervals over events.",
-        svg=ratio_panels("energy", arrays, ENERGY_EDGES, label, "efficiency", _FEWEST),
+        svg=ratio_panels(arrays, ENERGY_EDGES, label, "efficiency", _FEWEST),
     )
 
 

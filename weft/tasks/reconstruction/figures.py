@@ -152,8 +152,7 @@ def confusion_figure(events: Mapping[str, pd.DataFrame]) -> Figure:
             axis.set_xlabel("reconstructed type")
             axis.set_ylabel("true type")
             axis.set_title(name)
-        canvas.tight_layout(w_pad=2)
-        svg = to_svg(canvas, "types", "Confusion of particle types of the model and the baseline")
+        svg = to_svg(canvas, "types", "Confusion of particle types of the model and the baseline", gap=2)
     return Figure(
         "types",
         "Particle types",
@@ -188,7 +187,6 @@ def energy_figure(events: Mapping[str, pd.DataFrame]) -> Figure:
             _legend(axis, "upper left")
         axes[0].set_ylabel("density")
         axes[3].set_ylabel("density")
-        canvas.tight_layout()
         svg = to_svg(canvas, "energies", "Relative errors of kinetic energies")
     return Figure(
         "energies",
@@ -219,7 +217,6 @@ def distance_figure(events: Mapping[str, pd.DataFrame]) -> Figure:
             axis.set_xlabel(label, fontsize=7.5)
             axis.set_ylabel("share within")
             _legend(axis, "lower right")
-        canvas.tight_layout()
         svg = to_svg(canvas, "distances", "Vertices and directions against the true ones")
     return Figure(
         "distances",

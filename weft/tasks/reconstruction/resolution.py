@@ -126,8 +126,9 @@ def resolution_figure(scores: Mapping[str, Scores]) -> Figure:
             lines = [Line2D([], [], color=INK), Line2D([], [], color=BASELINE_COLOR, linestyle="--")]
             axes[1, 0].legend(lines, [MODEL, BASELINE], loc="upper right")
         canvas.supxlabel("true kinetic energy [MeV]", fontsize=9)
-        canvas.tight_layout(w_pad=0.8)
-        svg = to_svg(canvas, "resolution", "Bias and resolution of energies and directions by true kinetic energy")
+        svg = to_svg(
+            canvas, "resolution", "Bias and resolution of energies and directions by true kinetic energy", gap=0.8
+        )
     return Figure(
         "resolution",
         "Energies and directions against the true energy",
@@ -166,7 +167,6 @@ def ends_figure(scores: Mapping[str, Scores]) -> Figure:
                 axis.legend(handles[::-1], labels[::-1], loc="lower right", fontsize=7)
         axes[0].set_ylabel("share within")
         canvas.supxlabel("distance from the true one [cm]", fontsize=9)
-        canvas.tight_layout()
         svg = to_svg(canvas, "ends", "Starts and ends of particles against the true ones")
     return Figure(
         "ends",

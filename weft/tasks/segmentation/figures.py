@@ -77,8 +77,7 @@ def confusion_figure(scores: Mapping[str, Scores]) -> Figure:
             axis.set_xlabel("predicted class")
             axis.set_ylabel("true class")
             axis.set_title(name)
-        canvas.tight_layout(w_pad=2)
-        svg = to_svg(canvas, "confusion", "Confusion matrices of the model and the baseline")
+        svg = to_svg(canvas, "confusion", "Confusion matrices of the model and the baseline", gap=2)
     return Figure(
         "confusion",
         "Confusion",
@@ -95,7 +94,7 @@ def recall_figure(key: str, of: str, energy: str, edges: np.ndarray, counts: Map
         f"Recall against the {energy}",
         f"Share of the voxels of {of} that got the right class, by the {energy}; bins of fewer than {_FEWEST} voxels "
         "are left out. Bands: 95 % intervals over events.",
-        svg=ratio_panels(key, counts, edges, f"{energy} [MeV]", "recall", _FEWEST),
+        svg=ratio_panels(counts, edges, f"{energy} [MeV]", "recall", _FEWEST),
     )
 
 
@@ -123,7 +122,6 @@ def reliability_figure(scores: Mapping[str, Scores]) -> Figure:
         lower.set_ylabel("share of voxels")
         lower.set_xlabel("score of the predicted class")
         lower.set_xlim(0, 1)
-        canvas.tight_layout()
         svg = to_svg(canvas, "reliability", "Reliability diagram")
     return Figure(
         "reliability",
