@@ -35,7 +35,8 @@ import numba
 import numpy as np
 
 from weft.graph.build import build_graph
-from weft.graph.features import COMPOSITIONS, edge_features, node_features, reverse
+from weft.graph.compositions import COMPOSITIONS
+from weft.graph.features import edge_features, node_features, reverse
 from weft.graph.grouping import group_by_score
 from weft.io.products import Ragged
 from weft.sparse.synthetic import synthetic_event

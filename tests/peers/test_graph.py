@@ -10,8 +10,9 @@ from scipy.special import softmax
 
 from weft.graph.build import build_graph
 from weft.graph.closest import closest_pairs, distance_matrix, farthest_pairs
+from weft.graph.compositions import COMPOSITIONS
 from weft.graph.directions import dedx, dedx_along, directions
-from weft.graph.features import COMPOSITIONS, edge_features, majority_class, node_features
+from weft.graph.features import edge_features, majority_class, node_features
 from weft.graph.grouping import (
     group_bipartite,
     group_by_score,

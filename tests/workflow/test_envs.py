@@ -30,7 +30,7 @@ COMPANIONS = {
 }
 
 INDIRECT = {"tensorboard": "torch.utils.tensorboard"}
-OPTIONAL = {"MinkowskiEngine", "MinkowskiEngineBackend", "triton"}
+OPTIONAL = {"MinkowskiEngine", "MinkowskiEngineBackend", "spine", "triton"}
 
 
 def declared(kind: str) -> dict[str, Requirement]:

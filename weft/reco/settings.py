@@ -193,3 +193,21 @@ class Settings(Strict):
             "template": self.template.model_copy(update={"enabled": True}),
         }
         return self.model_copy(update=changed)
+
+
+def needed(settings: Settings) -> tuple[str, ...]:
+    """Names of the products that :func:`weft.reco.builders.build` reads."""
+    sources = settings.sources
+    names = ["meta", "voxels", "charge", "fragments", "fragment_voxels"]
+    names += ["candidates", "candidate_voxels", "candidate_fragments"]
+    wanted = {
+        "interaction_groups": sources.interactions == "grappa",
+        "interaction_primary": sources.primary == "grappa",
+        "interaction_pid": sources.pid == "grappa",
+        "interaction_orientation": sources.orientation == "grappa",
+        "interaction_momentum": sources.momentum == "grappa",
+        "interaction_vertex": sources.vertex == "grappa",
+        "shower_primary": sources.fragment_primary == "grappa",
+        "points": sources.orientation == "points" or sources.points == "ppn",
+    }
+    return (*names, *(name for name, is_read in wanted.items() if is_read))

@@ -6,10 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weft.errors import WeftError
+from weft.graph.compositions import COMPOSITIONS, Composition
 from weft.graph.features import (
-    COMPOSITIONS,
     EDGE_WIDTH,
-    Composition,
     edge_feature_names,
     edge_features,
     feature_names,

@@ -11,11 +11,11 @@ import pytest
 from weft.io.products import META, SHOWER, TRACK, Ragged
 from weft.io.reco_objects import RECO_PARTICLE_POINTS, RECONSTRUCTED
 from weft.io.reco_products import CANDIDATES, ELECTRON, FRAGMENTS, MUON, PHOTON, POINTS, PROTON
-from weft.reco.builders import build, near_groups, needed
+from weft.reco.builders import build, near_groups
 from weft.reco.csda import kinetic_of_range
 from weft.reco.matching import match, overlap_matrix
 from weft.reco.objects import match_events, reconstructed
-from weft.reco.settings import Settings
+from weft.reco.settings import Settings, needed
 
 MU, P, GAMMA, STRAY = range(4)
 

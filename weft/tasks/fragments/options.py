@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
 from weft.config.strict import Strict
 from weft.io.products import CLASSES, DELTA, TRACK
-from weft.reco.dbscan_fragments import Rule
+
+if TYPE_CHECKING:
+    from weft.reco.dbscan_fragments import Rule
 
 ClassName = Literal["shower", "track", "michel", "delta"]
 #: Numbers of the classes by name.
@@ -41,6 +43,8 @@ class DbscanOptions(Strict):
 
     def rule(self, name: ClassName, split: bool = True) -> Rule:
         """How the voxels of a class are divided; split: whether components may be cut."""
+        from weft.reco.dbscan_fragments import Rule
+
         cut = split and name in self.split
         bridges = (DELTA,) if NUMBER[name] == TRACK and self.track_include_delta else ()
         return Rule(

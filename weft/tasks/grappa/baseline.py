@@ -23,7 +23,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from weft.engine.task import Baseline, Event, Products
 from weft.errors import WeftError
 from weft.graph.closest import distance_matrix
-from weft.graph.features import COMPOSITIONS, node_features
+from weft.graph.compositions import COMPOSITIONS
+from weft.graph.features import node_features
 from weft.graph.grouping import group_by_threshold
 from weft.io.atomic import atomic_path
 from weft.io.products import TRACK

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from weft.config.strict import Strict
-from weft.graph.features import COMPOSITIONS, Composition
+from weft.graph.compositions import COMPOSITIONS, Composition
 from weft.io.products import LOW_ENERGY
 
 Instance = Literal["shower", "track", "particle", "interaction"]

@@ -9,7 +9,6 @@ import numpy as np
 from weft.engine.task import Sample
 from weft.graph.closest import farthest_pairs
 from weft.io.products import TRACK
-from weft.reco.dbscan import break_clusters
 from weft.tasks.grappa.nodes import as_ragged, swap
 from weft.tasks.grappa.options import DataOptions, OverlayOptions
 
@@ -50,6 +49,8 @@ def in_pieces(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     Pieces of tracks start and end at their farthest voxels, in the direction of the whole; other pieces at their voxel
     nearest to the start of the whole.
     """
+    from weft.reco.dbscan import break_clusters
+
     count = arrays["count"]
     node = np.repeat(np.arange(len(count)), count)
     piece = break_clusters(arrays["coords"], node)

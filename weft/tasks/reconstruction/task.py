@@ -12,7 +12,7 @@ from weft.engine.task import Event, FixedTask, Products, Store
 from weft.io.products import Schema
 from weft.io.reco_objects import RECO_PARTICLE_POINTS, RECONSTRUCTED
 from weft.metrics.scores import Scores
-from weft.reco.builders import build, needed
+from weft.reco.settings import needed
 from weft.report.figure import Figure
 from weft.tasks.reconstruction.options import Options
 
@@ -37,6 +37,8 @@ class Reconstruction(FixedTask[Options]):
         return (*RECONSTRUCTED, RECO_PARTICLE_POINTS) if self.options.model.sources.points == "ppn" else RECONSTRUCTED
 
     def predict_event(self, event: Event) -> Products:
+        from weft.reco.builders import build
+
         return build(event, self.options.model)
 
     # --- judging ------------------------------------------------------------------------------------------
