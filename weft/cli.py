@@ -105,6 +105,29 @@ def convert(
 
 
 @app.command()
+def triplets(
+    source: Annotated[Path, typer.Argument(help="an event store with images of wire planes")],
+    target: Annotated[Path, typer.Argument(help="the event store to write")],
+    detector: Annotated[str, typer.Option(help="name of a file in config/detectors, or its path")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value of the search, see docs/triplets.md")] = None,
+) -> None:
+    """Find all triplets of pixels of three wire planes that can come from one point, and their truth where known.
+
+    Example: `weft triplets events.h5 triplets.h5 --detector microboone max_per_row=100000`
+    """
+    from weft.config.detector import load_detector
+    from weft.config.loading import override, validate
+    from weft.progress import progress_bar
+    from weft.triplets.options import TripletOptions
+    from weft.triplets.produce import write_triplets
+
+    options = validate(TripletOptions, override({}, overrides or []), "weft triplets")
+    with progress_bar(str(source)) as progress:
+        done = write_triplets(source, target, load_detector(detector), options, progress)
+    print(f"{target}: {done}")
+
+
+@app.command()
 def export(
     stores: Annotated[list[str], typer.Argument(help="event stores of the same events, each PATH or NAME=PATH")],
     to: Annotated[str, typer.Option(help="spine, root, csv or parquet")],

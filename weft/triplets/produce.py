@@ -1,0 +1,137 @@
+"""From an event store with images of wire planes to one with triplets."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from weft.detector.wires import PLANES, Detector
+from weft.errors import WeftError
+from weft.io.products import EventId, Schema
+from weft.io.provenance import collect
+from weft.io.store import EventStore
+from weft.io.wire_products import (
+    DEAD_WIRES,
+    GHOST_TRIPLET,
+    GOOD_TRIPLET,
+    PIXELS,
+    TRIPLET_ROWS,
+    TRIPLET_TRUTH,
+    TRIPLETS,
+)
+from weft.io.writer import StoreWriter
+from weft.progress import Report
+from weft.triplets.build import build_triplets
+from weft.triplets.images import dead_of, dead_table, pixels_of
+from weft.triplets.options import TripletOptions
+from weft.triplets.truth import label_triplets
+
+#: Where images, channel status and true deposits are, as the converter calls them.
+IMAGES, STATUS, DEPOSITS = "image2d_wire", "chstatus_wire", "wire_deposits"
+
+
+@dataclass
+class Done:
+    """What a file of triplets holds. A cap left out `dropped` more, in `capped` rows; the last are None: no truth."""
+
+    events: int = 0
+    triplets: int = 0
+    dropped: int = 0
+    capped: int = 0
+    good: int | None = None
+    ghosts: int | None = None
+
+    def __str__(self) -> str:
+        text = f"{self.events} events, {self.triplets} triplets"
+        if self.dropped:
+            text += f", {self.dropped} more left out by the cap in {self.capped} rows"
+        return text + (", no truth" if self.good is None else f", {self.good} good, {self.ghosts} ghosts")
+
+
+def write_triplets(
+    source: str | Path, target: str | Path, detector: Detector, options: TripletOptions, progress: Report | None = None
+) -> Done:
+    """Write `pixels`, `dead_wires`, `triplets` and `triplet_rows` of each event, and `triplet_truth` if there is truth.
+
+    Args:
+        source: an event store with `image2d_wire` and its meta; `chstatus_wire` and `wire_deposits` are read where they
+            are.
+        target: the event store to write; it opens together with the source.
+    """
+    done = Done()
+    with EventStore.open(source) as store:
+        for name in (IMAGES, f"{IMAGES}_meta"):
+            if name not in store:
+                raise WeftError(f"{source}: no product {name}; convert a file with images of wire planes")
+        has_truth = DEPOSITS in store
+        schemas: list[Schema] = [PIXELS, DEAD_WIRES, TRIPLETS, TRIPLET_ROWS]
+        if has_truth:
+            schemas.append(TRIPLET_TRUTH)
+            done.good = done.ghosts = 0
+        parents = {alias: file.content_hash for alias, file in store.files.items()}
+        config = {"detector": dataclasses.asdict(detector), "options": options.model_dump(mode="json")}
+        with StoreWriter(target, schemas, collect(config=config, inputs=parents), parents) as writer:
+            for i, event in enumerate(store.events):
+                where = f"{source}: event {event['run']}/{event['subrun']}/{event['event']}"
+                _check_times(detector, store[f"{IMAGES}_meta"][i], where)
+                products = _products(store, i, detector, options, has_truth, where)
+                _count(done, products)
+                writer.append(EventId(*(int(event[name]) for name in EventId._fields)), products)
+                if progress is not None:
+                    progress(i + 1, len(store))
+    return done
+
+
+def _products(
+    store: EventStore, i: int, detector: Detector, options: TripletOptions, has_truth: bool, where: str
+) -> dict[str, Any]:
+    images = np.asarray(store[IMAGES][i])
+    try:
+        pixels = pixels_of(detector, images, options.threshold)
+        dead = dead_of(detector, images, store[STATUS][i] if STATUS in store else None)
+    except WeftError as error:
+        raise WeftError(f"{where}: {error}") from None
+    found = build_triplets(detector, pixels, dead, options)
+    products = {
+        "pixels": found.pixels,
+        "dead_wires": dead_table(dead),
+        "triplets": found.triplets,
+        "triplet_rows": found.rows,
+    }
+    if has_truth:
+        products["triplet_truth"] = label_triplets(found.pixels, found.triplets, store[DEPOSITS][i])
+    return products
+
+
+def _count(done: Done, products: dict[str, Any]) -> None:
+    rows = products["triplet_rows"]
+    done.events += 1
+    done.triplets += len(products["triplets"])
+    done.dropped += int((rows["found"] - rows["kept"]).sum())
+    done.capped += int((rows["found"] > rows["kept"]).sum())
+    if done.good is not None and done.ghosts is not None:
+        good = products["triplet_truth"]["good"]
+        done.good += int((good == GOOD_TRIPLET).sum())
+        done.ghosts += int((good == GHOST_TRIPLET).sum())
+
+
+def _check_times(detector: Detector, meta: np.ndarray, where: str) -> None:
+    """Whether rows and columns of the images are those of the detector."""
+    for number, image in enumerate(meta[: len(detector.tpcs) * PLANES]):
+        readout = detector.tpcs[number // PLANES].readout
+        ticks = readout.first_tick, readout.first_tick + readout.rows * readout.ticks_per_row
+        seen = float(image["min_y"]), float(image["max_y"])
+        if int(image["rows"]) != readout.rows or not np.allclose(seen, ticks, atol=1e-3):
+            raise WeftError(
+                f"{where}: image {number} has {image['rows']} rows of ticks {seen[0]:g} to {seen[1]:g}; the detector "
+                f"{detector.name} has {readout.rows} of {ticks[0]:g} to {ticks[1]:g}"
+            )
+        if not np.isclose(image["min_x"], 0) or not np.isclose(image["max_x"] - image["min_x"], image["cols"]):
+            raise WeftError(
+                f"{where}: the columns of image {number} span {image['min_x']:g} to {image['max_x']:g}, "
+                f"expected one per wire from 0 on"
+            )
