@@ -31,6 +31,12 @@ _TRUE_OF = {
     RECO_INTERACTION_PARTICLES.name: groups("interaction", "candidates"),
     RECO_INTERACTIONS.name: vertex("interaction", "candidates"),
 }
+#: Layers of what objects are made of, by name, and the layer of these objects.
+_OBJECT_OF = {
+    "fragments": "reco fragments",
+    "candidates": "reco particles",
+    "interaction groups": "reco interactions",
+}
 _LEAST = 0.5
 """score from which a vertex that is said of every node is drawn"""
 
@@ -67,7 +73,23 @@ def layers(store: FedStore, index: int) -> list[Layer]:
         if truth is not None and predicted is not None:
             predicted = alike(truth, predicted)
         found.append(Layer(_layer_name(name, schema), truth, predicted))
-    return found
+    return _different(found)
+
+
+def _different(found: list[Layer]) -> list[Layer]:
+    """Without what reconstructed objects were made of where these colour all voxels alike."""
+    objects = {layer.name: layer for layer in found}
+    made = {layer.name: objects.get(_OBJECT_OF.get(layer.name, "")) for layer in found}
+    return [
+        layer
+        for layer in found
+        if (other := made[layer.name]) is None
+        or not (_same(layer.truth, other.truth) and _same(layer.predicted, other.predicted))
+    ]
+
+
+def _same(first: np.ndarray | None, second: np.ndarray | None) -> bool:
+    return first is second if first is None or second is None else np.array_equal(first, second)
 
 
 def markers(store: FedStore, index: int) -> list[Markers]:

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from weft.report.palette import power_of_ten
 
-WIDTH, HEIGHT, GAP = 124.0, 118.0, 20.0
+WIDTH, HEIGHT, GAP = 122.0, 118.0, 26.0
 """of a panel and between two, in points"""
 LEFT, TOP, RIGHT, BOTTOM = 38.0, 18.0, 6.0, 36.0
 _HIGHEST = 1.03  # end of the axis, so that lines at 1 are seen whole

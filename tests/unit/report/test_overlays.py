@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from weft.reco.builders import build
 from weft.reco.feed import FedStore
 from weft.reco.settings import Settings
 from weft.report.display import Grid, event_payload
-from weft.report.overlays import Layer, alike, layers, markers
+from weft.report.overlays import Layer, _different, alike, layers, markers
 from weft.report.show import show_event, store_payload
 
 EVENT = EventId(1, 2, 3, 4)
@@ -156,7 +157,8 @@ def test_a_payload_holds_layers_and_markers(files: dict[str, Path], tmp_path: Pa
     with EventStore.open(files) as store:
         payload = store_payload(store, 0)
     labels = {layer["name"]: layer for layer in payload["layers"]}
-    assert np.frombuffer(base64.b64decode(labels["fragments"]["truth"]), "<i2").tolist() == [0, 0, 1, 1, 2, 2]
+    packed = zlib.decompress(base64.b64decode(labels["fragments"]["truth"]), wbits=-15)
+    assert np.frombuffer(packed, "<i2").tolist() == [0, 0, 1, 1, 2, 2]
     assert {(marked["kind"], marked["source"]) for marked in payload["markers"]} >= {("vertex", "prediction")}
     json.dumps(payload)
     show_event({"truth": files["truth"], "pieces": files["pieces"]}, 0, tmp_path / "event.html")
@@ -169,3 +171,16 @@ def test_a_layer_has_a_row_for_each_voxel() -> None:
         event_payload(
             np.zeros((1, 3)), np.ones(1), grid=grid, title="t", layers=[Layer("pieces", np.zeros(2, int), None)]
         )
+
+
+def test_objects_stand_for_what_they_were_made_of():
+    """Particles are candidates of which more is known; groups that only happen to be alike are both shown."""
+    items, other = np.array([0, 0, 1, -1]), np.array([0, 1, 1, -1])
+    found = [
+        Layer("candidates", items, other),
+        Layer("fragments", None, other),
+        Layer("reco fragments", items, other),
+        Layer("reco particles", items.copy(), other.copy()),
+    ]
+    assert [layer.name for layer in _different(found)] == ["fragments", "reco fragments", "reco particles"]
+    assert [layer.name for layer in _different(found[:2])] == ["candidates", "fragments"]
