@@ -58,7 +58,7 @@ class Wires(Strict):
     coherent_group: int = Field(48, ge=1, description="neighbouring wires that share their electronics")
     threshold: float = Field(10.0, ge=0, description="smallest pixel that is kept, ADC; the others are 0")
     dead: tuple[Share, Share, Share] = Field(
-        (0.18, 0.04, 0.09), description="share of dead wires; the default is that of MicroBooNE's planes"
+        (0.18, 0.04, 0.09), description="share of dead wires; the default is that of one MicroBooNE event"
     )
     dead_run: float = Field(8.0, ge=1, le=1000, description="mean number of neighbouring wires that died together")
     dead_map: int = Field(1, ge=0, lt=2**32, description="seed of the map of dead wires")
