@@ -16,7 +16,7 @@ from weft.report.palette import power_of_ten
 
 WIDTH, HEIGHT, GAP = 122.0, 118.0, 26.0
 """of a panel and between two, in points"""
-LEFT, TOP, RIGHT, BOTTOM = 38.0, 18.0, 6.0, 36.0
+LEFT, TOP, RIGHT, BOTTOM = 38.0, 18.0, 11.0, 36.0
 _HIGHEST = 1.03  # end of the axis, so that lines at 1 are seen whole
 _TICKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 _LINE = Markup('<path class="curve" d="{}" stroke="{}"{}/>')

@@ -85,12 +85,16 @@ def color_of(name: str) -> str:
 # ---------------------------------------------------------------------------------------------- in words
 
 
-def number(value: Any, decimals: int = 4) -> str:
-    return f"{value:.{decimals}f}".replace("-", "−") if np.isfinite(value) else MISSING
+def number(value: Any, decimals: int = 4, sign: str = "") -> str:
+    """With so many decimals, fewer from 10 on: more than five digits say nothing. sign: "+" writes that one too."""
+    if not np.isfinite(value):
+        return MISSING
+    digits = len(f"{abs(value):.0f}")
+    return f"{value:{sign}.{max(1, decimals + 1 - digits)}f}".replace("-", "−")
 
 
 def signed(value: Any) -> str:
-    return f"{value:+.4f}".replace("-", "−") if np.isfinite(value) else MISSING
+    return number(value, sign="+")
 
 
 def spread(values: Sequence[Any], decimals: int = 4) -> str:
