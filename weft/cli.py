@@ -614,6 +614,36 @@ def bench_sparse() -> None:
     run_benchmark()
 
 
+@bench.command("triplets")
+def bench_triplets(
+    detector: Annotated[str, typer.Option(help="name of a file in config/detectors, or its path")] = "microboone",
+    dead: Annotated[float, typer.Option(min=0, max=1, help="share of dead wires")] = 0.1,
+    rounds: Annotated[int, typer.Option(min=1, help="rounds; the fastest counts")] = 5,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="a .md file; a figure .svg goes beside it")
+    ] = None,
+) -> None:
+    """Time the search for triplets against the number of pixels in a row.
+
+    Example: `weft bench triplets -o benchmarks/results/triplets.md`
+    """
+    from weft.config.detector import load_detector
+    from weft.io.provenance import collect
+    from weft.triplets.benchmark import draw, measure, page
+
+    loaded = load_detector(detector)
+    timings = measure(loaded, share=dead, rounds=rounds)
+    record = collect()
+    when = f"{record['created'][:10]}, commit {record.get('commit', 'unknown')[:7]}"
+    command = f"weft bench triplets --detector {detector} --dead {dead} --rounds {rounds}"
+    text = page(loaded, timings, dead, command, when)
+    print(text)
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(text, encoding="utf-8")
+        draw(timings, str(output.with_suffix(".svg")))
+
+
 @bench.command("chain")
 def bench_chain(
     experiment: Annotated[str, typer.Argument(help="experiment with the stages of the full chain")] = "full_chain",
