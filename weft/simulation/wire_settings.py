@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import lru_cache
 from typing import Annotated, Any
 
 import numpy as np
@@ -63,19 +63,15 @@ class Wires(Strict):
     dead_run: float = Field(8.0, ge=1, le=1000, description="mean number of neighbouring wires that died together")
     dead_map: int = Field(1, ge=0, lt=2**32, description="seed of the map of dead wires")
 
-    @cached_property
+    @property
     def built(self) -> Detector:
         """The detector."""
-        return build_detector(self.detector, f"detector '{self.detector.name}'")
+        return _built(self.detector)
 
-    @cached_property
+    @property
     def dead_wires(self) -> tuple[np.ndarray, ...]:
         """bool (wires,) by image, three planes of each drift volume in turn: which wires are dead in every event."""
-        return tuple(
-            dead_runs(plane.wires, self.dead[k], self.dead_run, (self.dead_map, 3 * number + k))
-            for number, tpc in enumerate(self.built.tpcs)
-            for k, plane in enumerate(tpc.planes)
-        )
+        return _dead_wires(self)
 
     @property
     def shift(self) -> np.ndarray:
@@ -84,3 +80,20 @@ class Wires(Strict):
             return np.array(self.centre)
         tpcs = self.built.tpcs
         return 0.5 * (np.min([t.lower for t in tpcs], axis=0) + np.max([t.upper for t in tpcs], axis=0))
+
+
+# Not properties kept by the settings: these would compare them, arrays included, when settings are compared.
+
+
+@lru_cache(maxsize=4)
+def _built(options: DetectorOptions) -> Detector:
+    return build_detector(options, f"detector '{options.name}'")
+
+
+@lru_cache(maxsize=4)
+def _dead_wires(wires: Wires) -> tuple[np.ndarray, ...]:
+    return tuple(
+        dead_runs(plane.wires, wires.dead[k], wires.dead_run, (wires.dead_map, 3 * number + k))
+        for number, tpc in enumerate(wires.built.tpcs)
+        for k, plane in enumerate(tpc.planes)
+    )

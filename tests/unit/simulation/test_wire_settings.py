@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 
@@ -18,6 +20,15 @@ def test_settings_hold_the_whole_detector():
     assert again == settings
     assert again.wires.built == settings.wires.built
     assert again.wires.built.tpcs[0].planes[0].wires == 351
+
+
+def test_settings_are_compared_and_sent_to_processes_once_used():
+    settings = parse()
+    assert len(settings.wires.dead_wires) == 3
+    again = pickle.loads(pickle.dumps(settings))
+    assert again == settings == parse()
+    assert again != parse(dead_map=2)
+    assert all(np.array_equal(a, b) for a, b in zip(again.wires.dead_wires, settings.wires.dead_wires, strict=True))
 
 
 def test_settings_without_wires_are_what_they_were():
