@@ -10,7 +10,7 @@ import numpy as np
 from weft.reco.clustering_scores import Answer
 from weft.reco.dbscan import break_clusters
 from weft.reco.labels import voxel_particles
-from weft.reco.nodes import voxel_labels
+from weft.reco.nodes import numbered_by_first, voxel_labels
 
 #: The true products that labels are made of.
 TRUTH = ("voxels", "semantics", "clusters", "particles")
@@ -43,15 +43,6 @@ def fragment_labels(
     if broken:
         return break_clusters(truth["voxels"], labels).astype(np.int32)
     return numbered_by_first(labels).astype(np.int32)
-
-
-def numbered_by_first(labels: np.ndarray) -> np.ndarray:
-    """int64 [N]: the same clusters numbered from 0 in the order of their first voxels; below zero becomes −1."""
-    found, first, number = np.unique(labels, return_index=True, return_inverse=True)
-    rank = np.full(len(found), -1, np.int64)
-    some = np.flatnonzero(found >= 0)
-    rank[some[np.argsort(first[some])]] = np.arange(len(some))
-    return rank[number.reshape(-1)]
 
 
 def fragment_answers(store: Store, classes: Sequence[int], broken: bool) -> Iterator[Answer]:

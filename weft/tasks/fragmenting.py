@@ -123,8 +123,7 @@ class Fragmenting(Task[Options]):
 
         Fragments are numbered by the lowest voxel in them.
         """
-        from weft.reco.fragment_labels import numbered_by_first
-        from weft.reco.nodes import by_label, fragment_products
+        from weft.reco.nodes import by_label, fragment_products, numbered_by_first
 
         items = by_label(numbered_by_first(labels))
         shapes = event["semantics"][items.values[items.offsets[:-1]]]
@@ -142,7 +141,7 @@ class Fragmenting(Task[Options]):
         return score_answers(answers, store.events, split, shard, self.classes)
 
     def metrics(self, counts: pd.DataFrame) -> pd.DataFrame:
-        from weft.reco.clustering_scores import metrics
+        from weft.metrics.clustering_counts import metrics
 
         return metrics(counts)
 

@@ -3,7 +3,7 @@ import pytest
 from fragment_events import build, track
 
 from weft.io.products import DELTA, LOW_ENERGY, SHOWER, TRACK, Ragged
-from weft.reco.fragment_labels import fragment_answers, fragment_labels, numbered_by_first
+from weft.reco.fragment_labels import fragment_answers, fragment_labels
 
 A, B = track((10, 10, 10), (1, 0, 0), 5), track((10, 30, 10), (1, 0, 0), 4)
 GAP = track((10, 10, 10), (1, 0, 0), 9)[[0, 1, 2, 6, 7, 8]]
@@ -38,11 +38,6 @@ def test_pieces_that_do_not_touch_are_fragments_if_asked() -> None:
 def test_events_without_voxels() -> None:
     event = build([])
     assert fragment_labels(event, event["semantics"][:, 0], (0, 1)).shape == (0,)
-
-
-def test_numbers_follow_the_first_voxels() -> None:
-    assert numbered_by_first(np.array([7, -1, 3, 7, 0, -5])).tolist() == [0, -1, 1, 0, 2, -1]
-    assert numbered_by_first(np.empty(0, np.int64)).tolist() == []
 
 
 @pytest.mark.parametrize("broken", [True, False])

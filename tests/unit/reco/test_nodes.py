@@ -24,7 +24,8 @@ def test_labels_by_the_group_of_the_item():
 
 def test_numbered_by_first():
     assert numbered_by_first(np.array([9, -3, 4, 9, 0])).tolist() == [0, -1, 1, 0, 2]
-    assert len(numbered_by_first(np.empty(0, int))) == 0
+    assert numbered_by_first(np.array([7, -1, 3, 7, 0, -5])).tolist() == [0, -1, 1, 0, 2, -1]
+    assert numbered_by_first(np.empty(0, np.int64)).tolist() == []
 
 
 def test_some_items_in_an_order():

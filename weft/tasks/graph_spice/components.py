@@ -10,7 +10,7 @@ from scipy.sparse.csgraph import connected_components
 
 from weft.compiled import kernel
 from weft.reco.dbscan import dbscan
-from weft.reco.fragment_labels import numbered_by_first
+from weft.reco.nodes import numbered_by_first
 from weft.reco.voxel_graph import radius_edges
 from weft.tasks.graph_spice.options import ClusteringOptions
 

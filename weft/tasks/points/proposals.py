@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 from weft.compiled import kernel
 from weft.io.products import LOW_ENERGY
 from weft.io.reco_products import POINTS
+from weft.reco.nodes import numbered_by_first
 from weft.tasks.points.options import CLASSES, MergeOptions
 
 OFFSET, SCORE, CLASS_SCORES, END = slice(0, 3), 3, slice(4, 4 + CLASSES), 4 + CLASSES
@@ -75,13 +76,11 @@ def _agreeing(
 
 def _components(position: np.ndarray, distance: float) -> np.ndarray:
     """int64 [n]: number of the group of each, numbered by first member; DBSCAN of one sample is just this."""
-    pairs = cKDTree(position).query_pairs(distance, output_type="ndarray") if len(position) else np.zeros((0, 2), int)
+    if not len(position):
+        return np.zeros(0, np.int64)
+    pairs = cKDTree(position).query_pairs(distance, output_type="ndarray")
     graph = coo_array((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=(len(position),) * 2)
-    _, label = connected_components(graph, directed=False)
-    _, first, number = np.unique(label, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    return rank[number] if len(number) else np.zeros(0, np.int64)
+    return numbered_by_first(connected_components(graph, directed=False)[1])
 
 
 def _pooled(
