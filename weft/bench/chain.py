@@ -18,7 +18,6 @@ from weft.config.experiment import Experiment
 
 #: Where SPINE's has no choice: so that both do the same, these are the options of the stages here.
 ALIKE = ("stages.points.model.points.anchor=corner", "stages.graph_spice.data.context=false")
-SIZES = (1_000, 3_000, 10_000, 30_000, 100_000, 200_000)
 
 
 def bench_chain(
@@ -28,10 +27,10 @@ def bench_chain(
     command: str,
     models: Path | None = None,
     events: Path | None = None,
-    count: int = 8,
-    rounds: int = 5,
-    sizes: Sequence[int] = SIZES,
-    peer: bool = True,
+    count: int,
+    rounds: int,
+    sizes: Sequence[int],
+    peer: bool,
     beside: str = "not said",
 ) -> str:
     """The page of the benchmark.
@@ -45,7 +44,7 @@ def bench_chain(
     with tempfile.TemporaryDirectory() as folder:
         store = events or simulate_events(Path(folder) / "events.h5", count)
         comparison = compare(steps, store, count, rounds, peer)
-    grown = measure_growth(experiment, dataset, sizes, models, None) if sizes else []
+    grown = measure_growth(experiment, dataset, sizes, models) if sizes else []
     fed = "drawn at random, every stage fed the truth" if models is None else "trained; every stage is fed predictions"
     about = [
         f"Stages and networks of `{experiment.name}` at scale `{experiment.scale}`; weights: {fed}. SPINE's networks "

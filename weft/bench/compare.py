@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
 import torch
 
-from weft.bench.stages import PARTS, Run, Step, Training, learned, timed
+from weft.bench.spine_chain import SIDES, Side
+from weft.bench.stages import PARTS, Run, Step, Training, timed
+from weft.engine.task import Batch
 
 JOINT = "points"
 """SPINE's network for points makes the semantics too: its chain has no other segmentation"""
@@ -54,73 +56,75 @@ class Comparison:
         return Timing("chain", ours, [sum(times) for times in zip(*of_spine, strict=True)])
 
 
-def compare(steps: Sequence[Step], events: Path, count: int, rounds: int, peer: bool, train: bool = True) -> Comparison:
+def compare(steps: Sequence[Step], events: Path, count: int, rounds: int, peer: bool) -> Comparison:
     """Time the prediction and a training step of every stage, ours and, with `peer`, SPINE's, in turns.
 
     events, count: an event store and how many of its events, which make one batch. The first round warms up and is not
     counted; after it, what both have answered is compared.
     """
-    run = Run(list(steps), events, count)
-    named = {step.name: step for step in steps}
+    run = Run(events, count)
     timings = {step.name: Timing(step.name) for step in steps}
-    sides = {}
-    for number in range(rounds + 1):
+    sides: dict[str, Side] = {}
+    for step in steps:
+        run.predict(step)
+        if peer and step.name in SIDES:
+            sides[step.name], timings[step.name].agreement = _side(step, run, steps)
+    for _ in range(rounds):
         for step in steps:
             timing = timings[step.name]
-            parts = timing.parts if number else {}
-            spent = run.predict(step, parts)
-            if peer and not number:
-                from weft.bench.spine_chain import SIDES
-
-                if step.name in SIDES:
-                    with torch.inference_mode():
-                        sides[step.name] = SIDES[step.name](step, run, named)
-            if number:
-                timing.ours.append(spent.cpu)
+            timing.ours.append(run.predict(step, timing.parts))
             if step.name in sides:
-                side = sides[step.name]
-                with torch.inference_mode():
-                    spent = timed(lambda side=side: setattr(side, "found", side()))  # type: ignore[misc]
-                    if number:
-                        timing.theirs.append(spent.cpu)
-                    else:
-                        timing.agreement = side.agreement()
-    training = [_train(step, run, rounds, sides.get(step.name)) for step in learned(list(steps))] if train else []
+                timing.theirs.append(_predict(sides[step.name]))
+    training = [_train(step, run, rounds, sides.get(step.name)) for step in steps if step.network is not None]
     found = Comparison(len(run), run.voxels, rounds, list(timings.values()), training)
     run.close()
     return found
 
 
-def _train(step: Step, run: Run, rounds: int, side: object | None) -> Timing:
-    from weft.bench.spine_chain import Side
+def _side(step: Step, run: Run, steps: Sequence[Step]) -> tuple[Side, str]:
+    """SPINE's counterpart of a stage, run once, and how what it found compares with ours."""
+    with torch.inference_mode():
+        side = SIDES[step.name](step, run, {other.name: other for other in steps})
+        side.found = side()
+        return side, side.agreement()
 
+
+def _predict(side: Side) -> float:
+    """Processor seconds of SPINE's stage."""
+
+    def predict() -> None:
+        side.found = side()
+
+    with torch.inference_mode():
+        return timed(predict)
+
+
+def _train(step: Step, run: Run, rounds: int, side: Side | None) -> Timing:
     timing = Timing(step.name)
     ours = Training(step, run)
-    theirs = optimiser = batch = None
-    if side is not None:
-        assert isinstance(side, Side)
-        theirs = side.make().train()
-        optimiser = torch.optim.Adam(theirs.parameters(), lr=1e-3, fused=True)
-        batch = ours.collate()
+    theirs = None if side is None else _learner(side, ours.collate())
     for number in range(rounds + 1):
         spent = timed(ours.learn)
         if number:
-            timing.ours.append(spent.cpu)
-        if theirs is None:
-            continue
-        assert isinstance(side, Side)
-        assert optimiser is not None
-        assert batch is not None
-
-        def learn(side: Side = side, theirs: torch.nn.Module = theirs) -> None:
-            optimiser.zero_grad()
-            side.loss(theirs, batch).backward()
-            optimiser.step()
-
-        spent = timed(learn)
-        if number:
-            timing.theirs.append(spent.cpu)
+            timing.ours.append(spent)
+        if theirs is not None:
+            spent = timed(theirs)
+            if number:
+                timing.theirs.append(spent)
     return timing
+
+
+def _learner(side: Side, batch: Batch) -> Callable[[], None]:
+    """A training step of SPINE's network on that batch."""
+    network = side.make().train()
+    optimiser = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
+
+    def learn() -> None:
+        optimiser.zero_grad()
+        side.loss(network, batch).backward()
+        optimiser.step()
+
+    return learn
 
 
 def share(timing: Timing) -> Mapping[str, float]:

@@ -16,10 +16,14 @@ _PER_VERTEX = 3400
 _SEED = 900
 
 
-def simulate_events(path: Path, count: int, settings: SimulationSettings | None = None) -> Path:
-    """An event store at `path` with `count` events; default: the settings of the dataset lartpc."""
+def simulate_events(path: Path, count: int) -> Path:
+    """An event store at `path` with `count` events of the settings of the dataset lartpc."""
+    return _store(path, SimulationSettings(), 0, count)
+
+
+def _store(path: Path, settings: SimulationSettings, first: int, count: int) -> Path:
     raw = path.with_suffix(".root")
-    simulate_file(settings or SimulationSettings(), _SEED, 0, count, raw)
+    simulate_file(settings, _SEED, first, count, raw)
     convert_file(raw, path)
     return path
 
@@ -38,9 +42,7 @@ def simulate_size(path: Path, voxels: int) -> int:
         if vertices >= 5:
             vertices = max(1, round(vertices * voxels / sizes[vertices, index]))
     best = min(sizes, key=lambda tried: abs(sizes[tried] - voxels))
-    raw = path.with_suffix(".root")
-    simulate_file(of_vertices(best[0]), _SEED, best[1], 1, raw)
-    convert_file(raw, path)
+    _store(path, of_vertices(best[0]), best[1], 1)
     return sizes[best]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from weft.bench.events import simulate_size
-from weft.bench.stages import Feed, Run, Step, steps_of
+from weft.bench.stages import Run, Step, steps_of
 from weft.config.dataset import Dataset
 from weft.config.experiment import Experiment
 from weft.sparse.benchmark import high_water, peak_memory
@@ -37,9 +37,7 @@ class Size:
     """MiB: the most that the process held, with all code, networks and products"""
 
 
-def measure_growth(
-    experiment: Experiment, dataset: Dataset, sizes: Sequence[int], models: Path | None, feed: Feed | None
-) -> list[Size]:
+def measure_growth(experiment: Experiment, dataset: Dataset, sizes: Sequence[int], models: Path | None) -> list[Size]:
     """Each size in a process of its own, since an allocator that has grown hides what the next event needs."""
     found = []
     with tempfile.TemporaryDirectory() as folder:
@@ -47,18 +45,16 @@ def measure_growth(
             path = Path(folder) / f"{voxels}.h5"
             simulate_size(path, voxels)
             with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-                arguments = experiment, dataset, path, models, feed, torch.get_num_threads()
+                arguments = experiment, dataset, path, models, torch.get_num_threads()
                 found.append(process.submit(_measure, *arguments).result())
             print(f"{found[-1].voxels:,} voxels: {sum(found[-1].seconds.values()):.2f} s", flush=True)
     return found
 
 
-def _measure(
-    experiment: Experiment, dataset: Dataset, events: Path, models: Path | None, feed: Feed | None, threads: int
-) -> Size:
+def _measure(experiment: Experiment, dataset: Dataset, events: Path, models: Path | None, threads: int) -> Size:
     torch.set_num_threads(threads)
-    steps = steps_of(experiment, dataset, models=models, feed=feed)
-    run = Run(steps, events)
+    steps = steps_of(experiment, dataset, models=models)
+    run = Run(events)
     seconds: dict[str, float] = {}
     memory: dict[str, float] = {}
     edges: dict[str, int] = {}
@@ -68,7 +64,7 @@ def _measure(
             spent: list[float] = []
 
             def predict(step: Step = step, spent: list[float] = spent) -> None:
-                spent.append(run.predict(step).cpu)
+                spent.append(run.predict(step))
 
             if number == 1:
                 memory[step.name] = peak_memory(predict)

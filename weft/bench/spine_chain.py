@@ -25,6 +25,7 @@ from weft.io.products import CLASSES, TRACK, Ragged
 
 CLASSES_OF_VOXELS = 5
 FEATURE_TOLERANCE = 1e-3
+_NO_ROWS = np.empty(0, np.int32)
 Found = dict[str, Any]
 """what a stage of SPINE gives, by its own names"""
 
@@ -314,16 +315,17 @@ class Fragments(Side):
         self.classes = values_batch(torch.from_numpy(np.concatenate(self.read("semantics"))[:, 0]), self.counts)
         taken: list[Ragged] = []
         shapes: list[np.ndarray] = []
-        for k, event in enumerate(self.events):
-            parts = []
+        for event in self.events:
+            parts: list[np.ndarray] = []
+            classes: list[int] = []
             for name, provider in self.model.providers.items():
                 if provider in self.model.stages:
                     table, voxels = event[f"{provider}/fragments"], event[f"{provider}/fragment_voxels"]
-                    parts += [voxels[i] for i in np.flatnonzero(table["shape"] == numbers[name])]
-                    shapes.append(np.full(len(parts), numbers[name])) if k == len(shapes) else None
-            taken.append(Ragged.of(parts) if parts else Ragged(np.empty(0, np.int32), np.zeros(1, np.int64)))
-            if k == len(shapes):
-                shapes.append(np.empty(0, np.int64))
+                    rows = np.flatnonzero(table["shape"] == numbers[name])
+                    parts += [voxels[i] for i in rows]
+                    classes += [numbers[name]] * len(rows)
+            taken.append(Ragged.of(parts, _NO_ROWS))
+            shapes.append(np.array(classes, np.int64))
         self.taken = self.clusters(taken)
         self.taken_shapes = self.per_event(shapes)
 
@@ -361,7 +363,7 @@ class Aggregation(Side):
         self.node_rows = [each["row"] for each in nodes]
         name = f"{self.model.nodes[:-1]}_voxels"
         items = [
-            Ragged.of([voxels[i] for i in rows]) if len(rows) else Ragged(np.empty(0, np.int32), np.zeros(1, np.int64))
+            Ragged.of([voxels[i] for i in rows], _NO_ROWS)
             for voxels, rows in zip(self.read(name), self.node_rows, strict=True)
         ]
         self.data, self.nodes = self.voxels(), self.clusters(items)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter, process_time
-from typing import Any, Literal, NamedTuple
+from time import process_time
+from typing import Any
 
 import torch
 from torch import nn
@@ -26,26 +26,8 @@ from weft.engine.starting import freeze
 from weft.engine.stream import EventBatches
 from weft.engine.task import Batch, FixedTask, Products, Task
 
-Feed = Literal["truth", "predictions"]
 PARTS = ("prepare", "network", "decode")
 """of a stage with a network: samples and their batch, the forward pass, from its output to products"""
-
-
-class Spent(NamedTuple):
-    """Seconds of a piece of work."""
-
-    wall: float
-    cpu: float
-
-
-class Clock:
-    """Seconds since it was made."""
-
-    def __init__(self) -> None:
-        self._wall, self._cpu = perf_counter(), process_time()
-
-    def read(self) -> Spent:
-        return Spent(perf_counter() - self._wall, process_time() - self._cpu)
 
 
 @dataclass(frozen=True)
@@ -61,50 +43,45 @@ class Step:
     """the network as the chain runs it: trunks that several networks have are shared"""
     providers: Mapping[str, str]
 
-    @property
-    def link(self) -> Link:
-        """As :func:`weft.engine.chain.deploy_chain` runs it."""
-        return Link(self.name, self.task, lambda events: iter(self.predict(events, {})), self.providers)
+    def link(self, parts: dict[str, float]) -> Link:
+        """As :func:`weft.engine.chain.deploy_chain` runs it; `parts` as in :meth:`predict`."""
+        return Link(self.name, self.task, lambda events: iter(self.predict(events, parts)), self.providers)
 
     def predict(self, events: Any, parts: dict[str, float]) -> list[Products]:
         """Products of all events; adds the processor seconds of each part to `parts`."""
         if isinstance(self.task, FixedTask):
-            clock = Clock()
+            begun = process_time()
             made = [self.task.predict_event(events[k]) for k in range(len(events))]
-            _add(parts, "decode", clock)
+            _add(parts, "decode", begun)
             return made
         assert self.runner is not None
         made = []
         batches = EventBatches(self.task, events, self.stage.evaluation.batch_size, labels=False)
         for k in range(len(batches)):
-            clock = Clock()
+            begun = process_time()
             batch = batches[k]
-            _add(parts, "prepare", clock)
+            _add(parts, "prepare", begun)
             with torch.inference_mode():
-                clock = Clock()
+                begun = process_time()
                 output = self.runner(batch)
-                _add(parts, "network", clock)
-                clock = Clock()
+                _add(parts, "network", begun)
+                begun = process_time()
                 made += self.task.decode(output, batch)
-                _add(parts, "decode", clock)
+                _add(parts, "decode", begun)
         return made
 
 
-def _add(parts: dict[str, float], name: str, clock: Clock) -> None:
-    parts[name] = parts.get(name, 0.0) + clock.read().cpu
+def _add(parts: dict[str, float], name: str, begun: float) -> None:
+    parts[name] = parts.get(name, 0.0) + process_time() - begun
 
 
-def steps_of(
-    experiment: Experiment, dataset: Dataset, *, models: Path | None = None, feed: Feed | None = None, seed: int = 0
-) -> list[Step]:
+def steps_of(experiment: Experiment, dataset: Dataset, *, models: Path | None = None) -> list[Step]:
     """The stages that a chain runs through, in order, in evaluation mode.
 
     models: a results folder with the checkpoints of the experiment; default: networks are drawn at random, those that
-    start from an earlier stage as copies of it.
-    feed: what each stage reads; default: predictions with checkpoints, the truth without, since what random networks
-    say is no work like that of trained ones for the stages after them.
+    start from an earlier stage as copies of it. With checkpoints every stage reads predictions, without the truth,
+    since what random networks say is no work like that of trained ones for the stages after them.
     """
-    feed = feed or ("truth" if models is None else "predictions")
     chain = chain_of(experiment, dataset, Layout(str(models or "results")))
     steps: list[Step] = []
     shared = SharedTrunks()
@@ -113,7 +90,7 @@ def steps_of(
         task = tasks.of(run.stage, where)
         network = runner = None
         if task.learned:
-            torch.manual_seed(seed)
+            torch.manual_seed(0)
             network = task.network()
             if models is None:
                 _copy_starts(network, run.stage, steps)
@@ -122,7 +99,7 @@ def steps_of(
             network.eval()
             runner = deepcopy(network)
             shared.adopt(runner)
-        providers = run.providers(TRUTH if feed == "truth" else None)
+        providers = run.providers(TRUTH if models is None else None)
         steps.append(Step(run.stage_name, task, run.stage, network, runner, providers))
     return steps
 
@@ -140,9 +117,8 @@ def _copy_starts(network: nn.Module, stage: Stage, earlier: list[Step]) -> None:
 class Run:
     """Events in memory, and what the stages make of them."""
 
-    def __init__(self, steps: list[Step], events: Path, count: int | None = None) -> None:
+    def __init__(self, events: Path, count: int | None = None) -> None:
         """events: an event store; count: how many of it, from the first; default: all."""
-        self.steps = steps
         self.corpus = Corpus([{TRUTH: events}])
         self.stretch = Stretch(self.corpus, range(min(count or len(self.corpus), len(self.corpus))))
 
@@ -158,13 +134,10 @@ class Run:
         """The events as a stage sees them."""
         return View(self.stretch, step.providers)
 
-    def predict(self, step: Step, parts: dict[str, float] | None = None) -> Spent:
-        """Run a stage, and keep its products for those that read them."""
-        found: dict[str, float] = {} if parts is None else parts
-        link = step.link._replace(predict=lambda events: iter(step.predict(events, found)))
-        clock = Clock()
-        self.stretch.add(link)
-        return clock.read()
+    def predict(self, step: Step, parts: dict[str, float] | None = None) -> float:
+        """Run a stage, and keep its products for those that read them; returns the processor seconds."""
+        link = step.link({} if parts is None else parts)
+        return timed(lambda: self.stretch.add(link))
 
     def close(self) -> None:
         self.corpus.close()
@@ -200,12 +173,8 @@ class Training:
         self.optimiser.step()
 
 
-def timed(work: Callable[[], object]) -> Spent:
-    """Run something once."""
-    clock = Clock()
+def timed(work: Callable[[], object]) -> float:
+    """Processor seconds of doing something once."""
+    begun = process_time()
     work()
-    return clock.read()
-
-
-def learned(steps: list[Step]) -> Iterator[Step]:
-    return (step for step in steps if step.network is not None)
+    return process_time() - begun

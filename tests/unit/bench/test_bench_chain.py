@@ -49,7 +49,7 @@ def test_stages_are_those_of_the_chain_and_share_the_trunk(tiny, events):
     networks = {step.name: step.network for step in steps}
     for ours, theirs in zip(networks["points"].trunk.parameters(), networks["uresnet"].trunk.parameters(), strict=True):
         assert torch.equal(ours, theirs)  # random weights start as a training would
-    run = Run(steps, events, 2)
+    run = Run(events, 2)
     for step in steps[:2]:
         run.predict(step)
     giver = steps[0].runner.trunk
@@ -61,7 +61,7 @@ def test_stages_are_those_of_the_chain_and_share_the_trunk(tiny, events):
 def test_growth_of_one_size(tiny, tmp_path):
     path = tmp_path / "event.h5"
     voxels = simulate_size(path, 300)
-    size = _measure(*tiny, path, None, None, 1)
+    size = _measure(*tiny, path, None, 1)
     assert size.voxels == voxels
     assert list(size.seconds) == list(size.memory) == STAGES
     assert all(seconds > 0 for seconds in size.seconds.values())
