@@ -6,16 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure as Canvas
 
 from weft.config import BASELINE
 from weft.metrics.bootstrap import bootstrap
 from weft.metrics.scores import Scores
 from weft.report.clustering import clustering_figures
 from weft.report.comparison import Difference, verdict
+from weft.report.confusion import confusion_panels
 from weft.report.figure import Figure
-from weft.report.palette import SERIES_COLORS, style, to_svg
 from weft.report.variants import (
     DIFFERENCE,
     differences,
@@ -60,7 +58,6 @@ _ROWS: Mapping[str, Sequence[tuple[str, str, bool]]] = {
         *((f"vertex_within_{mark}cm", f"vertices within {mark} cm", True) for mark in VERTEX_MARKS),
     ],
 }
-_BLUES = LinearSegmentedColormap.from_list("share", ["#ffffff", SERIES_COLORS[0]])
 
 
 def figures(scores: Mapping[str, Scores], split: str, options: ModelOptions) -> list[Figure]:
@@ -109,28 +106,10 @@ def answer_table(scores: Mapping[str, Scores], split: str, options: ModelOptions
 
 def confusion_figure(scores: Mapping[str, Scores]) -> Figure:
     """Share of the nodes of each true type by predicted type, with their numbers."""
-    with style():
-        canvas = Canvas(figsize=(3.9 * len(scores), 3.5))
-        panels = canvas.subplots(1, len(scores), squeeze=False)[0]
-        for axis, (name, part) in zip(panels, scores.items(), strict=True):
-            counts = part.events[CONFUSION].sum().to_numpy(np.float64).reshape(len(TYPES), -1)
-            total = counts.sum(axis=1, keepdims=True)
-            share = np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
-            axis.imshow(share, vmin=0, vmax=1, cmap=_BLUES)
-            for i, j in np.ndindex(counts.shape):
-                color = "#ffffff" if share[i, j] > 0.6 else "#1b2331"
-                text = f"{100 * share[i, j]:.1f}" if total[i] else "–"
-                axis.text(j, i - 0.12, text, ha="center", va="center", color=color, fontsize=8.5)
-                axis.text(j, i + 0.24, f"{counts[i, j]:.0f}", ha="center", va="center", color=color, fontsize=6.5)
-            axis.set_xticks(range(len(TYPES)), TYPES, rotation=30, ha="right", rotation_mode="anchor")
-            axis.set_yticks(range(len(TYPES)), TYPES)
-            axis.tick_params(length=0)
-            axis.grid(False)
-            axis.spines[:].set_visible(False)
-            axis.set_xlabel("predicted type")
-            axis.set_ylabel("true type")
-            axis.set_title(name)
-        svg = to_svg(canvas, "pid", "Particle types of the model and the baseline", gap=2)
+    shape = len(TYPES), len(TYPES)
+    counts = {name: part.events[CONFUSION].sum().to_numpy(np.int64).reshape(shape) for name, part in scores.items()}
+    labels, title = ("predicted type", "true type"), "Particle types of the model and the baseline"
+    svg = confusion_panels("pid", counts, TYPES, TYPES, labels, title, (3.9, 3.5))
     return Figure(
         "pid",
         "Particle types",

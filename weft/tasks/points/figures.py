@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 
@@ -20,9 +19,10 @@ from weft.metrics.bootstrap import bootstrap
 from weft.metrics.points import EDGES, MARKS, N_BINS, share_within
 from weft.metrics.scores import Scores, counts
 from weft.report.comparison import Difference, metric_label, verdict
+from weft.report.confusion import confusion_panels
 from weft.report.event_histogram import event_histogram
 from weft.report.figure import Figure
-from weft.report.palette import BASELINE_COLOR, CLASS_COLORS, CLASS_NAMES, INK, SERIES_COLORS, style, to_svg
+from weft.report.palette import BASELINE_COLOR, CLASS_COLORS, CLASS_NAMES, INK, style, to_svg
 from weft.report.ratio_panels import binned, ratio_panels, say_too_few
 from weft.report.variants import (
     DIFFERENCE,
@@ -52,7 +52,6 @@ ENERGY_EDGES = np.geomspace(0.3, 3000.0, 13)
 _REPLICAS = 400
 _FEWEST = 20  # points of a bin that is drawn
 _FARTHEST = 12.0  # voxels, end of the axis of distance
-_BLUES = LinearSegmentedColormap.from_list("share", ["#ffffff", SERIES_COLORS[0]])
 #: Metrics of the first table, and whether more is better.
 _OVERALL = {
     "f1_3": ("F1 at 3 voxels", True),
@@ -186,29 +185,12 @@ def distance_figure(scores: Mapping[str, Scores]) -> Figure:
 
 def type_figure(scores: Mapping[str, Scores]) -> Figure:
     """Class of the nearest predicted point by true class, missed ones as a class of their own."""
-    with style():
-        canvas = Canvas(figsize=(3.9 * len(scores), 3.3))
-        axes: Sequence[Axes] = canvas.subplots(1, len(scores), squeeze=False)[0].tolist()
-        for axis, (name, part) in zip(axes, scores.items(), strict=True):
-            matrix = _confusion(part.events)
-            total = matrix.sum(axis=1, keepdims=True)
-            share = np.divide(matrix, total, out=np.zeros(matrix.shape), where=total > 0)
-            axis.imshow(share, vmin=0, vmax=1, cmap=_BLUES)
-            for i, j in np.ndindex(matrix.shape):
-                color = "#ffffff" if share[i, j] > 0.6 else "#1b2331"
-                percent = f"{100 * share[i, j]:.1f}" if total[i] else MISSING
-                axis.text(j, i - 0.12, percent, ha="center", va="center", color=color, fontsize=8.5)
-                axis.text(j, i + 0.24, str(int(matrix[i, j])), ha="center", va="center", color=color, fontsize=6.5)
-            names = [CLASS_NAMES[c] for c in range(CLASSES)]
-            axis.set_xticks(range(CLASSES + 1), [*names, "missed"], rotation=30, ha="right", rotation_mode="anchor")
-            axis.set_yticks(range(len(POINT_CLASSES)), names[: len(POINT_CLASSES)])
-            axis.tick_params(length=0)
-            axis.grid(False)
-            axis.spines[:].set_visible(False)
-            axis.set_xlabel("class of the nearest predicted point")
-            axis.set_ylabel("true class")
-            axis.set_title(name)
-        svg = to_svg(canvas, "types", "Confusion of classes of points for the model and the baseline", gap=2)
+    counts = {name: _confusion(part.events) for name, part in scores.items()}
+    names = [CLASS_NAMES[c] for c in range(CLASSES)]
+    labels = "class of the nearest predicted point", "true class"
+    title = "Confusion of classes of points for the model and the baseline"
+    rows, columns = names[: len(POINT_CLASSES)], [*names, "missed"]
+    svg = confusion_panels("types", counts, rows, columns, labels, title, (3.9, 3.3))
     return Figure(
         "types",
         "Classes of points",

@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure as Canvas
 
 from weft.config import BASELINE
@@ -17,8 +16,9 @@ from weft.metrics.binned import half_width, quantile
 from weft.metrics.bootstrap import bootstrap
 from weft.metrics.scores import Scores
 from weft.report.comparison import Difference, verdict
+from weft.report.confusion import confusion_panels
 from weft.report.figure import Figure
-from weft.report.palette import SERIES_COLORS, style, to_svg
+from weft.report.palette import style, to_svg
 from weft.report.variants import (
     DIFFERENCE,
     MISSING,
@@ -38,7 +38,6 @@ from weft.tasks.reconstruction.metrics import BINNED, TYPES, bins_of, confusion_
 from weft.tasks.reconstruction.resolution import ends_figure, resolution_figure
 
 _REPLICAS = 400
-_BLUES = LinearSegmentedColormap.from_list("share", ["#ffffff", SERIES_COLORS[0]])
 _WIDTHS = {
     "shower_energy": "contained showers",
     "track_energy": "tracks, best method",
@@ -131,28 +130,12 @@ def metric_table(scores: Mapping[str, Scores], split: str) -> Figure:
 
 def confusion_figure(events: Mapping[str, pd.DataFrame]) -> Figure:
     """Share of the found particles of each true type by the type that they were given."""
-    with style():
-        canvas = Canvas(figsize=(4.1 * len(events), 3.6))
-        for axis, (name, table) in zip(_panels(canvas, len(events)), events.items(), strict=True):
-            counts = table[confusion_columns()].to_numpy(np.int64).sum(axis=0).reshape(TYPES, TYPES)[: TYPES - 1]
-            total = counts.sum(axis=1, keepdims=True)
-            share = np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
-            axis.imshow(share, vmin=0, vmax=1, cmap=_BLUES)
-            for i, j in np.ndindex(counts.shape):
-                color = "#ffffff" if share[i, j] > 0.6 else "#1b2331"
-                axis.text(j, i - 0.12, f"{100 * share[i, j]:.0f}" if total[i] else "–", ha="center", va="center",
-                          color=color, fontsize=8.5)  # fmt: skip
-                axis.text(j, i + 0.26, str(counts[i, j]), ha="center", va="center", color=color, fontsize=6)
-            names = list(PIDS.values())
-            axis.set_xticks(range(TYPES), [*names, "none"], rotation=30, ha="right", rotation_mode="anchor")
-            axis.set_yticks(range(len(names)), names)
-            axis.tick_params(length=0)
-            axis.grid(False)
-            axis.spines[:].set_visible(False)
-            axis.set_xlabel("reconstructed type")
-            axis.set_ylabel("true type")
-            axis.set_title(name)
-        svg = to_svg(canvas, "types", "Confusion of particle types of the model and the baseline", gap=2)
+    columns, shape = confusion_columns(), (TYPES, TYPES)
+    # The last row is of particles without a true type: there are none.
+    counts = {v: table[columns].to_numpy(np.int64).sum(axis=0).reshape(shape)[:-1] for v, table in events.items()}
+    names = list(PIDS.values())
+    labels, title = ("reconstructed type", "true type"), "Confusion of particle types of the model and the baseline"
+    svg = confusion_panels("types", counts, names, [*names, "none"], labels, title, (4.1, 3.6))
     return Figure(
         "types",
         "Particle types",

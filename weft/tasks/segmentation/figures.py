@@ -9,16 +9,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure as Canvas
 
 from weft.metrics.calibration import expected_calibration_error
 from weft.metrics.scores import Scores
 from weft.metrics.segmentation import accuracy
+from weft.report.confusion import confusion_panels
 from weft.report.event_histogram import event_histogram
 from weft.report.figure import Figure
-from weft.report.palette import CLASS_NAMES, RULE, SERIES_COLORS, style, to_svg
+from weft.report.palette import CLASS_NAMES, RULE, style, to_svg
 from weft.report.ratio_panels import binned, ratio_panels
 from weft.report.variants import color_of, pooled, select
 from weft.tasks.segmentation.score import CHARGE_EDGES, CONFIDENCE_BINS, confusion_of
@@ -27,9 +26,7 @@ from weft.tasks.segmentation.tables import class_table, overall_table, shift_tab
 #: Edges of the bins of energy left by a particle, MeV.
 ENERGY_EDGES = np.geomspace(0.3, 3000.0, 13)
 
-_REPLICAS = 400
 _FEWEST = 20  # voxels of a bin that is drawn
-_BLUES = LinearSegmentedColormap.from_list("share", ["#ffffff", SERIES_COLORS[0]])
 
 
 def figures(scores: Mapping[str, Scores], split: str) -> list[Figure]:
@@ -56,28 +53,10 @@ def figures(scores: Mapping[str, Scores], split: str) -> list[Figure]:
 
 def confusion_figure(scores: Mapping[str, Scores]) -> Figure:
     """Share of the voxels of each true class by predicted class, with the numbers of voxels."""
-    with style():
-        canvas = Canvas(figsize=(3.9 * len(scores), 3.5))
-        for axis, (name, part) in zip(_panels(canvas, len(scores)), scores.items(), strict=True):
-            counts = confusion_of(part.events).sum(axis=0)
-            total = counts.sum(axis=1, keepdims=True)
-            share = np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
-            axis.imshow(share, vmin=0, vmax=1, cmap=_BLUES)
-            for i, j in np.ndindex(counts.shape):
-                color = "#ffffff" if share[i, j] > 0.6 else "#1b2331"
-                percent = f"{100 * share[i, j]:.1f}" if total[i] else "–"
-                axis.text(j, i - 0.12, percent, ha="center", va="center", color=color, fontsize=8.5)
-                axis.text(j, i + 0.24, _short(counts[i, j]), ha="center", va="center", color=color, fontsize=6.5)
-            names = [CLASS_NAMES[k] for k in range(len(counts))]
-            axis.set_xticks(range(len(names)), names, rotation=30, ha="right", rotation_mode="anchor")
-            axis.set_yticks(range(len(names)), names)
-            axis.tick_params(length=0)
-            axis.grid(False)
-            axis.spines[:].set_visible(False)
-            axis.set_xlabel("predicted class")
-            axis.set_ylabel("true class")
-            axis.set_title(name)
-        svg = to_svg(canvas, "confusion", "Confusion matrices of the model and the baseline", gap=2)
+    counts = {name: confusion_of(part.events).sum(axis=0) for name, part in scores.items()}
+    names = [CLASS_NAMES[k] for k in range(len(next(iter(counts.values()))))]
+    labels, title = ("predicted class", "true class"), "Confusion matrices of the model and the baseline"
+    svg = confusion_panels("confusion", counts, names, names, labels, title, (3.9, 3.5), _short)
     return Figure(
         "confusion",
         "Confusion",
@@ -143,10 +122,6 @@ def event_figure(scores: Mapping[str, Scores]) -> Figure:
         "first bin.",
         svg=svg,
     )
-
-
-def _panels(canvas: Canvas, n: int) -> Sequence[Axes]:
-    return canvas.subplots(1, n, squeeze=False)[0].tolist()
 
 
 def _short(n: int) -> str:
