@@ -27,9 +27,10 @@ from typing import Any
 import numpy as np
 
 from weft.io.store import EventStore
-from weft.reco.builders import needed, set_xyz
-from weft.reco.ends import cluster_ends, to_cm
+from weft.reco.builders import needed
+from weft.reco.ends import cluster_ends
 from weft.reco.feed import FedStore
+from weft.reco.positions import set_xyz, to_cm
 from weft.reco.settings import Settings
 from weft.tasks.reconstruction.options import Options
 from weft.tasks.reconstruction.task import Reconstruction

@@ -85,8 +85,9 @@ def distance_matrix(
     """float32 (n, n): distances between clusters, by their closest voxels or by their centroids; diagonal 0."""
     n = len(nodes)
     edges = np.stack(np.triu_indices(n, 1), 1)
-    distance = edge_lengths(coords, nodes, edges) if measure == "centroid" else None
-    if distance is None:
+    if measure == "centroid":
+        distance = edge_lengths(coords, nodes, edges)
+    else:
         distance = closest_pairs(coords, nodes, edges, algorithm).distance
     matrix = np.zeros((n, n), np.float32)
     matrix[edges[:, 0], edges[:, 1]] = matrix[edges[:, 1], edges[:, 0]] = distance

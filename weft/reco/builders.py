@@ -19,12 +19,12 @@ from weft.io.reco_objects import RECO_FRAGMENTS, RECO_INTERACTIONS, RECO_PARTICL
 from weft.io.reco_products import PIDS
 from weft.reco.containment import contained, inside
 from weft.reco.csda import kinetic_of_range
-from weft.reco.ends import to_cm
 from weft.reco.energy import best_kinetic, calorimetric, kinetic, momentum
 from weft.reco.length import segments, track_length
 from weft.reco.orientation import starts_by_dedx, starts_by_points, starts_by_vertex
 from weft.reco.particle_points import particle_points
 from weft.reco.pid import template_scores, track_chi2
+from weft.reco.positions import set_xyz, to_cm, xyz
 from weft.reco.scattering import kinetic_of_angles, scattering_angles
 from weft.reco.settings import Settings
 from weft.reco.shape_logic import best_type, restrict_primaries, restrict_types
@@ -364,17 +364,6 @@ def near_groups(points: np.ndarray, nodes: Ragged, distance: float) -> np.ndarra
     near = edges[np.isfinite(found)]
     graph = coo_array((np.ones(len(near), bool), (near[:, 0], near[:, 1])), shape=(n, n))
     return connected_components(graph, directed=False)[1].astype(np.int64) if n else np.empty(0, np.int64)
-
-
-def xyz(table: np.ndarray, name: str) -> np.ndarray:
-    """float64 [n, 3]: the columns `<name>_x`, `_y`, `_z` of a table."""
-    return np.stack([table[f"{name}_{axis}"] for axis in "xyz"], axis=-1).astype(np.float64)
-
-
-def set_xyz(table: np.ndarray, name: str, values: np.ndarray) -> None:
-    """Fill the columns `<name>_x`, `_y`, `_z` from [n, 3]."""
-    for k, axis in enumerate("xyz"):
-        table[f"{name}_{axis}"] = values[:, k]
 
 
 def _members(group: np.ndarray, groups: int) -> Ragged:

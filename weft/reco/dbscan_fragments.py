@@ -9,7 +9,7 @@ import numpy as np
 
 from weft.io.products import CLASSES
 from weft.reco.dbscan import dbscan, masked_dbscan
-from weft.reco.ends import to_voxels
+from weft.reco.positions import to_voxels
 
 
 class Rule(NamedTuple):

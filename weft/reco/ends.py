@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from weft.compiled import kernel
+from weft.graph.closest import farthest_pairs
 from weft.io.products import SHOWER, TRACK, Ragged
 
 #: Columns of `point_proposals`: offset x, y, z, then the score.
@@ -56,7 +57,7 @@ def cluster_ends(
     n = len(nodes)
     coords = np.ascontiguousarray(voxels, np.int64)
     rows, offsets = nodes.values.astype(np.int64), nodes.offsets.astype(np.int64)
-    pairs = farthest_pairs(coords, rows, offsets)
+    pairs = farthest_pairs(coords, nodes).rows
     start, end = np.full((n, 3), -1.0), np.full((n, 3), -1.0)
     full, shapes = nodes.counts > 0, np.asarray(shapes).reshape(-1)
     track = full & (shapes == TRACK)
@@ -68,32 +69,6 @@ def cluster_ends(
         begins = _proposed(coords, rows, offsets, np.asarray(proposals, np.float64), other, score, offset)
     start[other] = end[other] = coords[begins] + 0.5
     return Ends(start, end)
-
-
-def farthest_pairs(coords: np.ndarray, rows: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """int64 [n, 2]: rows of the two voxels of each cluster that are farthest from each other, −1 where it has none.
-
-    coords: int64 [N, 3]. rows: int64, voxels of the clusters end to end. offsets: int64 [n + 1].
-    Exact. Of equally far pairs the first one in the order of the list is taken; a cluster of one voxel gives it twice.
-    """
-    return _farthest_pairs(coords, rows, offsets)
-
-
-def to_cm(position: np.ndarray, meta: np.ndarray) -> np.ndarray:
-    """float64 [n, 3] cm of positions in voxel units; meta: the product of that name, one row."""
-    low, size = _box(meta)
-    return low + np.asarray(position, np.float64) * size
-
-
-def to_voxels(position: np.ndarray, meta: np.ndarray) -> np.ndarray:
-    """float64 [n, 3] voxel units of positions in cm; the inverse of :func:`to_cm`."""
-    low, size = _box(meta)
-    return (np.asarray(position, np.float64) - low) / size
-
-
-def _box(meta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    box = meta[0]
-    return np.array([box[f"min_{a}"] for a in "xyz"]), np.array([box[f"size_{a}"] for a in "xyz"])
 
 
 def _by_mean(
@@ -108,49 +83,6 @@ def _by_mean(
     away = (coords[pairs[chosen]] * counts[chosen, None, None] - sums[chosen, None]).astype(np.float64)
     square = (away**2).sum(2)
     return pairs[chosen, np.where(near[:, None], square, -square).argmin(1)]
-
-
-@kernel
-def _farthest_pairs(coords: np.ndarray, rows: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    pairs = np.full((len(offsets) - 1, 2), -1, np.int64)
-    for k in range(len(offsets) - 1):
-        first, last = offsets[k], offsets[k + 1]
-        if first == last:
-            continue
-        # Two sweeps give a long pair; with c its middle and R the distance of the voxel farthest from c, no voxel
-        # nearer to c than (length − R) is part of a longer or equal one. Along a track that leaves a handful.
-        a = _farthest_from(coords, rows, first, last, coords[rows[first]])
-        b = _farthest_from(coords, rows, first, last, coords[rows[a]])
-        length = np.sqrt(_square(coords[rows[a]], coords[rows[b]]))
-        twice = coords[rows[a]] + coords[rows[b]]
-        half = np.empty(last - first)
-        for i in range(first, last):
-            half[i - first] = 0.5 * np.sqrt(_square(2 * coords[rows[i]], twice))
-        reach = length - half.max() - 1e-6
-        kept = first + np.flatnonzero(half >= reach)
-        best = -1
-        for m in range(len(kept)):
-            for n in range(m, len(kept)):
-                square = _square(coords[rows[kept[m]]], coords[rows[kept[n]]])
-                if square > best:
-                    best = square
-                    pairs[k, 0], pairs[k, 1] = rows[kept[m]], rows[kept[n]]
-    return pairs
-
-
-@kernel
-def _farthest_from(coords: np.ndarray, rows: np.ndarray, first: int, last: int, point: np.ndarray) -> int:
-    best, at = -1, first
-    for i in range(first, last):
-        square = _square(coords[rows[i]], point)
-        if square > best:
-            best, at = square, i
-    return at
-
-
-@kernel
-def _square(a: np.ndarray, b: np.ndarray) -> int:
-    return (a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2 + (a[2] - b[2]) ** 2
 
 
 @kernel

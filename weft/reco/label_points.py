@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from weft.io.products import LOW_ENERGY, TRACK
+from weft.reco.positions import to_voxels, xyz
 
 _ELECTROMAGNETIC = (11, -11, 22)
 _NUCLEUS = 1_000_000_000
@@ -36,8 +37,7 @@ def label_points(particles: np.ndarray, meta: np.ndarray, min_voxels: int = 1, m
     low = np.array([box[f"min_{axis}"] for axis in "xyz"])
     size = np.array([box[f"size_{axis}"] for axis in "xyz"])
     count = np.array([box[f"n{axis}"] for axis in "xyz"])
-    first = np.stack([particles[f"first_step_{axis}"] for axis in "xyz"], axis=1)
-    last = np.stack([particles[f"last_step_{axis}"] for axis in "xyz"], axis=1)
+    first, last = xyz(particles, "first_step"), xyz(particles, "last_step")
     shape = particles["shape"]
     inside = ((first >= low) & (first <= low + size * count)).all(axis=1)
     entering = np.isin(particles["pdg"], _ELECTROMAGNETIC) & ~inside
@@ -53,7 +53,7 @@ def label_points(particles: np.ndarray, meta: np.ndarray, min_voxels: int = 1, m
     ends = np.flatnonzero(kept & (shape == TRACK))
     rows = np.concatenate([starts, ends])
     return LabelPoints(
-        ((np.concatenate([first[starts], last[ends]]) - low) / size).astype(np.float32),
+        to_voxels(np.concatenate([first[starts], last[ends]]), meta).astype(np.float32),
         shape[rows].astype(np.int8),
         rows.astype(np.int32),
         np.arange(len(rows)) >= len(starts),

@@ -12,6 +12,7 @@ import numpy as np
 
 from weft.io.products import DELTA, LOW_ENERGY, MICHEL, SHOWER, TRACK, Ragged
 from weft.io.reco_products import ELECTRON, KAON, MUON, PHOTON, PION, PROTON
+from weft.reco.positions import set_xyz, to_voxels, xyz
 
 #: Which class a voxel belongs to that particles of several classes share: the first of these.
 PRECEDENCE = (MICHEL, TRACK, SHOWER, DELTA, LOW_ENERGY)
@@ -20,7 +21,6 @@ PRECEDENCE = (MICHEL, TRACK, SHOWER, DELTA, LOW_ENERGY)
 PID_OF_PDG = {22: PHOTON, 11: ELECTRON, 13: MUON, 211: PION, 2212: PROTON, 321: KAON}
 _DECAYING_AT_ONCE = (111, 113, 221, 331, 3212)  # π0, ρ0, η, η′, Σ0: what they decay to counts as primary
 
-_AXES = "xyz"
 LABELS = np.dtype(
     [
         ("shape", "i4"),  # semantic class of the particle
@@ -30,7 +30,7 @@ LABELS = np.dtype(
         ("pid", "i4"),  # type of the group's leader, see weft.io.reco_products.PIDS
         ("group_primary", "i4"),  # 1: the group begins here
         ("interaction_primary", "i4"),  # 1: its group comes from the vertex itself
-        *((f"{point}_{axis}", "f4") for point in ("vertex", "start", "end") for axis in _AXES),
+        *((f"{point}_{axis}", "f4") for point in ("vertex", "start", "end") for axis in "xyz"),
         ("p", "f4"),  # MeV/c, of the group's leader
         ("energy_init", "f4"),  # MeV, of the group's leader, rest mass included
     ]
@@ -75,7 +75,7 @@ def particle_labels(event: Event, owner: np.ndarray | None = None) -> np.ndarray
     if not len(particles):
         return labels
     labels["shape"] = np.where(particles["shape"] >= 0, particles["shape"], -1)
-    _positions(labels, particles, event["meta"][0])
+    _positions(labels, particles, event["meta"])
     valid, interaction = _interactions(particles)
     rows = np.arange(len(particles))
     stored = particles["group_id"]
@@ -100,14 +100,12 @@ def particle_labels(event: Event, owner: np.ndarray | None = None) -> np.ndarray
     return labels
 
 
-def _positions(labels: np.ndarray, particles: np.ndarray, box: np.void) -> None:
+def _positions(labels: np.ndarray, particles: np.ndarray, meta: np.ndarray) -> None:
     track = particles["shape"] == TRACK
-    for axis in _AXES:
-        low, size = box[f"min_{axis}"], box[f"size_{axis}"]
-        first, last = particles[f"first_step_{axis}"], particles[f"last_step_{axis}"]
-        labels[f"start_{axis}"] = (first - low) / size
-        labels[f"end_{axis}"] = (np.where(track, last, first) - low) / size
-        labels[f"vertex_{axis}"] = (particles[f"ancestor_vtx_{axis}"] - low) / size
+    first, last = xyz(particles, "first_step"), xyz(particles, "last_step")
+    set_xyz(labels, "start", to_voxels(first, meta))
+    set_xyz(labels, "end", to_voxels(np.where(track[:, None], last, first), meta))
+    set_xyz(labels, "vertex", to_voxels(xyz(particles, "ancestor_vtx"), meta))
 
 
 def _interactions(particles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -116,8 +114,7 @@ def _interactions(particles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if (stored >= 0).any():
         return stored >= 0, stored
     valid = (particles["ancestor_trackid"] >= 0) & (particles["ancestor_process"] >= 0)
-    vertices = np.stack([particles[f"ancestor_vtx_{axis}"] for axis in _AXES], axis=1)
-    _, number = np.unique(vertices, axis=0, return_inverse=True)
+    _, number = np.unique(xyz(particles, "ancestor_vtx"), axis=0, return_inverse=True)
     return valid, number.reshape(-1)
 
 

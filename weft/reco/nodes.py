@@ -8,7 +8,8 @@ import numpy as np
 
 from weft.io.products import Ragged
 from weft.io.reco_products import FRAGMENTS
-from weft.reco.ends import Ends, cluster_ends, to_cm
+from weft.reco.ends import Ends, cluster_ends
+from weft.reco.positions import to_cm
 
 
 def by_label(labels: np.ndarray, n_clusters: int | None = None) -> Ragged:

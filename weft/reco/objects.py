@@ -20,8 +20,8 @@ import numpy as np
 from weft.io.products import CLASSES, Ragged
 from weft.io.reco_objects import VERTEX_RULES
 from weft.io.reco_products import PIDS
-from weft.reco.ends import to_cm
 from weft.reco.matching import Matches, Overlap, match, overlap_matrix
+from weft.reco.positions import to_cm
 from weft.reco.topology import topology
 
 

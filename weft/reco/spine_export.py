@@ -15,6 +15,7 @@ from weft.io.spine_hdf5 import Layout, Objects, Rows, SpineWriter
 from weft.io.store import EventStore
 from weft.reco import spine_objects as fields
 from weft.reco.objects import Reconstruction, match_events, reconstructed
+from weft.reco.positions import to_cm
 from weft.reco.true_objects import true_objects
 
 _VOXELS = ("meta", "voxels", "charge")
@@ -110,7 +111,7 @@ def _products(
     charge = event["charge"][:, 0]
     made = reconstructed(event, event["voxels"], event["charge"], meta) if reco else None
     true = reconstructed(true_objects(event), event["voxels"], event["charge"], meta, truth=True) if truth else None
-    points = (lower + (event["voxels"] + 0.5) * size).astype(np.float32)
+    points = to_cm(event["voxels"] + 0.5, meta).astype(np.float32)
     yield "points", points
     yield "depositions", charge
     if made is not None and true is not None:

@@ -9,7 +9,8 @@ import numpy as np
 
 from weft.io.products import TRACK, Ragged
 from weft.io.reco_objects import TRUE_INTERACTIONS, TRUE_PARTICLES
-from weft.reco.builders import build, set_xyz, xyz
+from weft.reco.builders import build
+from weft.reco.positions import set_xyz, xyz
 from weft.reco.settings import Settings, Sources
 from weft.reco.truth import Truth, majority
 

@@ -51,6 +51,21 @@ def test_the_farthest_pair_is_the_first_maximum_of_the_matrix_of_distances(seed,
     assert (near.distance >= 0.5 * found.distance).all()  # the farthest voxel from any is at least half as far
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 40, 400])
+def test_the_farthest_pair_is_exact(size):
+    rng = np.random.default_rng(size)
+    for scale in ([30, 30, 30], [300, 3, 3], [1, 1, 500]):
+        voxels = rng.integers(0, scale, (size, 3))
+        a, b = farthest_pairs(voxels, Ragged(np.arange(size), np.array([0, size]))).rows[0]
+        assert ((voxels[a] - voxels[b]) ** 2).sum() == cdist(voxels, voxels, "sqeuclidean").max()
+
+
+def test_of_equally_far_pairs_it_is_the_first():
+    square = np.array([[0, 0, 0], [5, 0, 0], [0, 5, 0], [5, 5, 0]])
+    assert farthest_pairs(square, Ragged(np.arange(4), np.array([0, 4]))).rows.tolist() == [[0, 3]]
+    assert farthest_pairs(square, Ragged(np.array([1, 0, 2, 3]), np.array([0, 4]))).rows.tolist() == [[1, 2]]
+
+
 @settings(deadline=None, max_examples=30)
 @given(seed=st.integers(0, 2**31))
 def test_pairs_as_far_as_the_limit_are_not_found(seed):

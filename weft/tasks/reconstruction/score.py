@@ -13,10 +13,10 @@ from weft.io.products import SHOWER, TRACK, Ragged
 from weft.io.reco_products import PIDS
 from weft.metrics.binned import bin_of
 from weft.metrics.scores import Scores
-from weft.reco.builders import xyz
 from weft.reco.containment import inside
 from weft.reco.matching import Matches, match, overlap_matrix
 from weft.reco.objects import reconstructed
+from weft.reco.positions import xyz
 from weft.reco.settings import Settings
 from weft.reco.true_objects import true_objects
 from weft.tasks.reconstruction.metrics import BINNED, SINGLE, TYPES, bins_of, confusion_columns, count_columns
