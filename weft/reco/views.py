@@ -17,6 +17,20 @@ def charge_feature(charge: np.ndarray, kind: Literal["log", "linear"]) -> np.nda
     return ((np.log10(np.maximum(charge, 10**low)) - low) * (2 / (high - low)) - 1).astype(np.float32)
 
 
+def charge_view(charge: np.ndarray, spread: float, rng: np.random.Generator) -> np.ndarray:
+    """float32: charges times one factor for all of them, exp(spread · normal); nothing is drawn without spread."""
+    return charge * np.float32(np.exp(spread * rng.standard_normal())) if spread else charge
+
+
+def orientation(dims: int, flip: bool, rotate: bool, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """One of the ways in which a grid maps on itself: int64 [D] order of the axes, bool [D] which are mirrored.
+
+    rotate: permute the axes, else they stay in order. flip: mirror each axis with probability 1/2, else none.
+    """
+    order = rng.permutation(dims) if rotate else np.arange(dims)
+    return order, rng.random(dims) < 0.5 if flip else np.zeros(dims, bool)
+
+
 def view(coords: np.ndarray, size: int, rng: np.random.Generator, flip: bool, rotate: bool, shift: int) -> np.ndarray:
     """int32 [N, D]: the voxels mirrored in the middle of an image of `size` voxels, with permuted axes, moved.
 
@@ -24,10 +38,9 @@ def view(coords: np.ndarray, size: int, rng: np.random.Generator, flip: bool, ro
     way along each axis. Distances between voxels stay what they are.
     """
     dims = coords.shape[1]
-    if rotate:
-        coords = coords[:, rng.permutation(dims)]
-    if flip:
-        coords = np.where(rng.random(dims) < 0.5, size - 1 - coords, coords)
+    order, mirrored = orientation(dims, flip, rotate, rng)
+    coords = coords[:, order]
+    coords = np.where(mirrored, size - 1 - coords, coords)
     if shift:
         coords = coords + rng.integers(-shift, shift, dims, np.int32, endpoint=True)
     return coords.astype(np.int32)

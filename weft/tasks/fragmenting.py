@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 from numpy.lib.recfunctions import structured_to_unstructured, unstructured_to_structured
 
+from weft.engine.collation import join_voxels
 from weft.engine.task import Batch, Event, Products, Sample, Store, Task
 from weft.io.products import META, Ragged, Schema
 from weft.io.reco_products import FRAGMENT_VOXELS, FRAGMENTS
 from weft.metrics.scores import Scores
+from weft.reco.views import charge_feature, charge_view, view
 from weft.report.figure import Figure
 from weft.tasks.fragmenting_options import FragmentingOptions
 
@@ -79,20 +81,13 @@ class Fragmenting(Task[Options]):
         return Sample(arrays, index)
 
     def draw(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        from weft.reco.views import view
-
         data, size = self.options.data, self.options.model.spatial_size  # type: ignore[attr-defined]
         coords = view(sample.arrays["coords"], size, rng, data.flip, data.rotate, data.shift)
-        charge = sample.arrays["charge"]
-        if data.charge_jitter:
-            charge = charge * np.float32(np.exp(data.charge_jitter * rng.standard_normal()))
+        charge = charge_view(sample.arrays["charge"], data.charge_jitter, rng)
         return sample.with_arrays(coords=coords, charge=charge)
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
         """Targets, those by voxel end to end: charge (MeV), semantics, row, meta [B, 9]; proposals, fragments."""
-        from weft.engine.collation import join_voxels
-        from weft.reco.views import charge_feature
-
         charge = np.concatenate([sample.arrays["charge"] for sample in samples])
         feature = charge_feature(charge, self.options.data.charge)
         names = ("charge", "semantics", "row", "meta", "proposals", "fragments")

@@ -62,9 +62,9 @@ class GrappaBaseline(Baseline):
             arrays |= node_labels(event, arrays, self.options.model, self.options.loss)
             distances = _distances(arrays)
             kept.append(_pairs(arrays, distances))
+            seen = self._seen(arrays, distances[0])
             for head in rows:
-                features, answers = self._examples(head, arrays, distances[0])
-                rows[head].append((features, answers))
+                rows[head].append(self._examples(head, arrays, distances[0], seen))
         if not count:
             raise WeftError("the baseline of grappa was given no events to learn from")
         self.reach = fit_reach(kept, self.options.baseline.grid, self.options.baseline.passes)
@@ -77,8 +77,14 @@ class GrappaBaseline(Baseline):
     def _node_heads(self) -> list[str]:
         return [head for head in self.options.model.heads if head != "edge"]
 
+    def _seen(self, arrays: Mapping[str, np.ndarray], distance: np.ndarray) -> np.ndarray:
+        """Features of the nodes as they stand in the product, for all heads but the orientation; none without them."""
+        if set(self._node_heads) <= {"orientation"}:
+            return np.zeros((len(arrays["row"]), 0))
+        return _features(arrays, distance)
+
     def _examples(
-        self, head: str, arrays: dict[str, np.ndarray], distance: np.ndarray
+        self, head: str, arrays: dict[str, np.ndarray], distance: np.ndarray, seen: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Features and answers of the nodes that have one."""
         label = {"primary": "primary", "vertex": "primary", "pid": "pid"}.get(head)
@@ -86,18 +92,15 @@ class GrappaBaseline(Baseline):
             # Both ways round of every track, so that neither answer is more frequent.
             ways = [in_fixed_order(arrays)]
             ways.append(swap({**arrays, **ways[0]}, np.ones(len(arrays["row"]), bool)))
-            parts = [self._examples_of({**arrays, **way}, distance) for way in ways]
+            parts = [_features({**arrays, **way}, distance) for way in ways]
             answers = np.concatenate([right_way_round({**arrays, **way}) for way in ways])
             features = np.concatenate(parts)
         else:
-            features = self._examples_of(arrays, distance)
+            features = seen
             answers = np.log(np.maximum(arrays["momentum"], 1.0)) if label is None else arrays[label]
         known = np.isfinite(answers) if head == "momentum" else answers >= 0
         known = known & (arrays["good"] if len(known) == len(arrays["good"]) else np.tile(arrays["good"], 2))
         return features[known], answers[known]
-
-    def _examples_of(self, arrays: Mapping[str, np.ndarray], distance: np.ndarray) -> np.ndarray:
-        return np.concatenate([_geometry(arrays), _standing(arrays, distance)], axis=1)
 
     def _fitted(self, head: str, features: np.ndarray, answers: np.ndarray, seed: int) -> Any:
         settings = self.options.baseline
@@ -140,28 +143,30 @@ class GrappaBaseline(Baseline):
             edges["source"], edges["target"] = row[pairs.ends[near]].T
             edges["score"] = score
             products |= {f"{model.instance}_groups": groups, f"{model.instance}_edges": edges}
+        seen = self._seen(arrays, distances[0])
         for head in self._node_heads:
-            values = self._answers(head, arrays, distances[0], found)
+            values = self._answers(head, arrays, distances[0], found, seen)
             table = np.full((rows, values.shape[1]), np.nan, np.float32)
             table[row] = values
             products[f"{model.instance}_{head}"] = table
         return products
 
-    def _answers(self, head: str, arrays: dict[str, np.ndarray], distance: np.ndarray, group: np.ndarray) -> np.ndarray:
+    def _answers(
+        self, head: str, arrays: dict[str, np.ndarray], distance: np.ndarray, group: np.ndarray, seen: np.ndarray
+    ) -> np.ndarray:
         width = {"pid": 5, "vertex": 4}.get(head, 1)
         if not len(group):
             return np.zeros((0, width))
         if head == "orientation":
             ordered = {**arrays, **in_fixed_order(arrays)}
-            score = self._probabilities(head, self._examples_of(ordered, distance), 2)[:, 1]
+            score = self._probabilities(head, _features(ordered, distance), 2)[:, 1]
             score = np.where(ordered["swapped"], 1 - score, score)
             return np.where(arrays["shape"] == TRACK, score, np.nan)[:, None]
-        features = self._examples_of(arrays, distance)
         if head == "momentum":
-            return np.exp(self.trees[head].predict(features))[:, None]
+            return np.exp(self.trees[head].predict(seen))[:, None]
         if head == "pid":
-            return self._probabilities(head, features, 5)
-        score = self._probabilities(head, features, 2)[:, 1]
+            return self._probabilities(head, seen, 5)
+        score = self._probabilities(head, seen, 2)[:, 1]
         if head == "primary":
             return score[:, None]
         # The vertex of a group is where its likely primaries start.
@@ -231,6 +236,11 @@ def _pairs(arrays: Mapping[str, np.ndarray], distances: np.ndarray) -> Pairs:
     return Pairs(
         arrays["group"], arrays["count"], np.stack([a, b], axis=1), kinds[0] * CLASSES + kinds[1], distances[:, a, b]
     )
+
+
+def _features(arrays: Mapping[str, np.ndarray], distance: np.ndarray) -> np.ndarray:
+    """float [n, 42]: what the trees see of each node."""
+    return np.concatenate([_geometry(arrays), _standing(arrays, distance)], axis=1)
 
 
 def _geometry(arrays: Mapping[str, np.ndarray]) -> np.ndarray:

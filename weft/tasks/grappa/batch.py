@@ -14,14 +14,13 @@ from weft.graph.directions import directions
 from weft.graph.features import EDGE_WIDTH, edge_features, node_features, reverse
 from weft.graph.grouping import spanning_forest
 from weft.io.products import TRACK, Ragged
+from weft.reco.views import charge_feature
 from weft.tasks.grappa.labels import right_way_round
 from weft.tasks.grappa.nodes import as_ragged
 from weft.tasks.grappa.options import LossOptions, ModelOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-_LOG_RANGE = np.log10(np.array([0.01, 20.0], np.float32))  # MeV, as the segmentation sees charges
 
 
 @dataclass
@@ -56,6 +55,11 @@ class GraphBatch(Batch):
     """bool [n]: primaries that the graph was built from; none of them where it was not"""
     box: Tensor = None  # type: ignore[assignment]
     """float64 [B, 3, 3]: voxels of the image, lower edges and voxel sizes in cm, along the axes"""
+
+    def slices(self) -> list[tuple[slice, slice]]:
+        """Nodes and edges of each event."""
+        nodes, edges = self.node_offsets.tolist(), self.edge_offsets.tolist()
+        return [(slice(nodes[k], nodes[k + 1]), slice(edges[k], edges[k + 1])) for k in range(len(self))]
 
 
 class _Graph(NamedTuple):
@@ -157,7 +161,7 @@ def collate(samples: Sequence[Sample], options: ModelOptions, loss: LossOptions)
         targets["edge_counts"] = np.stack([part["edge_counts"] for part in parts]).sum(0)
     return GraphBatch(
         coords=torch.from_numpy(np.concatenate([event[:, None], joined("coords")], axis=1)),
-        features=torch.from_numpy(_scaled(joined("charge")[:, None])),
+        features=torch.from_numpy(charge_feature(joined("charge")[:, None], "log")),
         offsets=torch.from_numpy(voxel_offsets),
         events=[sample.event for sample in samples],
         targets={name: torch.from_numpy(value) for name, value in targets.items()},
@@ -221,8 +225,3 @@ def _occurs_once(values: np.ndarray, group: np.ndarray) -> np.ndarray:
 
 def _offsets(counts: Sequence[int]) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-
-
-def _scaled(charge: np.ndarray) -> np.ndarray:
-    low, high = _LOG_RANGE
-    return ((np.log10(np.maximum(charge, 10**low)) - low) * (2 / (high - low)) - 1).astype(np.float32)

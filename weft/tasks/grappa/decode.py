@@ -23,11 +23,8 @@ def decode(output: Mapping[str, Tensor], batch: GraphBatch, options: ModelOption
     scores = on_probability(output["edge"]) if "edge" in output else np.zeros(0)
     edges, shape = batch.edge_index.cpu().numpy().T, batch.shape.cpu().numpy()
     first = batch.first.cpu().numpy()
-    node_offsets, edge_offsets = batch.node_offsets.tolist(), batch.edge_offsets.tolist()
     made = []
-    for k in range(len(batch)):
-        nodes = slice(node_offsets[k], node_offsets[k + 1])
-        of_event = slice(edge_offsets[k], edge_offsets[k + 1])
+    for k, (nodes, of_event) in enumerate(batch.slices()):
         products: Products = {}
         if "edge" in output:
             local, score = edges[of_event] - nodes.start, scores[of_event]

@@ -12,9 +12,6 @@ from weft.reco.truth import majority
 from weft.tasks.grappa.nodes import AXES
 from weft.tasks.grappa.options import LossOptions, ModelOptions
 
-#: True products that labels need.
-SOURCES = ("meta", "voxels", "charge", "semantics", "clusters", "particles")
-
 
 def node_labels(
     event: Event,

@@ -126,7 +126,7 @@ class GrappaLoss:
         group = batch.targets["group"].cpu().numpy()
         edges, static = batch.edge_index.cpu().numpy().T, batch.targets["edge"].cpu().numpy()
         target = np.full(len(edges), -1, np.int64)
-        for nodes, rows in _events(batch):
+        for nodes, rows in batch.slices():
             label, judged = spanning_forest(edges[rows] - nodes.start, scores[rows], group[nodes])
             target[rows] = np.where(judged & (static[rows] >= 0), label, -1)
         return torch.from_numpy(target).to(logits.device)
@@ -136,7 +136,7 @@ class GrappaLoss:
         scores, edges = on_probability(logits), batch.edge_index.cpu().numpy().T
         primary = target.cpu().numpy() == 1
         kept = np.zeros(len(primary), bool)
-        for nodes, rows in _events(batch):
+        for nodes, rows in batch.slices():
             group = group_by_score(edges[rows] - nodes.start, scores[rows], nodes.stop - nodes.start)
             number = np.bincount(group, primary[nodes], minlength=len(group) + 1)
             kept[nodes] = number[group] == 1
@@ -172,12 +172,6 @@ def vertex_position(answer: Tensor, batch: GraphBatch, model: ModelOptions, unit
 def on_probability(logits: Tensor) -> np.ndarray:
     """float64 [E]: probability that each edge is on."""
     return logits.detach().double().softmax(1)[:, 1].cpu().numpy()
-
-
-def _events(batch: GraphBatch) -> list[tuple[slice, slice]]:
-    """Nodes and edges of each event."""
-    nodes, edges = batch.node_offsets.tolist(), batch.edge_offsets.tolist()
-    return [(slice(nodes[k], nodes[k + 1]), slice(edges[k], edges[k + 1])) for k in range(len(batch))]
 
 
 def _cross_entropy(logits: Tensor, target: Tensor, balance: Tensor | None, factor: float) -> Term:

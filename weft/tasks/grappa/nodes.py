@@ -12,9 +12,11 @@ import numpy as np
 
 from weft.engine.task import Event
 from weft.io.products import TRACK, Ragged
+from weft.reco.nodes import select
 from weft.tasks.grappa.options import ModelOptions
 
 AXES = "xyz"
+_VOXELS = {"fragments": "fragment_voxels", "candidates": "candidate_voxels"}
 _PRIMARY = 0.5  # score of a primary node, for bipartite graphs
 _GRID = 1024
 """steps of a voxel that positions are rounded to"""
@@ -22,10 +24,9 @@ _GRID = 1024
 
 def products(options: ModelOptions) -> tuple[str, ...]:
     """What a prediction reads."""
-    voxels = "fragment_voxels" if options.nodes == "fragments" else "candidate_voxels"
     graph = options.graph
     more = [name for name in (graph.primaries, graph.groups) if name is not None]
-    return ("voxels", "charge", "meta", options.nodes, voxels, *dict.fromkeys(more))
+    return ("voxels", "charge", "meta", options.nodes, _VOXELS[options.nodes], *dict.fromkeys(more))
 
 
 def read_nodes(event: Event, options: ModelOptions) -> dict[str, np.ndarray]:
@@ -41,11 +42,11 @@ def read_nodes(event: Event, options: ModelOptions) -> dict[str, np.ndarray]:
         apart int64 [n]: number of what nodes have edges within, where the graph asks for it.
     """
     table = event[options.nodes]
-    items: Ragged = event["fragment_voxels" if options.nodes == "fragments" else "candidate_voxels"]
+    items: Ragged = event[_VOXELS[options.nodes]]
     box = event["meta"][0]
     low, size = (np.array([box[f"{name}_{a}"] for a in AXES], np.float64) for name in ("min", "size"))
     row = np.flatnonzero(np.isin(table["shape"], options.classes) & (items.counts >= options.min_size))
-    voxel = members(items, row)
+    voxel = select(items, row).values.astype(np.int64)
     arrays = {
         "row": row,
         "rows": np.array([len(table)]),
@@ -72,13 +73,6 @@ def read_nodes(event: Event, options: ModelOptions) -> dict[str, np.ndarray]:
         own = len(table) + np.arange(len(table))  # a node in no group is in one of its own
         arrays["apart"] = np.where(group >= 0, group, own)[row]
     return arrays
-
-
-def members(items: Ragged, rows: np.ndarray) -> np.ndarray:
-    """Values of some items, end to end: int64 [M]."""
-    counts = items.counts[rows]
-    starts = np.repeat(items.offsets[rows] - np.cumsum(counts) + counts, counts)
-    return items.values[starts + np.arange(counts.sum())].astype(np.int64)
 
 
 def as_ragged(arrays: Mapping[str, Any]) -> Ragged:

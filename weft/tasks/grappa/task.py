@@ -14,8 +14,9 @@ from weft.engine.task import Batch, Event, ForeignLayout, LossTerms, Products, S
 from weft.io import reco_products
 from weft.io.products import Schema
 from weft.metrics.scores import Scores
+from weft.reco.feed import SOURCES
 from weft.report.figure import Figure
-from weft.tasks.grappa.labels import SOURCES, node_labels
+from weft.tasks.grappa.labels import node_labels
 from weft.tasks.grappa.nodes import in_fixed_order, products, read_nodes
 from weft.tasks.grappa.options import Options
 from weft.tasks.grappa.views import overlay, random_view

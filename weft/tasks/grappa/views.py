@@ -9,6 +9,7 @@ import numpy as np
 from weft.engine.task import Sample
 from weft.graph.closest import farthest_pairs
 from weft.io.products import TRACK
+from weft.reco.views import charge_view, orientation
 from weft.tasks.grappa.nodes import as_ragged, swap
 from weft.tasks.grappa.options import DataOptions, OverlayOptions
 
@@ -25,8 +26,7 @@ _IDS = (("row",), ("apart",), ("group",), ("own", "parent"))  # numbers of an ev
 def random_view(sample: Sample, data: DataOptions, rng: np.random.Generator) -> Sample:
     """One of the ways in which the same event could have happened."""
     arrays = in_pieces(sample.arrays) if data.break_clusters else dict(sample.arrays)
-    axes = rng.permutation(3) if data.rotate else np.arange(3)
-    mirrored = rng.random(3) < 0.5 if data.flip else np.zeros(3, bool)
+    axes, mirrored = orientation(3, data.flip, data.rotate, rng)
     extent = arrays["extent"]
     for names, shift in ((_AT_INDEX, 1), (_AT_CENTRE, 0)):
         for name in names:
@@ -36,8 +36,7 @@ def random_view(sample: Sample, data: DataOptions, rng: np.random.Generator) -> 
                 arrays[name] = np.ascontiguousarray(turned[:, axes])
     for name in _PER_AXIS:
         arrays[name] = arrays[name][axes]
-    if data.charge_jitter:
-        arrays["charge"] = arrays["charge"] * np.float32(np.exp(data.charge_jitter * rng.standard_normal()))
+    arrays["charge"] = charge_view(arrays["charge"], data.charge_jitter, rng)
     if data.order == "random":
         arrays |= swap(arrays, rng.random(len(arrays["row"])) < 0.5)
     return Sample(arrays, sample.event)

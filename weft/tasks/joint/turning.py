@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from weft.io.products import Ragged
+from weft.reco.views import orientation
 from weft.tasks.joint.options import DataOptions
 
 _AXES = "xyz"
-_FIRST_COLUMN = re.compile(r"(?:.*_)?(?P<momentum>p?)x")  # x, <point>_x: positions; px, <...>_px: momenta
 _FIRST_COLUMN = re.compile(r"(?:.*_)?(?P<momentum>p?)x")  # x, <point>_x: positions; px, <...>_px: momenta
 _VECTOR_COLUMNS: Mapping[str, slice] = {"point_proposals": slice(0, 3)}
 _POSITION_COLUMNS = re.compile(r"_vertex$")  # of GrapPA: a score, then the position in cm
@@ -42,8 +42,7 @@ class Turn:
     def draw(cls, meta: np.ndarray, data: DataOptions, rng: np.random.Generator) -> Turn:
         """meta: the product, one row."""
         low, size, count = (np.array([meta[f"{what}{a}"][0] for a in _AXES]) for what in ("min_", "size_", "n"))
-        order = rng.permutation(3) if data.rotate else np.arange(3)
-        mirrored = rng.random(3) < 0.5 if data.flip else np.zeros(3, bool)
+        order, mirrored = orientation(3, data.flip, data.rotate, rng)
         shift = rng.integers(0, data.shift, 3, endpoint=True) if data.shift else np.zeros(3, np.int64)
         charge = float(np.exp(data.charge_jitter * rng.standard_normal())) if data.charge_jitter else 1.0
         return cls(low.astype(np.float64), size.astype(np.float64), count.astype(np.int64), order, mirrored, shift,

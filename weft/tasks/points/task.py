@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from weft.engine.collation import join_voxels
 from weft.engine.task import Batch, Event, ForeignLayout, LossTerms, Products, Sample, Store, Task
 from weft.io import products
 from weft.io.reco_products import POINT_PROPOSALS, POINTS
 from weft.metrics.scores import Scores
+from weft.reco.views import charge_feature, charge_view, orientation
 from weft.report.figure import Figure
 from weft.tasks.points.options import Options
 
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
     from weft.tasks.points.baseline import PointsBaseline
     from weft.tasks.points.loss import EveryScaleLoss, ThreeScalesLoss
     from weft.tasks.points.network import Proposals
-
-_LOG_RANGE = np.log10(np.array([0.01, 20.0], np.float32))  # MeV, the range of PILArNet readers (anchors §1.1)
 
 
 class Points(Task[Options]):
@@ -96,13 +96,10 @@ class Points(Task[Options]):
         from weft.tasks.points.targets import view
 
         data = self.options.data
-        order = rng.permutation(3) if data.rotate else np.arange(3)
-        mirrored = rng.random(3) < 0.5 if data.flip else np.zeros(3, bool)
+        order, mirrored = orientation(3, data.flip, data.rotate, rng)
         shift = rng.integers(0, data.shift, 3, np.int32, endpoint=True)
         arrays: dict[str, np.ndarray] = view(sample.arrays, order, mirrored, shift)
-        if data.charge_jitter:
-            factor = np.float32(np.exp(data.charge_jitter * rng.standard_normal()))
-            arrays["charge"] = sample.arrays["charge"] * factor
+        arrays["charge"] = charge_view(sample.arrays["charge"], data.charge_jitter, rng)
         return sample.with_arrays(**arrays)
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
@@ -114,27 +111,13 @@ class Points(Task[Options]):
         """
         import torch
 
-        counts = [len(sample.arrays["coords"]) for sample in samples]
-        offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-        coords = np.empty((offsets[-1], 4), np.int32)
-        coords[:, 0] = np.repeat(np.arange(len(samples), dtype=np.int32), counts)
-        np.concatenate([sample.arrays["coords"] for sample in samples], out=coords[:, 1:])
-        given = samples[0].arrays
-        arrays = {
-            name: np.concatenate([sample.arrays[name] for sample in samples])
-            for name in ("box", "fed", "semantics", "points", "point_class", "point_end")
-            if name in given
-        }
-        if "points" in given:
-            arrays |= self._targets(samples, coords)
         charge = np.concatenate([sample.arrays["charge"] for sample in samples])
-        return Batch(
-            coords=torch.from_numpy(coords),
-            features=torch.from_numpy(self._feature(charge)),
-            offsets=torch.from_numpy(offsets),
-            events=[sample.event for sample in samples],
-            targets={name: torch.from_numpy(array) for name, array in arrays.items()},
-        )
+        names = ("box", "fed", "semantics", "points", "point_class", "point_end")
+        batch = join_voxels(samples, charge_feature(charge, self.options.data.charge), names)
+        if "points" in samples[0].arrays:
+            made = self._targets(samples, batch.coords.numpy())
+            batch.targets |= {name: torch.from_numpy(array) for name, array in made.items()}
+        return batch
 
     def _targets(self, samples: Sequence[Sample], coords: np.ndarray) -> dict[str, np.ndarray]:
         from weft.tasks.points.targets import event_rows, label_masks, pooled_masks
@@ -157,14 +140,6 @@ class Points(Task[Options]):
         rows = event_rows(coords, len(samples), (0, *model.levels))
         named = {f"rows_{k}": offsets for k, offsets in enumerate(rows)}
         return arrays | {f"mask_{k}": mask for k, mask in enumerate(masks, 1)} | named
-
-    def _feature(self, charge: np.ndarray) -> np.ndarray:
-        """Network input float32 [N, 1] from the charge in MeV, as that of the segmentation."""
-        if self.options.data.charge == "linear":
-            return charge
-        low, high = _LOG_RANGE
-        scaled = (np.log10(np.maximum(charge, 10**low)) - low) * (2 / (high - low)) - 1
-        return scaled.astype(np.float32)
 
     # --- learning -----------------------------------------------------------------------------------------
 

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from weft.engine.collation import join_voxels
 from weft.engine.task import Batch, Event, ForeignLayout, LossTerms, Products, Sample, Store, Task
 from weft.io import products
 from weft.metrics.scores import Scores
+from weft.reco.views import charge_feature, charge_view
 from weft.report.figure import Figure
 from weft.tasks.segmentation.options import Options
 
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
     from weft.tasks.segmentation.baseline import SegmentationBaseline
     from weft.tasks.segmentation.loss import SegmentationLoss
     from weft.tasks.segmentation.network import Logits
-
-_LOG_RANGE = np.log10(np.array([0.01, 20.0], np.float32))  # MeV, the range of PILArNet readers (anchors §1.1)
 
 
 class Segmentation(Task[Options]):
@@ -60,7 +60,7 @@ class Segmentation(Task[Options]):
 
     def draw(self, sample: Sample, rng: np.random.Generator) -> Sample:
         data = self.options.data
-        coords, charge = sample.arrays["coords"], sample.arrays["charge"]
+        coords = sample.arrays["coords"]
         dims = coords.shape[1]
         if data.rotate:
             coords = coords[:, rng.permutation(dims)]
@@ -68,39 +68,12 @@ class Segmentation(Task[Options]):
             coords = coords * rng.choice(np.array([-1, 1], np.int32), dims)
         if data.shift:
             coords = coords + rng.integers(0, data.shift, dims, np.int32, endpoint=True)
-        if data.charge_jitter:
-            charge = charge * np.float32(np.exp(data.charge_jitter * rng.standard_normal()))
+        charge = charge_view(sample.arrays["charge"], data.charge_jitter, rng)
         return sample.with_arrays(coords=coords, charge=charge)
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
-        import torch
-
-        counts = [len(sample.arrays["coords"]) for sample in samples]
-        offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-        coords = np.empty((offsets[-1], 1 + samples[0].arrays["coords"].shape[1]), np.int32)
-        coords[:, 0] = np.repeat(np.arange(len(samples), dtype=np.int32), counts)
-        np.concatenate([sample.arrays["coords"] for sample in samples], out=coords[:, 1:])
         charge = np.concatenate([sample.arrays["charge"] for sample in samples])
-        targets = {
-            name: torch.from_numpy(np.concatenate([sample.arrays[name] for sample in samples]))
-            for name in ("semantics", "near")
-            if name in samples[0].arrays
-        }
-        return Batch(
-            coords=torch.from_numpy(coords),
-            features=torch.from_numpy(self._feature(charge)),
-            offsets=torch.from_numpy(offsets),
-            events=[sample.event for sample in samples],
-            targets=targets,
-        )
-
-    def _feature(self, charge: np.ndarray) -> np.ndarray:
-        """Network input float32 [N, 1] from the charge in MeV."""
-        if self.options.data.charge == "linear":
-            return charge
-        low, high = _LOG_RANGE
-        scaled = (np.log10(np.maximum(charge, 10**low)) - low) * (2 / (high - low)) - 1
-        return scaled.astype(np.float32)
+        return join_voxels(samples, charge_feature(charge, self.options.data.charge), ("semantics", "near"))
 
     # --- learning -----------------------------------------------------------------------------------------
 
