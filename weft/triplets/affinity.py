@@ -1,0 +1,105 @@
+"""Directions of particles at points of theirs, the particle affinity field (specs/larmatch.md §3.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from weft.triplets.key_points import TRACK_END, TRACK_START, owned, particle_kinds, xyz
+from weft.triplets.label_options import LabelOptions
+from weft.triplets.semantic_schema import leaders
+
+#: cm between deposits that follow each other along a track.
+_LINK = 1.0
+
+
+def particle_directions(
+    position: np.ndarray,
+    particle: np.ndarray,
+    particles: np.ndarray,
+    deposits: np.ndarray,
+    options: LabelOptions,
+    processes: Mapping[int, str] | None = None,
+) -> np.ndarray:
+    """float32 (n, 3): unit vectors along the particles at positions (n, 3) of theirs, NaN where there is none.
+
+    Tracks have the direction in which their charge within `affinity_radius` goes on along the track; of showers,
+    Michel electrons and delta rays it is the momentum with which the particle that leads them was made. Low-energy
+    charge that belongs to none of these has no direction.
+
+    Args:
+        position: cm. particle: int (n,), rows of `particles`.
+        deposits: `WIRE_DEPOSITS` that are seen.
+        processes: what codes of creation processes mean; only needed for particles without a shape.
+    """
+    directions = np.full((len(position), 3), np.nan, np.float32)
+    kind = particle_kinds(particles, processes)
+    of_track = np.flatnonzero(kind[particle] == TRACK_START)
+    directions[of_track] = track_directions(
+        position[of_track], particle[of_track], deposits, xyz(particles, "first_step") + options.origin,
+        options.affinity_radius,
+    )  # fmt: skip
+    leader = leaders(particles)[particle]
+    showers = np.flatnonzero((kind[particle] != TRACK_START) & (kind[leader] > TRACK_END))
+    momentum = np.stack([particles[f"p{axis}"] for axis in "xyz"], axis=1)
+    directions[showers] = unit(momentum)[leader[showers]]
+    return directions
+
+
+def track_directions(
+    position: np.ndarray, track: np.ndarray, deposits: np.ndarray, start: np.ndarray, radius: float
+) -> np.ndarray:
+    """float64 (n, 3): how positions of a track's charge change with the way along it from its start, as unit vectors.
+
+    The way of a deposit is the shortest one over deposits of its own track from the one nearest to the start, so that
+    tracks that turn back are followed. The direction is that of the regression of position on way over the deposits
+    within the radius, weighted by energy.
+
+    Args:
+        position: (n, 3), cm. track: int (n,), particle of each.
+        deposits: `WIRE_DEPOSITS`.
+        start: (p, 3), cm, where each particle starts; where that is not known its tracks have no direction.
+        radius: cm.
+    """
+    from scipy.spatial import cKDTree
+
+    found = np.full((len(position), 3), np.nan)
+    deposits = deposits[np.isin(deposits["particle"], track[np.isfinite(start[track]).all(axis=1)])]
+    if not len(position) or not len(deposits):
+        return found
+    place, owner = xyz(deposits), deposits["particle"]
+    tree = cKDTree(owned(place, owner))
+    way = way_along(tree, place, owner, start)
+    pairs = cKDTree(owned(position, track)).sparse_distance_matrix(tree, radius, output_type="ndarray")
+    i, j = pairs["i"], pairs["j"]
+    weight = deposits["energy"][j].astype(np.float64)
+    total = np.bincount(i, weight, len(position))
+    with np.errstate(invalid="ignore"):
+        mean = np.bincount(i, weight * way[j], len(position)) / total
+        weight *= way[j] - mean[i]
+        offset = place[j] - position[i]
+        slope = [np.bincount(i, weight * offset[:, axis], len(position)) for axis in range(3)]
+    return unit(np.stack(slope, axis=1))
+
+
+def way_along(tree, place: np.ndarray, owner: np.ndarray, start: np.ndarray) -> np.ndarray:  # type: ignore[no-untyped-def]
+    """float64 (d,): cm from the deposit nearest to the start of the track that owns it, from deposit to deposit.
+
+    Pieces of a track that are not linked to it count from the start in a straight line.
+    """
+    from scipy.sparse.csgraph import dijkstra
+
+    straight = np.linalg.norm(place - start[owner], axis=1)
+    order = np.lexsort((straight, owner))
+    first = order[np.append(True, owner[order][1:] != owner[order][:-1])]
+    links = tree.sparse_distance_matrix(tree, _LINK, output_type="coo_matrix").tocsr()
+    way = dijkstra(links, directed=False, indices=first, min_only=True)
+    return np.where(np.isfinite(way), way, straight)
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """float64 (n, 3): vectors of length 1; NaN where they have none."""
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(length > 0, vectors / length, np.nan)

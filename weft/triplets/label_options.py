@@ -1,0 +1,47 @@
+"""What the labels of triplets are made with."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from weft.config.strict import Strict
+from weft.triplets.semantic_schema import PARTICLES, SemanticSchema, load_schema
+
+
+def _named(value: Any) -> Any:
+    """What a named schema says, so that who knows the options knows the classes."""
+    return load_schema(value) if isinstance(value, str) else value
+
+
+class LabelOptions(Strict):
+    """True labels of triplets (docs/larmatch_labels.md)."""
+
+    classes: Annotated[SemanticSchema, BeforeValidator(_named)] = Field(
+        PARTICLES, description="semantic classes: name of a file in config/labels, its path, or what it would say"
+    )
+    sigma: float = Field(3.0, gt=0, le=100, description="width of the key-point score exp(−d²/2σ²), cm")
+    floor: float = Field(0.01, gt=0, lt=1, description="key-point scores below are 0; from there on there is no shift")
+    track_pixels: int = Field(3, ge=1, description="fewest pixels in its best plane of a track with a start and an end")
+    shower_pixels: int = Field(
+        10, ge=1, description="fewest pixels in its best plane of a shower, Michel electron or delta ray with a start"
+    )
+    reach: float = Field(
+        3.0, gt=0, description="a key point counts where charge of its own arrived within this distance, cm"
+    )
+    affinity_radius: float = Field(
+        1.5, gt=0, le=20, description="the direction of a track is that of its charge within, cm"
+    )
+    boundary_weight: float = Field(2.0, ge=1, description="weight of triplets with a neighbour of another class")
+    vertex_weight: float = Field(5.0, ge=1, description="weight of triplets near a neutrino vertex")
+    vertex_radius: float = Field(3.0, ge=0, description="what is near a neutrino vertex, cm; 0: nothing")
+    origin: tuple[float, float, float] = Field(
+        (0.0, 0.0, 0.0), description="where in the detector the origin of the particles' coordinates lies, cm"
+    )
+
+    @property
+    def cut(self) -> float:
+        """cm: from this distance on a key point's score is 0."""
+        return self.sigma * math.sqrt(-2 * math.log(self.floor))
