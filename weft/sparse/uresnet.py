@@ -1,13 +1,12 @@
 """U-ResNet: a U-Net of residual blocks of submanifold convolutions.
 
 Dominé & Terao, arXiv:1903.05663; Graham, Engelcke & van der Maaten, CVPR 2018. Channels grow linearly,
-``filters · (l + 1)``
-at level l; the grid halves from level to level.
+``filters · (l + 1)`` at level l, unless they are given; the grid halves from level to level.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -82,6 +81,7 @@ class UResNet(nn.Module):
         depth: number of levels, one more than the number of strided convolutions.
         reps: residual blocks per level, in each half.
         input_kernel: size of the first convolution.
+        widths: channels of each level, in place of ``filters`` and ``depth``.
     """
 
     def __init__(
@@ -93,11 +93,12 @@ class UResNet(nn.Module):
         input_kernel: int = 3,
         style: Callable[[int], nn.Module] | None = None,
         dims: int = 3,
+        widths: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         style = style or Style()
-        self.widths = [filters * (level + 1) for level in range(depth)]
-        self.stem = SubmanifoldConv(in_channels, filters, input_kernel, dims)
+        self.widths = [filters * (level + 1) for level in range(depth)] if widths is None else list(widths)
+        self.stem = SubmanifoldConv(in_channels, self.widths[0], input_kernel, dims)
         self.encoder, self.down = nn.ModuleList(), nn.ModuleList()
         self.up, self.decoder = nn.ModuleList(), nn.ModuleList()
         for width in self.widths:

@@ -1,0 +1,113 @@
+"""The network of LArMatch: features of the pixels of all planes at once, gathered to triplets, which heads judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import torch
+from torch import Tensor, nn
+
+from weft.detector.wires import PLANES
+from weft.sparse.layers import PerVoxel, SubmanifoldConv
+from weft.sparse.norm import VoxelBatchNorm
+from weft.sparse.tensor import SparseTensor
+from weft.sparse.uresnet import ResidualBlock, UResNet
+from weft.tasks.larmatch.batch import TripletBatch
+from weft.tasks.larmatch.gather import extract_features
+from weft.tasks.larmatch.heads import TripletHeads
+from weft.tasks.larmatch.options import ModelOptions
+
+DIMS = 2
+#: Features of a pixel: charge, dead flag.
+MEASURED = 2
+
+
+class PlaneFeatures(nn.Module):
+    """Features of pixels from their surroundings in their plane: stem, U-Net, residual blocks, a 1×1 layer (spec §4.1).
+
+    The weights are the same for all planes; a learned embedding tells them apart. Planes of all events are images of
+    one sparse batch.
+    """
+
+    def __init__(self, options: ModelOptions) -> None:
+        super().__init__()
+        self.engine = options.engine
+        style = _style(options)
+        self.plane = nn.Embedding(PLANES, options.plane_embedding) if options.plane_embedding else None
+        width, first = options.stem_width, options.widths[0]
+        stem: list[nn.Module] = [SubmanifoldConv(MEASURED + options.plane_embedding, width, 3, DIMS)]
+        if options.stem_blocks:
+            stem += [ResidualBlock(width, width, style, DIMS) for _ in range(options.stem_blocks)]
+        else:
+            stem += [style(width), SubmanifoldConv(width, width, 3, DIMS)]
+        self.stem = nn.Sequential(*stem, style(width))
+        # Its own first convolution is the third of the stem.
+        self.unet = UResNet(
+            width, reps=options.blocks, input_kernel=options.input_kernel, style=style, dims=DIMS, widths=options.widths
+        )
+        self.blocks = nn.Sequential(*(ResidualBlock(first, first, style, DIMS) for _ in range(options.final_blocks)))
+        self.features = nn.Sequential(style(first), PerVoxel(nn.Linear(first, options.features)))
+
+    def forward(self, batch: TripletBatch) -> Tensor:
+        """float32 [P, features], in the order of the batch's pixels."""
+        measured = batch.features
+        if self.plane is not None:
+            measured = torch.cat([measured, self.plane(batch.plane).to(measured.dtype)], dim=1)
+        pixels = SparseTensor.from_points(batch.coords, measured, batch.images, engine=self.engine)
+        return self.features(self.blocks(self.unet(self.stem(pixels)).final)).at_points()
+
+    def levels(self) -> list[list[nn.Module]]:
+        """The modules in the order of the forward pass."""
+        first = [self.stem] if self.plane is None else [self.plane, self.stem]
+        return [first, *self.unet.levels(), [self.blocks, self.features]]
+
+
+class LarmatchNetwork(nn.Module):
+    """Answers about the triplets of a batch, see :class:`weft.tasks.larmatch.heads.TripletHeads`.
+
+    Args:
+        classes: number of semantic classes.
+        log_variances: terms of the loss whose weight is learned, and where that begins: `log_variance` {term: scalar}
+            is among the answers.
+    """
+
+    def __init__(
+        self, options: ModelOptions, classes: int, log_variances: Mapping[str, float] = MappingProxyType({})
+    ) -> None:
+        super().__init__()
+        self.charges = options.charges
+        self.forward_features = PlaneFeatures(options)
+        channels = PLANES * (options.features + MEASURED * options.charges)
+        self.classify_triplets = TripletHeads(channels, options.heads, classes, options.leak)
+        self.log_variance = nn.ParameterDict(
+            {term: nn.Parameter(torch.tensor(float(value))) for term, value in log_variances.items()}
+        )
+
+    def pixels(self, batch: TripletBatch) -> Tensor:
+        """[P, F]: what triplets are judged by, of every pixel of whole images."""
+        features = self.forward_features(batch)
+        return torch.cat([features, batch.features.to(features.dtype)], dim=1) if self.charges else features
+
+    def forward(self, batch: TripletBatch) -> dict[str, Tensor | dict[str, Tensor]]:
+        answers: dict[str, Tensor | dict[str, Tensor]] = {
+            **self.classify_triplets(extract_features(self.pixels(batch), batch.triplets))
+        }
+        if self.log_variance:
+            answers["log_variance"] = dict(self.log_variance.items())
+        return answers
+
+
+def _style(options: ModelOptions) -> Callable[[int], nn.Module]:
+    """What normalises and activates the layers of the trunk."""
+
+    def style(channels: int) -> nn.Module:
+        norm: nn.Module = (
+            VoxelBatchNorm(channels, options.norm_eps, options.norm_momentum)
+            if options.norm == "batch"
+            else PerVoxel(nn.LayerNorm(channels, options.norm_eps))
+        )
+        # In place: nobody else reads the normalised features. torch cannot undo a slope that is not positive.
+        return nn.Sequential(norm, PerVoxel(nn.LeakyReLU(options.leak, inplace=options.leak > 0)))
+
+    return style
