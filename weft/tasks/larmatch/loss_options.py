@@ -29,7 +29,7 @@ class HardExamples(Strict):
 class LarmatchTerm(Strict):
     """Good or ghost, of triplets whose truth is known."""
 
-    weight: float = Field(1.0, ge=0, description="factor of the term")
+    weight: float = Field(1.0, gt=0, description="factor of the term")
     form: Literal["bce", "focal", "mse"] = Field(
         "bce",
         description="bce: cross-entropy; focal: |p − y|^gamma times it; mse: (p − y)²",
@@ -44,7 +44,7 @@ class LarmatchTerm(Strict):
 class KeyPointTerm(Strict):
     """Square of the error of the six key-point scores of good triplets, summed over kinds."""
 
-    weight: float = Field(1.0, ge=0, description="factor of the term")
+    weight: float = Field(1.0, gt=0, description="factor of the term")
     positive: float = Field(1e-3, ge=0, lt=1, description="true score above which a triplet is close to a key point")
     balance: bool = Field(
         True, description="by kind, close and far ones of an event weigh ½ each, 1/(2n) a triplet; false: 1/n a triplet"
@@ -54,7 +54,7 @@ class KeyPointTerm(Strict):
 class SemanticTerm(Strict):
     """Cross-entropy of the classes of good triplets, weighted by class and by topology (`boundary` of the labels)."""
 
-    weight: float = Field(1.0, ge=0, description="factor of the term")
+    weight: float = Field(1.0, gt=0, description="factor of the term")
     balance: float = Field(
         1.0,
         ge=0,
@@ -67,13 +67,13 @@ class SemanticTerm(Strict):
 class AffinityTerm(Strict):
     """Square of the distance from the unit vector along the particle, of good triplets that have one."""
 
-    weight: float = Field(1.0, ge=0, description="factor of the term")
+    weight: float = Field(1.0, gt=0, description="factor of the term")
 
 
 class ShiftTerm(Strict):
     """Huber loss of the way to the key points, of good triplets close to one."""
 
-    weight: float = Field(1.0, ge=0, description="factor of the term")
+    weight: float = Field(1.0, gt=0, description="factor of the term")
     unit: float = Field(3.0, gt=0, description="cm; errors are counted in it, and up to it the loss is quadratic")
 
 
