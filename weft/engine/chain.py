@@ -16,7 +16,7 @@ from weft.engine.predict import Predict
 from weft.engine.task import Products, Task
 from weft.errors import WeftError
 from weft.io.conform import conform_all
-from weft.io.products import EventId, Filtered, Schema
+from weft.io.products import EventId, Schema
 from weft.io.provenance import collect, of_file
 from weft.io.store import EventStore
 from weft.io.writer import StoreWriter
@@ -141,8 +141,7 @@ class Stretch:
         """``<stage or truth>/<product>`` of event ``k`` of the stretch."""
         alias, _, product = name.partition("/")
         if alias in self.made:
-            value = self.made[alias][k][product]
-            return value.values if isinstance(value, Filtered) else value
+            return self.made[alias][k][product]
         if name not in self._read[k]:
             self._read[k][name] = self.corpus[self.rows[k]][name]
         return self._read[k][name]

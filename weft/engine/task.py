@@ -34,7 +34,8 @@ class Event(Protocol):
     """One event as a stage sees it (:mod:`weft.reco.feed`).
 
     A bare name is what the stage is fed: looked up where its ``needs`` say, or in truth mode the true product.
-    ``truth/<product>`` is always the truth. True products that the store does not hold are derived.
+    ``truth/<product>`` is always the truth. True products that the store does not hold are derived. A filtered table
+    reads as :class:`weft.io.products.Filtered`, with its row numbers in the parent.
     """
 
     def __getitem__(self, product: str) -> Any: ...

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from weft.io.products import Nested, Ragged
+from weft.io.products import Filtered, Nested, Ragged
 from weft.io.store import EventStore, Product
 from weft.reco.truth import DERIVED, Truth
 
@@ -98,7 +98,11 @@ class FedEvent:
         self._store, self._index = store, index
 
     def __getitem__(self, product: str) -> Any:
-        return self._store[product][self._index]
+        """As a prediction gives it: a filtered table with its row numbers in the parent (`Filtered`)."""
+        read = self._store[product]
+        if isinstance(read, Product) and read.schema.filtered:
+            return Filtered(read[self._index], read.index(self._index))
+        return read[self._index]
 
     def __contains__(self, product: object) -> bool:
         return product in self._store

@@ -22,7 +22,11 @@ from weft.io.products import Ragged
 from weft.io.store import EventStore
 
 Shards = list[dict[str, Path]]
-NEEDS = {"net": {}, "pieces": {"semantics": "net"}, "sizes": {"piece_voxels": "pieces", "pieces": "pieces"}}
+NEEDS = {
+    "net": {},
+    "pieces": {"semantics": "net"},
+    "sizes": dict.fromkeys(("piece_voxels", "pieces", "kept"), "pieces"),
+}
 
 
 @pytest.fixture
@@ -71,6 +75,7 @@ def test_a_chain_gives_the_products_of_the_staged_deploys(
         schemas = together.files["chain"].schemas
     assert schemas["piece_voxels"].items_on == "pieces.pieces"
     assert schemas["large"].on == "pieces"
+    assert schemas["kept"].on == "pieces.pieces"
 
 
 def test_names_in_the_store_of_a_chain() -> None:
@@ -78,6 +83,7 @@ def test_names_in_the_store_of_a_chain() -> None:
     assert names_of(links) == {
         ("a", "pieces"): "a.pieces",
         ("a", "piece_voxels"): "piece_voxels",
+        ("a", "kept"): "kept",
         ("b", "pieces"): "pieces",
         ("b", "large"): "large",
     }

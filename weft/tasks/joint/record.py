@@ -11,7 +11,6 @@ import numpy as np
 
 from weft.engine.task import Event, Products, Sample
 from weft.errors import WeftError
-from weft.io.products import Filtered
 from weft.reco.truth import DERIVED, Truth
 from weft.tasks.joint.turning import Turn
 from weft.tasks.joint.wiring import Module
@@ -77,8 +76,7 @@ class Seen:
             return self._record.true(name.removeprefix(_TRUE))
         product = name.rpartition("/")[2]
         if name in self._sources:
-            value = self._made[self._sources[name]][product]
-            return value.values if isinstance(value, Filtered) else value
+            return self._made[self._sources[name]][product]
         if name in self._module.providers:  # it learns from the truth
             return self._record.true(product)
         if name not in self._record.fed:
