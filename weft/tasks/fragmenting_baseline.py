@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from weft.engine.fitted_file import read_fitted, write_fitted
 from weft.engine.task import Baseline, Event, Products
 from weft.errors import WeftError
-from weft.io.atomic import atomic_path
 from weft.reco.dbscan_choice import Choice, Setting, as_json, choose, fragments_of, from_json
 from weft.reco.fragment_labels import TRUTH, fragment_labels
 from weft.reco.nodes import by_label, fragment_products
 from weft.tasks.fragmenting_options import BaselineOptions
-
-_MAGIC = "weft fragment baseline"
 
 
 class DbscanBaseline(Baseline):
@@ -60,30 +56,16 @@ class DbscanBaseline(Baseline):
         if self.chosen is None:
             raise WeftError(f"{path}: there is nothing to save before the baseline has been fitted")
         content = {
-            "magic": _MAGIC,
             "options": self.options.model_dump(mode="json"),
             "classes": self.classes,
             "broken": self.broken,
             "chosen": as_json(self.chosen),
         }
-        with atomic_path(path) as temporary:
-            Path(temporary).write_text(json.dumps(content, indent=1))
+        write_fitted(path, "fragment", content)
 
     @classmethod
     def load(cls, path: Path) -> DbscanBaseline:
-        content = _read(path)
+        content = read_fitted(path, "fragment")
         baseline = cls(BaselineOptions(**content["options"]), content["classes"], content["broken"])
         baseline.chosen = from_json(content["chosen"])
         return baseline
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        content = json.loads(Path(path).read_text())
-    except OSError as error:
-        raise WeftError(f"{path}: cannot be read ({error.strerror}); fit the baseline first") from None
-    except ValueError:
-        content = None
-    if not isinstance(content, dict) or content.get("magic") != _MAGIC:
-        raise WeftError(f"{path}: not a fitted fragment baseline; `weft train` with the variant baseline makes one")
-    return content

@@ -6,7 +6,6 @@ them on training events, out of a list in which 0 stands for every fragment by i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
@@ -16,17 +15,15 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from weft.engine.fitted_file import read_fitted, write_fitted
 from weft.engine.task import Baseline, Event, Products
 from weft.errors import WeftError
 from weft.graph.closest import closest_pairs
-from weft.io.atomic import atomic_path
 from weft.io.products import Ragged
 from weft.metrics.clustering import ari
 from weft.reco.assembly import assemble
 from weft.reco.nodes import voxel_labels
 from weft.tasks.candidates.options import CLASSES, BaselineOptions, ModelOptions
-
-_MAGIC = "weft candidates baseline"
 
 
 class DistanceBaseline(Baseline):
@@ -71,17 +68,15 @@ class DistanceBaseline(Baseline):
         if self.chosen is None:
             raise WeftError(f"{path}: there is nothing to save before the baseline has been fitted")
         content = {
-            "magic": _MAGIC,
             "options": self.options.model_dump(mode="json"),
             "model": self.model.model_dump(mode="json"),
             "chosen": self.chosen,
         }
-        with atomic_path(path) as temporary:
-            Path(temporary).write_text(json.dumps(content), encoding="utf-8")
+        write_fitted(path, "candidates", content)
 
     @classmethod
     def load(cls, path: Path) -> DistanceBaseline:
-        content = _read(path)
+        content = read_fitted(path, "candidates")
         baseline = cls(BaselineOptions(**content["options"]), ModelOptions(**content["model"]))
         baseline.chosen = content["chosen"]
         return baseline
@@ -114,15 +109,3 @@ def _groups(n: int, pairs: np.ndarray) -> np.ndarray:
     component = connected_components(graph, directed=False)[1]
     _, first, number = np.unique(component, return_index=True, return_inverse=True)
     return first[number.reshape(-1)]
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise WeftError(f"{path}: cannot be read ({error.strerror}); fit the baseline first") from None
-    except ValueError:
-        content = None
-    if not isinstance(content, dict) or content.get("magic") != _MAGIC:
-        raise WeftError(f"{path}: not a fitted candidates baseline; `weft train` with the variant baseline makes one")
-    return content

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from weft.engine.fitted_file import read_fitted, write_fitted
 from weft.engine.task import Baseline, Event, Products
-from weft.errors import WeftError
-from weft.io.atomic import atomic_path
 from weft.reco.dbscan_fragments import Rule, dbscan_fragments
 from weft.reco.nodes import by_label, fragment_products, numbered_by_first
 from weft.tasks.fragments.options import BaselineOptions
-
-_MAGIC = "weft dbscan baseline"
 
 
 class DbscanBaseline(Baseline):
@@ -35,18 +31,9 @@ class DbscanBaseline(Baseline):
         return fragment_products(items, shapes, event["voxels"], event["charge"], event["meta"])
 
     def save(self, path: Path) -> None:
-        content = {"magic": _MAGIC, "options": self.options.model_dump(mode="json"), "classes": self.classes}
-        with atomic_path(path) as temporary:
-            Path(temporary).write_text(json.dumps(content), encoding="utf-8")
+        write_fitted(path, "dbscan", {"options": self.options.model_dump(mode="json"), "classes": self.classes})
 
     @classmethod
     def load(cls, path: Path) -> DbscanBaseline:
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise WeftError(f"{path}: cannot be read ({error.strerror}); train the baseline first") from None
-        except ValueError:
-            content = None
-        if not isinstance(content, dict) or content.get("magic") != _MAGIC:
-            raise WeftError(f"{path}: not a DBSCAN baseline; `weft train` with the variant baseline makes one")
+        content = read_fitted(path, "dbscan")
         return cls(BaselineOptions(**content["options"]), content["classes"])

@@ -8,25 +8,23 @@ and on how a node stands among its neighbours.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import sklearn
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
+from weft.engine.fitted_file import read_pickled, write_pickled
 from weft.engine.task import Baseline, Event, Products
 from weft.errors import WeftError
 from weft.graph.closest import distance_matrix
 from weft.graph.compositions import COMPOSITIONS
 from weft.graph.features import node_features
 from weft.graph.grouping import group_by_threshold
-from weft.io.atomic import atomic_path
 from weft.io.products import TRACK
 from weft.io.reco_products import edges as edge_schema
 from weft.tasks.grappa.labels import node_labels, right_way_round
@@ -34,7 +32,6 @@ from weft.tasks.grappa.nodes import as_ragged, in_fixed_order, read_nodes, swap
 from weft.tasks.grappa.options import Options
 from weft.tasks.grappa.reach import CLASSES, Pairs, Reach, fit_reach
 
-_MAGIC = "weft grappa baseline"
 _VERSION = 1
 _SHARE = 0.5  # score of a pair that lies exactly at its distance
 
@@ -187,36 +184,22 @@ class GrappaBaseline(Baseline):
         """One line of JSON that says what the file is, then the distances and the trees as joblib pickles them."""
         if self.reach is None:
             raise WeftError(f"{path}: there is nothing to save before the baseline has been fitted")
-        header = {"magic": _MAGIC, "version": _VERSION, "scikit-learn": sklearn.__version__}
-        header |= {"options": self.options.model_dump(mode="json"), "fitted_on": self.fitted_on}
-        with atomic_path(path) as temporary, open(temporary, "wb") as file:
-            file.write(json.dumps(header, sort_keys=True).encode() + b"\n")
-            joblib.dump((tuple(self.reach), self.trees), file)
+        header = _versions() | {"options": self.options.model_dump(mode="json"), "fitted_on": self.fitted_on}
+        write_pickled(path, "grappa", header, (tuple(self.reach), self.trees))
 
     @classmethod
     def load(cls, path: Path) -> GrappaBaseline:
         """The baseline that `save` wrote. A pickle runs code when it is loaded: load only files that you trust."""
-        try:
-            file = open(path, "rb")  # noqa: SIM115
-        except OSError as error:
-            raise WeftError(f"{path}: cannot be read ({error.strerror}); fit the baseline first") from None
-        with file:
-            try:
-                header = json.loads(file.readline(1 << 20))
-            except ValueError:
-                header = None
-            if not isinstance(header, dict) or header.get("magic") != _MAGIC:
-                raise WeftError(
-                    f"{path}: not a fitted grappa baseline; `weft train` with the variant baseline makes one"
-                )
-            for name, value in (("version", _VERSION), ("scikit-learn", sklearn.__version__)):
-                if header.get(name) != value:
-                    raise WeftError(f"{path}: {name} is {header.get(name)}, expected {value}; fit the baseline again")
-            baseline = cls(Options.model_validate(header["options"]))
-            baseline.fitted_on = header["fitted_on"]
-            reach, baseline.trees = joblib.load(file)
-            baseline.reach = Reach(*reach)
+        header, (reach, trees) = read_pickled(path, "grappa", **_versions())
+        baseline = cls(Options.model_validate(header["options"]))
+        baseline.fitted_on = header["fitted_on"]
+        baseline.reach, baseline.trees = Reach(*reach), trees
         return baseline
+
+
+def _versions() -> dict[str, Any]:
+    """What trees only work with as it was when they were fitted."""
+    return {"version": _VERSION, "scikit-learn": sklearn.__version__}
 
 
 def _distances(arrays: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -8,7 +8,6 @@ F1 of efficiency and purity within 3 voxels.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from itertools import islice, product
 from pathlib import Path
@@ -18,9 +17,9 @@ import numpy as np
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from weft.engine.fitted_file import read_fitted, write_fitted
 from weft.engine.task import Baseline, Event, Products
 from weft.errors import WeftError
-from weft.io.atomic import atomic_path
 from weft.io.products import LOW_ENERGY, TRACK
 from weft.io.reco_products import POINT_PROPOSALS, POINTS
 from weft.metrics.points import MARKS, nearest
@@ -29,7 +28,6 @@ from weft.tasks.points.options import CLASSES, BaselineOptions, Options
 from weft.tasks.points.proposals import CLASS_SCORES, END, SCORE
 from weft.tasks.points.skeleton import FORK, Skeleton, neighbours, skeleton
 
-_MAGIC = "weft points baseline"
 _VERSION = 1
 #: Which tip of a component that touches nothing is its start: by what of the two is larger.
 RULES = ("both", "charge_near", "charge_far", "towards_others", "away_from_others")
@@ -130,27 +128,16 @@ class PointsBaseline(Baseline):
         if self.choices is None:
             raise WeftError(f"{path}: there is nothing to save before the baseline has been fitted")
         content = {
-            "magic": _MAGIC,
             "version": _VERSION,
             "options": self.options.model_dump(mode="json"),
             "choices": {str(c): choice._asdict() for c, choice in self.choices.items()},
         }
-        with atomic_path(path) as temporary:
-            Path(temporary).write_text(json.dumps(content, sort_keys=True) + "\n")
+        write_fitted(path, "points", content)
 
     @classmethod
     def load(cls, path: Path) -> PointsBaseline:
         """The baseline that `save` wrote. Raises WeftError for other files, and for those of other versions."""
-        try:
-            content = json.loads(path.read_text())
-        except OSError as error:
-            raise WeftError(f"{path}: cannot be read ({error.strerror}); fit the baseline first") from None
-        except ValueError:
-            content = None
-        if not isinstance(content, dict) or content.get("magic") != _MAGIC:
-            raise WeftError(f"{path}: not a fitted points baseline; `weft train` with the variant baseline makes one")
-        if content["version"] != _VERSION:
-            raise WeftError(f"{path}: version {content['version']}, expected {_VERSION}; fit the baseline again")
+        content = read_fitted(path, "points", version=_VERSION)
         choices = {int(c): Choice(**choice) for c, choice in content["choices"].items()}
         return cls(Options.model_validate(content["options"]), choices)
 

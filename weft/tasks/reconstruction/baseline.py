@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from weft.engine.fitted_file import read_fitted, write_fitted
 from weft.engine.task import Baseline, Event, Products
-from weft.errors import WeftError
-from weft.io.atomic import atomic_path
 from weft.reco.builders import build
 from weft.reco.settings import Settings
 from weft.tasks.reconstruction.options import Options
-
-_MAGIC = "weft reconstruction baseline"
 
 
 class ReconstructionBaseline(Baseline):
@@ -31,16 +27,9 @@ class ReconstructionBaseline(Baseline):
         return build(event, self._settings)
 
     def save(self, path: Path) -> None:
-        with atomic_path(path) as temporary:
-            Path(temporary).write_text(json.dumps({"magic": _MAGIC, "options": self.options.model_dump(mode="json")}))
+        write_fitted(path, "reconstruction", {"options": self.options.model_dump(mode="json")})
 
     @classmethod
     def load(cls, path: Path) -> ReconstructionBaseline:
         """The baseline that `save` wrote; WeftError for other files."""
-        try:
-            content = json.loads(Path(path).read_text())
-        except (OSError, ValueError):
-            content = None
-        if not isinstance(content, dict) or content.get("magic") != _MAGIC:
-            raise WeftError(f"{path}: not a reconstruction baseline; `weft train` with the variant baseline makes one")
-        return cls(Options(**content["options"]))
+        return cls(Options(**read_fitted(path, "reconstruction")["options"]))

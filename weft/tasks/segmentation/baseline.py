@@ -6,26 +6,23 @@ of `neighbourhood`. It sees voxels and charge and nothing of the truth but the l
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import sklearn
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from weft.engine.fitted_file import read_pickled, write_pickled
 from weft.engine.task import Baseline, Event, Products
 from weft.errors import WeftError
-from weft.io.atomic import atomic_path
 from weft.io.products import GHOST
 from weft.tasks.segmentation.neighbourhood import FEATURES, voxel_features
 from weft.tasks.segmentation.options import BaselineOptions
 
-_MAGIC = "weft segmentation baseline"
 _VERSION = 1
 
 
@@ -85,9 +82,13 @@ class SegmentationBaseline(Baseline):
         """One line of JSON that says what the file is, then the trees as joblib pickles them."""
         if self._classifier is None:
             raise WeftError(f"{path}: there is nothing to save before the baseline has been fitted")
-        with atomic_path(path) as temporary, open(temporary, "wb") as file:
-            file.write(json.dumps(self._header(), sort_keys=True).encode() + b"\n")
-            joblib.dump(self._classifier, file)
+        header = {
+            **_versions(),
+            "options": self.options.model_dump(),
+            "n_classes": self._n_classes,
+            "fitted_on": self.fitted_on,
+        }
+        write_pickled(path, "segmentation", header, self._classifier)
 
     @classmethod
     def load(cls, path: Path) -> SegmentationBaseline:
@@ -96,40 +97,20 @@ class SegmentationBaseline(Baseline):
 
         Raises WeftError for other files, and for those of other versions of scikit-learn or of the features.
         """
-        try:
-            file = open(path, "rb")  # noqa: SIM115
-        except OSError as error:
-            raise WeftError(f"{path}: cannot be read ({error.strerror}); fit the baseline first") from None
-        with file:
-            header = _read_header(path, file.readline(1 << 16))
-            baseline = cls(BaselineOptions(**header["options"]))
-            for name, value in baseline._header().items():
-                if name in ("magic", "version", "scikit-learn", "features") and header.get(name) != value:
-                    raise WeftError(f"{path}: {name} is {header.get(name)}, expected {value}; fit the baseline again")
-            baseline._n_classes, baseline.fitted_on = header["n_classes"], header["fitted_on"]
-            baseline._classifier = joblib.load(file)
+        header, classifier = read_pickled(path, "segmentation", **_versions())
+        baseline = cls(BaselineOptions(**header["options"]))
+        baseline._n_classes, baseline.fitted_on = header["n_classes"], header["fitted_on"]
+        baseline._classifier = classifier
         return baseline
 
-    def _header(self) -> dict[str, Any]:
-        return {
-            "magic": _MAGIC,
-            "version": _VERSION,
-            "scikit-learn": sklearn.__version__,
-            "features": sha256(" ".join(FEATURES).encode()).hexdigest()[:16],
-            "options": self.options.model_dump(),
-            "n_classes": self._n_classes,
-            "fitted_on": self.fitted_on,
-        }
 
-
-def _read_header(path: Path, line: bytes) -> dict[str, Any]:
-    try:
-        header = json.loads(line)
-    except ValueError:
-        header = None
-    if not isinstance(header, dict) or header.get("magic") != _MAGIC:
-        raise WeftError(f"{path}: not a fitted segmentation baseline; `weft train` with the variant baseline makes one")
-    return header
+def _versions() -> dict[str, Any]:
+    """What trees only work with as it was when they were fitted."""
+    return {
+        "version": _VERSION,
+        "scikit-learn": sklearn.__version__,
+        "features": sha256(" ".join(FEATURES).encode()).hexdigest()[:16],
+    }
 
 
 class _Sample:

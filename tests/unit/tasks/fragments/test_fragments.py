@@ -196,7 +196,7 @@ def test_baseline_is_dbscan_without_points(tmp_path):
     with pytest.raises(WeftError, match="cannot be read"):
         DbscanBaseline.load(tmp_path / "none")
     (tmp_path / "other").write_text("{}")
-    with pytest.raises(WeftError, match="not a DBSCAN baseline"):
+    with pytest.raises(WeftError, match="not a fitted dbscan baseline"):
         DbscanBaseline.load(tmp_path / "other")
 
 

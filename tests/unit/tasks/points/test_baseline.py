@@ -147,7 +147,7 @@ def test_refusals(tmp_path):
         PointsBaseline.load(path)
     fitted().save(path)
     path.write_text(json.dumps(json.loads(path.read_text()) | {"version": 0}))
-    with pytest.raises(WeftError, match="version 0, expected 1"):
+    with pytest.raises(WeftError, match="version is 0, expected 1"):
         PointsBaseline.load(path)
     with pytest.raises(WeftError, match="nothing to save"):
         build().baseline().save(path)

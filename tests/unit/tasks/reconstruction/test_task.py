@@ -97,8 +97,8 @@ def test_the_distance_of_the_baseline_is_used(store):
 
 def test_other_files_are_no_baseline(tmp_path):
     (tmp_path / "other").write_text("{}")
-    for name in ("other", "missing"):
-        with pytest.raises(WeftError, match="not a reconstruction baseline"):
+    for name, reason in (("other", "not a fitted reconstruction baseline"), ("missing", "cannot be read")):
+        with pytest.raises(WeftError, match=reason):
             ReconstructionBaseline.load(tmp_path / name)
 
 

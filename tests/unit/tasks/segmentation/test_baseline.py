@@ -1,11 +1,11 @@
 import json
 
+import joblib
 import numpy as np
 import pytest
 
 from weft.errors import WeftError
 from weft.metrics.segmentation import accuracy, confusion_counts
-from weft.tasks.segmentation import baseline as module
 from weft.tasks.segmentation.baseline import BaselineOptions, SegmentationBaseline, _Sample
 
 SMALL = BaselineOptions(iterations=12, leaves=8, min_leaf=5)
@@ -93,7 +93,7 @@ def test_files_of_other_versions_are_refused_before_the_trees_are_read(fitted, t
     fitted.save(path)
     line, _, _ = path.read_bytes().partition(b"\n")
     path.write_bytes(json.dumps(json.loads(line) | {name: value}).encode() + b"\nnot a pickle")
-    monkeypatch.setattr(module.joblib, "load", lambda file: pytest.fail("read"))
+    monkeypatch.setattr(joblib, "load", lambda file: pytest.fail("read"))
     with pytest.raises(WeftError, match=f"{name} is {value}, expected .*fit the baseline again"):
         SegmentationBaseline.load(path)
 
