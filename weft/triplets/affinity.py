@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from weft.triplets.key_points import TRACK_END, TRACK_START, owned, particle_kinds, xyz
+from weft.triplets.key_points import owned_tree, xyz
 from weft.triplets.label_options import LabelOptions
-from weft.triplets.semantic_schema import leaders
+from weft.triplets.particle_kinds import TRACK_END, TRACK_START, leaders, particle_kinds
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 #: cm between deposits that follow each other along a track.
 _LINK = 1.0
@@ -62,16 +66,14 @@ def track_directions(
         start: (p, 3), cm, where each particle starts; where that is not known its tracks have no direction.
         radius: cm.
     """
-    from scipy.spatial import cKDTree
-
     found = np.full((len(position), 3), np.nan)
     deposits = deposits[np.isin(deposits["particle"], track[np.isfinite(start[track]).all(axis=1)])]
     if not len(position) or not len(deposits):
         return found
     place, owner = xyz(deposits), deposits["particle"]
-    tree = cKDTree(owned(place, owner))
+    tree = owned_tree(place, owner)
     way = way_along(tree, place, owner, start)
-    pairs = cKDTree(owned(position, track)).sparse_distance_matrix(tree, radius, output_type="ndarray")
+    pairs = owned_tree(position, track).sparse_distance_matrix(tree, radius, output_type="ndarray")
     i, j = pairs["i"], pairs["j"]
     weight = deposits["energy"][j].astype(np.float64)
     total = np.bincount(i, weight, len(position))
@@ -83,7 +85,7 @@ def track_directions(
     return unit(np.stack(slope, axis=1))
 
 
-def way_along(tree, place: np.ndarray, owner: np.ndarray, start: np.ndarray) -> np.ndarray:  # type: ignore[no-untyped-def]
+def way_along(tree: cKDTree, place: np.ndarray, owner: np.ndarray, start: np.ndarray) -> np.ndarray:
     """float64 (d,): cm from the deposit nearest to the start of the track that owns it, from deposit to deposit.
 
     Pieces of a track that are not linked to it count from the start in a straight line.

@@ -7,23 +7,20 @@ particle was seen, tracks that enter or leave what is seen have their points the
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from weft.errors import WeftError
 from weft.io.larmatch_products import KEY_POINT_KINDS, TRUE_KEY_POINTS
-from weft.io.products import DELTA, MICHEL, SHOWER, TRACK
 from weft.triplets.label_options import LabelOptions
-from weft.triplets.semantic_schema import has_process, leaders
+from weft.triplets.particle_kinds import NU_VERTEX, TRACK_END, TRACK_START, leaders, particle_kinds, sizes
 
-NU_VERTEX, TRACK_START, TRACK_END, SHOWER_START, MICHEL_START, DELTA_START = range(len(KEY_POINT_KINDS))
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 _CELL = ("tpc", "row", "wire_0", "wire_1", "wire_2")
 _NEUTRINOS = (12, 14, 16)
-_TRACKS = (13, 211, 321, 2212)
-_ELECTROMAGNETIC = (11, 22)
-_MUON_ENDS = ("Decay", "muMinusCaptureAtRest")
-_KNOCK_ON = ("muIoni", "muBrems", "muBrem", "muPairProd", "eBrem", "hIoni")
 #: cm between particles in a tree of all of them: more than any detector is long.
 _APART = 1e6
 #: cm by which space charge and charge that joined a track may lie off its path.
@@ -41,7 +38,7 @@ def seen_deposits(deposits: np.ndarray) -> np.ndarray:
     return deposits[np.all([deposits[name] >= 0 for name in _CELL], axis=0) & (deposits["energy"] > 0)]
 
 
-def owned_tree(position: np.ndarray, owner: np.ndarray):  # type: ignore[no-untyped-def]
+def owned_tree(position: np.ndarray, owner: np.ndarray) -> cKDTree:
     """A cKDTree of points (n, 3) in which those of different owners (n,) are far from each other; ask it with
     :func:`owned`."""
     from scipy.spatial import cKDTree
@@ -76,9 +73,11 @@ def true_key_points(
     Raises:
         WeftError: processes are needed and not given, or the charge of no track lies where the particles say.
     """
+    strange = (deposits["particle"] < 0) | (deposits["particle"] >= len(particles))
+    if strange.any():
+        which = deposits["particle"][strange][0]
+        raise WeftError(f"wire_deposits: a row belongs to particle {which}, expected one of {len(particles)} particles")
     deposits = seen_deposits(deposits)
-    if len(deposits) and not 0 <= deposits["particle"].min() <= deposits["particle"].max() < len(particles):
-        raise WeftError(f"wire_deposits: particle {deposits['particle'].max()} of {len(particles)} particles")
     if not len(deposits):
         return np.zeros(0, TRUE_KEY_POINTS.dtype)
     kind = particle_kinds(particles, processes)
@@ -112,36 +111,6 @@ def true_key_points(
     return points[np.lexsort([points["particle"], points["kind"]])]
 
 
-def particle_kinds(particles: np.ndarray, processes: Mapping[int, str] | None = None) -> np.ndarray:
-    """int8 (p,): kind of the start of each particle, TRACK_START … DELTA_START; −1 where it has none.
-
-    The shape says, which LArCV's truth and the simulation have. For particles without one (−1), PDG code and creation
-    process do: electrons and photons whose parent or ancestor is a muon are Michel electrons if it decayed or was
-    captured, else delta rays, as are those that other tracks knocked on; the rest are showers.
-    """
-    kind = np.full(len(particles), -1, np.int8)
-    for shape, of_shape in ((TRACK, TRACK_START), (SHOWER, SHOWER_START), (MICHEL, MICHEL_START), (DELTA, DELTA_START)):
-        kind[particles["shape"] == shape] = of_shape
-    pdg = np.abs(particles["pdg"].astype(np.int64))
-    unset = particles["shape"] < 0
-    kind[unset & np.isin(pdg, _TRACKS)] = TRACK_START
-    unset &= np.isin(pdg, _ELECTROMAGNETIC)
-    if unset.any():
-        who = "key points of particles without a shape"
-        from_muon = (np.abs(particles["parent_pdg"]) == 13) | (np.abs(particles["ancestor_pdg"]) == 13)
-        from_muon &= particles["process"] != _primary_code(processes)
-        ended = has_process(particles["process"], _MUON_ENDS, processes, who)
-        knocked = has_process(particles["process"], _KNOCK_ON, processes, who)
-        kind[unset] = SHOWER_START
-        kind[unset & (from_muon | knocked)] = DELTA_START
-        kind[unset & from_muon & ended] = MICHEL_START
-    return kind
-
-
-def _primary_code(processes: Mapping[int, str] | None) -> int:
-    return next((code for code, name in (processes or {}).items() if name == "primary"), -1)
-
-
 def best_plane(deposits: np.ndarray, owner: np.ndarray, number: int) -> np.ndarray:
     """int64 (number,): pixels in which each owner left energy, in the plane where they are most.
 
@@ -157,7 +126,7 @@ def best_plane(deposits: np.ndarray, owner: np.ndarray, number: int) -> np.ndarr
     return most
 
 
-def _near(tree, place: np.ndarray, owner: np.ndarray, reach: float) -> np.ndarray:  # type: ignore[no-untyped-def]
+def _near(tree: cKDTree, place: np.ndarray, owner: np.ndarray, reach: float) -> np.ndarray:
     """bool (n,): whether a point of the owner lies within reach; false of places that are not known."""
     near = np.isfinite(place).all(axis=1)
     distance, _ = tree.query(owned(place[near], owner[near]), distance_upper_bound=reach)
@@ -165,8 +134,14 @@ def _near(tree, place: np.ndarray, owner: np.ndarray, reach: float) -> np.ndarra
     return near
 
 
-def _extreme(  # type: ignore[no-untyped-def]
-    tree, tracks: np.ndarray, here: np.ndarray, there: np.ndarray, position: np.ndarray, owner: np.ndarray, reach: float
+def _extreme(
+    tree: cKDTree,
+    tracks: np.ndarray,
+    here: np.ndarray,
+    there: np.ndarray,
+    position: np.ndarray,
+    owner: np.ndarray,
+    reach: float,
 ) -> np.ndarray:
     """float64 (t, 3): where tracks begin `here`, or the seen charge that lies farthest on this side, from `there`."""
     places = here[tracks].copy()
@@ -196,7 +171,7 @@ def _vertices(particles: np.ndarray, deposits: np.ndarray, options: LabelOptions
     seen = np.unique(deposits["particle"][owner >= 0])
     primaries = np.unique(np.stack([group[seen], particles["ancestor_trackid"][seen]]), axis=1)
     neutrino = np.bincount(primaries[0], minlength=len(distinct)) >= 2
-    neutrino[group[rows[np.isin(np.abs(particles["ancestor_pdg"][rows]), _NEUTRINOS)]]] = True
+    neutrino[group[rows[np.isin(sizes(particles["ancestor_pdg"][rows]), _NEUTRINOS)]]] = True
     known = owner >= 0
     found = np.flatnonzero(neutrino)
     if not known.any() or not len(found):
@@ -218,7 +193,7 @@ def _check_origin(
     if (excess > _OFF_PATH).all():
         which = tracks[np.argmin(excess)]
         raise WeftError(
-            f"particle {which}: its charge lies {excess.min():.0f} cm farther from its first step than it is long, like "
+            f"particle {which}: its charge lies {excess.min():.0f} cm farther from its start than it is long, like "
             f"that of all tracks here; expected particles and wire_deposits in the same coordinates: set labels.origin"
         )
 

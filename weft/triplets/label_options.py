@@ -32,7 +32,7 @@ class LabelOptions(Strict):
         3.0, gt=0, description="a key point counts where charge of its own arrived within this distance, cm"
     )
     affinity_radius: float = Field(
-        1.5, gt=0, le=20, description="the direction of a track is that of its charge within, cm"
+        2.0, gt=0, le=20, description="the direction of a track is that of its charge within, cm"
     )
     boundary_weight: float = Field(2.0, ge=1, description="weight of triplets with a neighbour of another class")
     vertex_weight: float = Field(5.0, ge=1, description="weight of triplets near a neutrino vertex")

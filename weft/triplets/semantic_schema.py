@@ -11,8 +11,8 @@ from pydantic import Field, model_validator
 
 from weft.config.loading import closest, find, read_mapping, validate
 from weft.config.strict import Strict
-from weft.errors import WeftError
 from weft.io.products import CLASSES
+from weft.triplets.particle_kinds import has_process, leaders, sizes
 
 LABELS = Path("config/labels")
 
@@ -82,27 +82,13 @@ class SemanticSchema(Strict):
         for rule in reversed(self.rules):
             fits = np.ones(len(particles), bool)
             if rule.pdg is not None:
-                fits &= np.isin(np.abs(asked["pdg"].astype(np.int64)), rule.pdg)
+                fits &= np.isin(sizes(asked["pdg"]), rule.pdg)
             if rule.process is not None:
                 fits &= has_process(asked["process"], rule.process, processes, f"labels '{self.name}'")
             if rule.shape is not None:
                 fits &= np.isin(asked["shape"], [_SHAPES[shape] for shape in rule.shape])
             found[fits] = self.classes.index(rule.label)
         return found
-
-
-def leaders(particles: np.ndarray) -> np.ndarray:
-    """int64 (p,): the row that leads each particle's group; its own where no group is known."""
-    own = np.arange(len(particles))
-    group = particles["group_id"].astype(np.int64)
-    return np.where((group >= 0) & (group < len(particles)), group, own)
-
-
-def has_process(codes: np.ndarray, names: tuple[str, ...], processes: Mapping[int, str] | None, who: str) -> np.ndarray:
-    """bool (p,): whether coded processes are among `names`. WeftError, which begins with `who`, without their table."""
-    if processes is None:
-        raise WeftError(f"{who}: asks for creation processes, but what their codes mean was not given")
-    return np.isin(codes, [code for code, name in processes.items() if name in names])
 
 
 #: What ``config/labels/particles.yaml`` says.

@@ -24,9 +24,12 @@ def boundary_neighbours(pixels: np.ndarray, triplets: np.ndarray, classes: np.nd
     if not len(triplets):
         return np.zeros(0, np.int64)
     members = [triplets[f"pixel_{p}"] for p in range(3)]
-    far = 4.0 * pixels["tpc"][members[0]]  # volumes are no neighbours of each other
-    cell = np.stack([far, pixels["row"][members[0]], *(pixels["wire"][m] for m in members)], axis=1)
-    pairs = cKDTree(cell).query_pairs(1.5, p=np.inf, output_type="ndarray")
+    row = pixels["row"][members[0]].astype(np.int64)
+    row += pixels["tpc"][members[0]] * (row.max() + 3)  # volumes are no neighbours of each other
+    cell = np.stack([row, *(pixels["wire"][m] for m in members)], axis=1)
+    # Built by halving space, not by medians: half the time for points that fill it so evenly.
+    tree = cKDTree(cell, balanced_tree=False, compact_nodes=False)
+    pairs = tree.query_pairs(1.5, p=np.inf, output_type="ndarray")
     pairs = pairs[classes[pairs[:, 0]] != classes[pairs[:, 1]]]
     return np.bincount(pairs.reshape(-1), minlength=len(triplets))
 
