@@ -1,0 +1,132 @@
+"""What is judged: the triplets of one event with their truth and what was said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from weft.detector.wires import PLANES
+from weft.engine.task import Store
+from weft.errors import WeftError
+from weft.io.larmatch_products import KEY_POINT_KINDS
+from weft.io.products import Filtered
+from weft.io.wire_products import GHOST_TRIPLET, GOOD_TRIPLET
+from weft.tasks.larmatch.options import Options
+from weft.triplets.labels import TripletLabels, label_event
+from weft.triplets.truth import label_triplets
+
+SCORES = "triplet_scores"
+DEPOSITS, PARTICLES = "wire_deposits", "particles"
+
+#: A triplet is kept from this score on, where one threshold is meant: that of an analysis (spec §6).
+CUT = 0.5
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One event.
+
+    Attributes:
+        pixels, triplets, deposits: `PIXELS`, `TRIPLETS` (n rows) and `WIRE_DEPOSITS`.
+        truth: `TRIPLET_TRUTH` (n,).
+        labels: of the n triplets.
+        said: `triplet_scores` of the m triplets that were written.
+        row: int64 (m,), increasing: which triplets these are.
+        classes: names of the semantic classes; none where nothing is said of them.
+    """
+
+    pixels: np.ndarray
+    triplets: np.ndarray
+    deposits: np.ndarray
+    truth: np.ndarray
+    labels: TripletLabels
+    said: np.ndarray
+    row: np.ndarray
+    classes: Sequence[str]
+
+    @property
+    def score(self) -> np.ndarray:
+        """float32 (n,): 0 of triplets that were not written."""
+        score = np.zeros(len(self.triplets), np.float32)
+        score[self.row] = self.said["larmatch"]
+        return score
+
+    @property
+    def good(self) -> np.ndarray:
+        """bool (n,)"""
+        return self.labels.good == GOOD_TRIPLET
+
+    @property
+    def ghost(self) -> np.ndarray:
+        """bool (n,); those of unknown truth are neither."""
+        return self.labels.good == GHOST_TRIPLET
+
+    @property
+    def members(self) -> np.ndarray:
+        """int64 (n, 3): rows of `pixels`"""
+        return np.stack([self.triplets[f"pixel_{p}"] for p in range(PLANES)], axis=1).astype(np.int64)
+
+    @property
+    def position(self) -> np.ndarray:
+        """float64 (n, 3), cm"""
+        return np.stack([self.triplets[axis] for axis in "xyz"], axis=1).astype(np.float64)
+
+    def columns(self, *names: str) -> np.ndarray | None:
+        """float64 (m, names): columns of what was said; None where there is one that was not."""
+        if not set(names) <= set(self.said.dtype.names or ()):
+            return None
+        return np.stack([self.said[name] for name in names], axis=1).astype(np.float64)
+
+    def key_points(self) -> np.ndarray | None:
+        """float64 (m, 6): said scores by kind"""
+        return self.columns(*(f"key_{kind}" for kind in KEY_POINT_KINDS))
+
+    def shift(self) -> np.ndarray | None:
+        """float64 (m, 6, 3), cm"""
+        found = self.columns(*(f"shift_{kind}_{axis}" for kind in KEY_POINT_KINDS for axis in "xyz"))
+        return None if found is None else found.reshape(-1, len(KEY_POINT_KINDS), 3)
+
+    def affinity(self) -> np.ndarray | None:
+        """float64 (m, 3)"""
+        return self.columns(*(f"affinity_{axis}" for axis in "xyz"))
+
+    def probabilities(self) -> np.ndarray | None:
+        """float64 (m, classes)"""
+        return self.columns(*(f"class_{name}" for name in self.classes)) if self.classes else None
+
+
+def read_judged(store: Store, i: int, options: Options, shard: str) -> Judged:
+    """Event i of a store with `pixels` and `triplets` as the stage was fed them, truth/wire_deposits, truth/particles
+    and prediction/triplet_scores.
+
+    Raises WeftError naming shard and event where scores are no probabilities or not those of these triplets.
+    """
+    pixels, triplets = np.asarray(store["pixels"][i]), np.asarray(store["triplets"][i])
+    deposits, particles = (np.asarray(store[f"truth/{name}"][i]) for name in (DEPOSITS, PARTICLES))
+    said = _filtered(store, i)
+    event = store.events[i]
+    where = f"shard {shard}: event {event['run']}/{event['subrun']}/{event['event']}"
+    score, row = said.values["larmatch"], said.index.astype(np.int64)
+    if len(row) and row[-1] >= len(triplets):
+        raise WeftError(f"{where}: {SCORES} of row {row[-1]}, but there are {len(triplets)} triplets")
+    bad = ~((score >= 0) & (score <= 1))
+    if bad.any():
+        raise WeftError(f"{where}: a larmatch score is {score[bad][0]:g}, expected a probability")
+    labels = label_event(pixels, triplets, deposits, particles, options.data.labels, processes=_processes(store))
+    truth = label_triplets(pixels, triplets, deposits)
+    classes = options.data.labels.classes.classes if "semantics" in options.model.heads else ()
+    return Judged(pixels, triplets, deposits, truth, labels, said.values, row, classes)
+
+
+def _filtered(store: Store, i: int) -> Filtered:
+    """From a file, or still in memory."""
+    product = store[f"prediction/{SCORES}"]
+    found = product[i]
+    return found if isinstance(found, Filtered) else Filtered(found, product.index(i))
+
+
+def _processes(store: Store) -> dict[int, str] | None:
+    schema = getattr(store[f"truth/{PARTICLES}"], "schema", None)
+    return None if schema is None else dict(schema.codes.get("process", {})) or None
