@@ -8,12 +8,28 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import weft
 from weft.errors import WeftError
 
+
+class _Verbs(TyperGroup):
+    """Typer takes Ctrl-C and the end of a file for somebody who leaves a prompt: it says nothing, or "Aborted."."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print("interrupted; files are whole or not there", file=sys.stderr)
+            raise typer.Exit(130) from None
+        except EOFError as error:
+            raise RuntimeError("a file ended before its time") from error
+
+
 app = typer.Typer(
     name="weft",
+    cls=_Verbs,
     help="Reproducible 3-D reconstruction. The workflow is run with snakemake; these verbs are its steps, one by one.",
     no_args_is_help=True,
     add_completion=False,
@@ -110,6 +126,7 @@ def triplets(
     target: Annotated[Path, typer.Argument(help="the event store to write")],
     detector: Annotated[str, typer.Option(help="name of a file in config/detectors, or its path")],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value of the search, see docs/triplets.md")] = None,
+    mask: Annotated[str | None, typer.Option(help="an image product; pixels where it is not 0 are left out")] = None,
 ) -> None:
     """Find all triplets of pixels of three wire planes that can come from one point, and their truth where known.
 
@@ -123,7 +140,7 @@ def triplets(
 
     options = validate(TripletOptions, override({}, overrides or []), "weft triplets")
     with progress_bar(str(source)) as progress:
-        done = write_triplets(source, target, load_detector(detector), options, progress)
+        done = write_triplets(source, target, load_detector(detector), options, progress, mask)
     print(f"{target}: {done}")
 
 

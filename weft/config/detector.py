@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from weft.config.loading import ConfigError, find, read_mapping, validate
 from weft.config.strict import Strict
@@ -63,6 +63,14 @@ class DetectorOptions(Strict):
     readout: ReadoutOptions = Field(description="times, the same for all volumes")
     tpcs: Annotated[tuple[TpcOptions, ...], Field(min_length=1)] = Field(description="drift volumes, numbered from 0")
     gaps: GapOptions = Field(GapOptions(), description="when wires without charge count as dead")
+
+
+def _named(value: Any) -> Any:
+    return read_detector(value)[1] if isinstance(value, str) else value
+
+
+NamedDetector = Annotated[DetectorOptions, BeforeValidator(_named)]
+"""an option that is given as the name of a detector and keeps what that says: a rule sees when a detector changes"""
 
 
 def load_detector(name: str | Path) -> Detector:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from weft.config.detector import DetectorOptions, build_detector, read_detector
+from weft.config.detector import DetectorOptions, NamedDetector, build_detector
 from weft.config.strict import Strict
 from weft.detector.dead import dead_runs
 from weft.detector.wires import Detector
@@ -17,18 +17,11 @@ NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-def _named(value: Any) -> Any:
-    """The options of a named detector, so that who knows the settings knows the detector."""
-    return read_detector(value)[1] if isinstance(value, str) else value
-
-
 class Wires(Strict):
     """Wire planes in place of the pixels. Recombination, lifetime and diffusion are those of the response, the drift
     velocity is the detector's. Three numbers are those of the planes 0, 1, 2: two for induction, one for collection."""
 
-    detector: Annotated[DetectorOptions, BeforeValidator(_named)] = Field(
-        description="name of a file in config/detectors, its path, or what it would say"
-    )
+    detector: NamedDetector = Field(description="name of a file in config/detectors, its path, or what it would say")
     centre: tuple[float, float, float] | None = Field(
         None,
         description="where in the detector the centre of the simulated box lies, cm; none: at the centre of all its "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -52,8 +52,64 @@ class Done:
         return text + (", no truth" if self.good is None else f", {self.good} good, {self.ghosts} ghosts")
 
 
+class Event(Protocol):
+    """One event: its products by name."""
+
+    def __getitem__(self, product: str) -> Any: ...
+    def __contains__(self, product: object) -> bool: ...
+
+
+@dataclass(frozen=True)
+class _Read:
+    """One event of a store."""
+
+    store: EventStore
+    index: int
+
+    def __getitem__(self, product: str) -> Any:
+        return self.store[product][self.index]
+
+    def __contains__(self, product: object) -> bool:
+        return product in self.store
+
+
+def triplet_products(
+    detector: Detector, event: Event, options: TripletOptions, mask: str | None = None
+) -> dict[str, Any]:
+    """`pixels`, `dead_wires`, `triplets` and `triplet_rows` of an event.
+
+    Args:
+        event: `image2d_wire` and its meta; `chstatus_wire` is read where it is.
+        mask: an image product of the same shape; pixels where it is not zero are set to zero before the search. Which
+            wires are dead is seen in the images as they were read: a wire whose charge is masked does work.
+
+    Raises WeftError where images are not of the detector or the mask is not of the images.
+    """
+    _check_times(detector, event[f"{IMAGES}_meta"])
+    images = np.asarray(event[IMAGES])
+    has_status = STATUS in event
+    dead = dead_of(detector, images, event[STATUS] if has_status else None)
+    if mask is not None:
+        tagged = np.asarray(event[mask])
+        if tagged.shape != images.shape:
+            raise WeftError(f"mask {mask} has the shape {tagged.shape}, the images {IMAGES} have {images.shape}")
+        images = np.where(tagged != 0, 0, images)
+    found = build_triplets(detector, pixels_of(detector, images, options.threshold), dead, options)
+    return {
+        "pixels": found.pixels,
+        "dead_wires": dead_table(dead),
+        "triplets": found.triplets,
+        "triplet_rows": found.rows,
+    }
+
+
 def write_triplets(
-    source: str | Path, target: str | Path, detector: Detector, options: TripletOptions, progress: Report | None = None
+    source: str | Path,
+    target: str | Path,
+    detector: Detector,
+    options: TripletOptions,
+    progress: Report | None = None,
+    mask: str | None = None,
 ) -> Done:
     """Write `pixels`, `dead_wires`, `triplets` and `triplet_rows` of each event, and `triplet_truth` if there is truth.
 
@@ -61,50 +117,40 @@ def write_triplets(
         source: an event store with `image2d_wire` and its meta; `chstatus_wire` and `wire_deposits` are read where they
             are.
         target: the event store to write; it opens together with the source.
+        mask: see :func:`triplet_products`.
     """
     done = Done()
     with EventStore.open(source) as store:
         for name in (IMAGES, f"{IMAGES}_meta"):
             if name not in store:
                 raise WeftError(f"{source}: no product {name}; convert a file with images of wire planes")
+        if mask is not None and mask not in store:
+            raise WeftError(f"{source}: no product {mask} for the mask; it has: {', '.join(store.products)}")
         has_truth = DEPOSITS in store
         schemas: list[Schema] = [PIXELS, DEAD_WIRES, TRIPLETS, TRIPLET_ROWS]
         if has_truth:
             schemas.append(TRIPLET_TRUTH)
             done.good = done.ghosts = 0
         parents = {alias: file.content_hash for alias, file in store.files.items()}
-        config = {"detector": dataclasses.asdict(detector), "options": options.model_dump(mode="json")}
+        config = {
+            "detector": dataclasses.asdict(detector), "options": options.model_dump(mode="json"), "mask": mask,
+        }  # fmt: skip
         with StoreWriter(target, schemas, collect(config=config, inputs=parents), parents) as writer:
             for i, event in enumerate(store.events):
-                where = f"{source}: event {event['run']}/{event['subrun']}/{event['event']}"
-                _check_times(detector, store[f"{IMAGES}_meta"][i], where)
-                products = _products(store, i, detector, options, has_truth, where)
+                try:
+                    products = triplet_products(detector, _Read(store, i), options, mask)
+                except WeftError as error:
+                    number = f"{event['run']}/{event['subrun']}/{event['event']}"
+                    raise WeftError(f"{source}: event {number}: {error}") from None
+                if has_truth:
+                    products["triplet_truth"] = label_triplets(
+                        products["pixels"], products["triplets"], store[DEPOSITS][i]
+                    )
                 _count(done, products)
                 writer.append(EventId(*(int(event[name]) for name in EventId._fields)), products)
                 if progress is not None:
                     progress(i + 1, len(store))
     return done
-
-
-def _products(
-    store: EventStore, i: int, detector: Detector, options: TripletOptions, has_truth: bool, where: str
-) -> dict[str, Any]:
-    images = np.asarray(store[IMAGES][i])
-    try:
-        pixels = pixels_of(detector, images, options.threshold)
-        dead = dead_of(detector, images, store[STATUS][i] if STATUS in store else None)
-    except WeftError as error:
-        raise WeftError(f"{where}: {error}") from None
-    found = build_triplets(detector, pixels, dead, options)
-    products = {
-        "pixels": found.pixels,
-        "dead_wires": dead_table(dead),
-        "triplets": found.triplets,
-        "triplet_rows": found.rows,
-    }
-    if has_truth:
-        products["triplet_truth"] = label_triplets(found.pixels, found.triplets, store[DEPOSITS][i])
-    return products
 
 
 def _count(done: Done, products: dict[str, Any]) -> None:
@@ -119,7 +165,7 @@ def _count(done: Done, products: dict[str, Any]) -> None:
         done.ghosts += int((good == GHOST_TRIPLET).sum())
 
 
-def _check_times(detector: Detector, meta: np.ndarray, where: str) -> None:
+def _check_times(detector: Detector, meta: np.ndarray) -> None:
     """Whether rows and columns of the images are those of the detector."""
     for number, image in enumerate(meta[: len(detector.tpcs) * PLANES]):
         readout = detector.tpcs[number // PLANES].readout
@@ -127,11 +173,11 @@ def _check_times(detector: Detector, meta: np.ndarray, where: str) -> None:
         seen = float(image["min_y"]), float(image["max_y"])
         if int(image["rows"]) != readout.rows or not np.allclose(seen, ticks, atol=1e-3):
             raise WeftError(
-                f"{where}: image {number} has {image['rows']} rows of ticks {seen[0]:g} to {seen[1]:g}; the detector "
+                f"image {number} has {image['rows']} rows of ticks {seen[0]:g} to {seen[1]:g}; the detector "
                 f"{detector.name} has {readout.rows} of {ticks[0]:g} to {ticks[1]:g}"
             )
         if not np.isclose(image["min_x"], 0) or not np.isclose(image["max_x"] - image["min_x"], image["cols"]):
             raise WeftError(
-                f"{where}: the columns of image {number} span {image['min_x']:g} to {image['max_x']:g}, "
+                f"the columns of image {number} span {image['min_x']:g} to {image['max_x']:g}, "
                 f"expected one per wire from 0 on"
             )

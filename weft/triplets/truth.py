@@ -34,7 +34,7 @@ def label_triplets(
         return truth
     ours = [pixels["tpc"][members[0]], pixels["row"][members[0]], *(pixels["wire"][m] for m in members)]
     theirs = [deposits[name] for name in _CELL]
-    key, cell_of = _keys(ours, theirs)
+    key, cell_of = cell_keys(ours, theirs)
     # Cells in increasing order of key, their deposits with the most electrons last; ties go to the lower particle.
     order = np.lexsort([-deposits["particle"].astype(np.int64), deposits["electrons"], cell_of])
     deposits, cell_of = deposits[order], cell_of[order]
@@ -51,13 +51,17 @@ def label_triplets(
     return truth
 
 
-def _keys(ours: list[np.ndarray], theirs: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Tuples of numbers as single numbers, of the same order."""
+def cell_keys(ours: list[np.ndarray], theirs: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Tuples of numbers ≥ 0 as single numbers of the same order: int64 (n,) and (m,) for n and m of them.
+
+    Args:
+        ours, theirs: the first numbers of all tuples, the second ones, …; both as many.
+    """
     mine = np.zeros(len(ours[0]), np.int64)
     other = np.zeros(len(theirs[0]), np.int64)
     total = 1
     for a, b in zip(ours, theirs, strict=True):
-        size = int(max(a.max(), b.max())) + 1
+        size = int(max(a.max(initial=0), b.max(initial=0))) + 1
         total *= size
         mine, other = mine * size + a, other * size + b
     if total >= 2**63:

@@ -1,0 +1,194 @@
+"""Figures and tables of the triplets report, from score tables alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure as Canvas
+
+from weft.metrics.bootstrap import bootstrap
+from weft.metrics.scores import Scores, counts
+from weft.report.event_histogram import event_histogram
+from weft.report.figure import Figure
+from weft.report.palette import SERIES_COLORS, style, to_svg
+from weft.report.ratio_panels import binned, ratio, ratio_panels
+from weft.report.variants import MODEL, envelope, number, pooled, same_events, select, splits_of, spread, trained
+from weft.tasks.triplets.score import OCCUPANCY_EDGES, STATES, metrics
+
+#: Edges of the bins of energy left by a particle, MeV.
+ENERGY_EDGES = np.geomspace(0.3, 3000.0, 13)
+
+_REPLICAS = 400
+_FEWEST = 20  # of a bin that is drawn
+_OVERALL = {
+    "efficiency": "true cells that are candidates",
+    "energy_efficiency": "energy in true cells that are candidates",
+    "efficiency_live": "of those with three live pixels",
+    "efficiency_one_dead": "of those with two live pixels and a dead wire",
+    "lost_dead": "true cells lost: two or three dead wires",
+    "lost_below": "true cells lost: a pixel below threshold",
+    "ghost_share": "ghosts among the candidates",
+    "ghost_share_live": "ghosts among those of three live pixels",
+    "ghost_share_dead": "ghosts among those with a dead wire",
+    "dead_share": "candidates with a dead wire",
+    "per_pixel": "candidates per live pixel",
+    "capped_rows": "rows in which a cap left candidates out",
+    "dropped": "candidates that it left out",
+}
+_SHIFTS = ("efficiency", "energy_efficiency", "ghost_share", "per_pixel", "dead_share")
+
+
+def figures(scores: Mapping[str, Scores], split: str) -> list[Figure]:
+    """Figures and tables of the report, from the scores of each variant, which are all alike: nothing is learned.
+
+    split: the one to judge by. Raises WeftError where there are no scores of it.
+    """
+    judged = {MODEL: select(pooled(scores)[MODEL], split)}
+    made = [overall_table(scores, split), state_table(scores, split), occupancy_figure(judged[MODEL])]
+    if len(judged[MODEL].objects):
+        made.append(_energy_figure(judged))
+    values = {MODEL: metrics(judged[MODEL].events)["efficiency"].to_numpy()}
+    svg = event_histogram(
+        "per-event", values, "share of the true cells of an event", "Distribution of the candidate efficiency"
+    )
+    made.append(Figure("per-event", "Events", "Share of the events by how many true cells are candidates.", svg=svg))
+    if next(iter(scores.values())).events["split"].nunique() > 1:
+        made.append(shift_table(scores, split))
+    return made
+
+
+def overall_table(scores: Mapping[str, Scores], split: str) -> Figure:
+    """Every metric with its interval."""
+    tables, models = same_events(scores, split), trained(scores)
+    names, columns = list(_OVERALL), list(counts(tables[models[0]]).columns)
+
+    def metric(sums: np.ndarray) -> np.ndarray:
+        return metrics(pd.DataFrame(sums, columns=columns))[names].to_numpy()
+
+    arrays = {v: counts(table).to_numpy(np.float64) for v, table in tables.items()}
+    values = {v: metric(array.sum(axis=0)[None])[0] for v, array in arrays.items()}
+    intervals = [bootstrap(arrays[v], metric, _REPLICAS) for v in models]
+    rows = [
+        {
+            "metric": _OVERALL[name],
+            "share, or number": spread([values[v][k] for v in models]),
+            "95 % interval": envelope(intervals, k),
+        }
+        for k, name in enumerate(names)
+    ]
+    return Figure(
+        "overall",
+        "Candidates and the truth",
+        f"{len(next(iter(tables.values())))} events of split {split}. A true cell is where a row and three wires meet "
+        "and electrons arrived; no later stage finds one that is no candidate. Nothing is learned and the search is "
+        "exact, so there is no baseline. Intervals: bootstrap over events.",
+        table=pd.DataFrame(rows),
+    )
+
+
+def state_table(scores: Mapping[str, Scores], split: str) -> Figure:
+    """True cells and their energy by what the wires saw of them."""
+    tables = same_events(scores, split)
+    sums = counts(tables[trained(scores)[0]]).sum()
+    cells = sum(sums[f"cells_{state}"] for state in STATES)
+    energy = sum(sums[f"energy_{state}"] for state in STATES)
+    rows = []
+    for state, text in STATES.items():
+        own, found = sums[f"cells_{state}"], sums[f"found_{state}"]
+        own_energy, found_energy = sums[f"energy_{state}"], sums[f"found_energy_{state}"]
+        rows.append(
+            {
+                "what the wires saw": text,
+                "true cells": int(own),
+                "share of the cells": number(_ratio(own, cells)),
+                "share of the energy": number(_ratio(own_energy, energy)),
+                "candidates": number(_ratio(found, own)),
+                "candidates, by energy": number(_ratio(found_energy, own_energy)),
+            }
+        )
+    return Figure(
+        "states",
+        "True cells by what their wires saw",
+        f"Split {split}. Electrons that diffuse reach many cells with little charge: hence the many below threshold, "
+        "and how little energy they hold.",
+        table=pd.DataFrame(rows),
+    )
+
+
+def occupancy_figure(scores: Scores) -> Figure:
+    """Candidates per pixel, and ghosts among them, against the live pixels of the row."""
+    curve = scores.curves
+    uids = np.unique(scores.events["uid"])
+    bins = len(OCCUPANCY_EDGES) - 1
+    columns = [curve[name].to_numpy() for name in ("n_rows", "n_pixels", "n_triplets", "n_good")]
+    label = np.zeros(len(curve), np.int64)
+    sums = binned(uids, curve["uid"].to_numpy(), label, curve["bin"].to_numpy(), columns, 1, bins)[:, 0]
+    centres = ratio(sums[..., :2].sum(axis=0))
+    seen = sums[:, :, 0].sum(axis=0) >= _FEWEST
+    with style():
+        canvas = Canvas(figsize=(7.4, 2.9))
+        left, right = canvas.subplots(1, 2)
+        for axis, pair, flip, label_y in (
+            (left, sums[..., [1, 2]], False, "candidates per live pixel"),
+            (right, sums[..., [2, 3]], True, "ghosts among the candidates"),
+        ):
+            found = bootstrap(pair, ratio, _REPLICAS) if len(pair) else None
+            if found is not None:
+                value, low, high = (1 - x if flip else x for x in (found.value, found.low, found.high))
+                axis.fill_between(centres[seen], low[seen], high[seen], color=SERIES_COLORS[0], alpha=0.2, linewidth=0)
+                axis.plot(centres[seen], value[seen], "o-", color=SERIES_COLORS[0], markersize=3)
+            axis.set_xscale("log")
+            axis.set_xlabel("live pixels of the row, all planes")
+            axis.set_ylabel(label_y)
+            axis.set_ylim(0, 1.02 if flip else None)
+        svg = to_svg(canvas, "occupancy", "Candidates per pixel and ghosts against the pixels of a row")
+    return Figure(
+        "occupancy",
+        "How full the rows are",
+        "Candidates per live pixel, and the share of them that is no true cell, by the number of live pixels in the "
+        f"row; bins of fewer than {_FEWEST} rows are left out. Bands: 95 % intervals over events.",
+        svg=svg,
+    )
+
+
+def _energy_figure(scores: Mapping[str, Scores]) -> Figure:
+    found = {}
+    for name, part in scores.items():
+        rows = part.objects
+        bins = np.clip(np.searchsorted(ENERGY_EDGES, rows["energy"], side="right") - 1, 0, len(ENERGY_EDGES) - 2)
+        label = rows["class"].to_numpy(np.int64)
+        columns = [rows["n_cells"].to_numpy(), rows["n_found"].to_numpy()]
+        uids = np.unique(part.events["uid"])
+        n_classes = max(5, int(label.max(initial=0)) + 1)
+        found[name] = binned(uids, rows["uid"].to_numpy(), label, bins, columns, n_classes, len(ENERGY_EDGES) - 1)
+    x, y = "energy left by the particle", "candidate efficiency"
+    return Figure(
+        "energy",
+        "Candidate efficiency against the energy left by the particle",
+        f"Share of a particle's true cells that are candidates, by its class; bins of fewer than {_FEWEST} cells are "
+        "left out. Bands: 95 % intervals over events.",
+        svg=ratio_panels(found, ENERGY_EDGES, f"{x} [MeV]", y, _FEWEST),
+    )
+
+
+def shift_table(scores: Mapping[str, Scores], nominal: str) -> Figure:
+    """The main metrics on every split that was scored."""
+    rows = []
+    for split in splits_of(scores, nominal):
+        table = same_events(scores, split)[trained(scores)[0]]
+        values = metrics(counts(table).sum().to_frame().T).iloc[0]
+        row: dict[str, object] = {"split": split, "events": len(table)}
+        rows.append(row | {_OVERALL[name]: number(values[name]) for name in _SHIFTS})
+    return Figure(
+        "shifts",
+        "Shifted conditions",
+        "The same search on events of other detectors than those of the training: more noise, more diffusion, other "
+        "dead wires.",
+        table=pd.DataFrame(rows),
+    )
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else float("nan")

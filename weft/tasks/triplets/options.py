@@ -1,0 +1,28 @@
+"""Options of the triplets task."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from weft.config.detector import NamedDetector
+from weft.config.strict import Strict
+from weft.triplets.options import TripletOptions
+
+
+class ModelOptions(TripletOptions):
+    """Which detector, how candidates are searched, and which pixels are left out."""
+
+    detector: NamedDetector = Field(
+        description="name of a file in config/detectors, its path, or what it would say; that of the images"
+    )
+    mask: str | None = Field(
+        None,
+        description="an image product of the same shape, such as one of pixels tagged as cosmic; pixels where it is "
+        "not 0 are left out of the search; null: none",
+    )
+
+
+class Options(Strict):
+    """Triplets of pixels of three wire planes."""
+
+    model: ModelOptions
