@@ -56,3 +56,17 @@ def add_pulses(
                     w = wire[i] + k - half
                     if 0 <= w < wires:
                         image[w, r] += share * across[k]
+
+
+@kernel
+def pulse_shares(first: np.ndarray, last: np.ndarray, centre: np.ndarray, width: np.ndarray) -> np.ndarray:
+    """float64 (n,): what of Gaussian pulses lies between two times.
+
+    Args:
+        first, last: float64 (n,), in rows. centre: float64 (n,). width: float64 (n,), above 0.
+    """
+    shares = np.empty(len(centre), np.float64)
+    for i in range(len(centre)):
+        scale = 1.0 / (width[i] * math.sqrt(2.0))
+        shares[i] = 0.5 * (math.erf((last[i] - centre[i]) * scale) - math.erf((first[i] - centre[i]) * scale))
+    return shares

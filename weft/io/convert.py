@@ -12,12 +12,13 @@ import numpy as np
 
 from weft.errors import WeftError
 from weft.io.identity import event_table, split_fraction
+from weft.io.numl import is_numl
 from weft.io.products import EventId, Schema
 from weft.io.provenance import collect, file_hash
 from weft.io.spine_file import is_spine
 from weft.io.writer import FORMAT, StoreWriter
 
-KINDS = ("larcv", "weft", "larcv3", "pilarnet", "spine")
+KINDS = ("larcv", "weft", "larcv3", "pilarnet", "spine", "opensamples")
 
 Encode = Callable[[str, str, Sequence[str]], np.ndarray]
 
@@ -100,12 +101,14 @@ def recognise(path: str | Path) -> str:
                     return "larcv3"
                 if is_spine(file):
                     return "spine"
+                if is_numl(file):
+                    return "opensamples"
                 found = ", ".join(file)
         except OSError as error:
             raise WeftError(f"{path}: cannot be read (truncated or damaged?): {error}") from error
         raise WeftError(
-            f"{path}: HDF5 with {found}; expected PILArNet-M (point, cluster), larcv3 (Data, Events) or "
-            "SPINE (info, events)"
+            f"{path}: HDF5 with {found}; expected PILArNet-M (point, cluster), larcv3 (Data, Events), "
+            "SPINE (info, events) or OpenSamples (event_table, wire_table)"
         )
     raise WeftError(f"{path}: neither ROOT nor HDF5; weft convert reads {', '.join(KINDS)}")
 
@@ -131,6 +134,10 @@ def open_source(path: str | Path, kind: str = "auto", products: Mapping[str, str
         from weft.io.spine_source import SpineSource
 
         return SpineSource(path, chosen)
+    if found == "opensamples":
+        from weft.io.opensamples import OpenSamplesSource
+
+        return OpenSamplesSource(path, chosen)
     from weft.io.pilarnet import PilarnetSource
 
     return PilarnetSource(path, chosen)
@@ -151,7 +158,7 @@ def convert_file(
     """Convert one native file, or a range of it, into one event store, block by block.
 
     Args:
-        source: LArCV2 or weft ROOT, larcv3 HDF5, PILArNet-M HDF5, SPINE's HDF5.
+        source: LArCV2 or weft ROOT, larcv3 HDF5, PILArNet-M HDF5, SPINE's HDF5, OpenSamples HDF5.
         target: the event store; it appears only when everything went well.
         kind: one of `KINDS`, checked against the file; ``auto`` recognises it.
         start, stop: range of entries.

@@ -11,18 +11,9 @@ import numpy as np
 from weft.errors import WeftError
 from weft.io.products import Column, Schema
 from weft.io.root_tree import Tree, reading
+from weft.io.wire_products import image_meta
 
 Encode = Callable[[str, str, Sequence[str]], np.ndarray]
-
-_IMAGE_META = (
-    ("plane", "i4", "", "number of the plane"),
-    ("rows", "i4", "", "rows of the image"),
-    ("cols", "i4", "", "columns of the image"),
-    ("min_x", "f8", "", "lower edge along the columns: wire, or cm"),
-    ("max_x", "f8", "", "upper edge along the columns"),
-    ("min_y", "f8", "", "lower edge along the rows: tick, or cm"),
-    ("max_y", "f8", "", "upper edge along the rows"),
-)
 
 
 def _structured(name: str, rows: Sequence[tuple[str, str, str, str]], description: str) -> Schema:
@@ -46,7 +37,7 @@ class Images:
             Schema(
                 name, "dense", np.dtype("f4"), (Column("pixel", "", "as stored"),), description="plane, row, column"
             ),
-            _structured(f"{name}_meta", _IMAGE_META, "one row per plane"),
+            image_meta(f"{name}_meta"),
         ]
 
     def load(self, start: int, stop: int, encode: Encode) -> None:

@@ -8,6 +8,23 @@ from __future__ import annotations
 
 from weft.io.products import CLASSES, Schema, structured
 
+#: What is known of an image: one row per plane, see :func:`image_meta`.
+_META_DTYPE, _META_COLUMNS = structured(
+    ("plane", "i4", "", "number of the plane"),
+    ("rows", "i4", "", "rows of the image"),
+    ("cols", "i4", "", "columns of the image"),
+    ("min_x", "f8", "", "lower edge along the columns: wire, or cm"),
+    ("max_x", "f8", "", "upper edge along the columns"),
+    ("min_y", "f8", "", "lower edge along the rows: tick, or cm"),
+    ("max_y", "f8", "", "upper edge along the rows"),
+)
+
+
+def image_meta(name: str) -> Schema:
+    """Schema of the sizes and edges of the images of an event."""
+    return Schema(name, "table", _META_DTYPE, _META_COLUMNS, description="one row per plane")
+
+
 _dtype, _columns = structured(
     ("tpc", "i1", "", "drift volume"),
     ("plane", "i1", "", "wire plane"),
@@ -65,3 +82,30 @@ TRIPLET_TRUTH = Schema(
     "triplet_truth", "table", _dtype, _columns, on="triplets", codes={"good": TRUTH_STATES, "class": CLASSES},
     description="truth of each triplet",
 )  # fmt: skip
+
+_dtype, _columns = structured(
+    ("tpc", "i1", "", "drift volume"),
+    ("plane", "i1", "", "wire plane"),
+    ("row", "i4", "", "row of the image"),
+    ("wire", "i4", "", "wire of the plane"),
+    ("particle", "i4", "", "row of `particles`; −1: the pixel is of none"),
+    ("class", "i1", "", "semantic class of the particle; −1 not known"),
+    ("energy", "f4", "MeV", "energy of the particle that this pixel sees"),
+    ("known", "i1", "", "1: nothing else made this pixel; 0: something unknown did too"),
+)
+PIXEL_TRUTH = Schema(
+    "pixel_truth", "table", _dtype, _columns, codes={"class": CLASSES},
+    description="what made a pixel, plane by plane, where it is not known where in space; the origin of pixels without "
+    "a row is not known; unique and sorted by tpc, plane, row, wire, particle",
+)  # fmt: skip
+
+_dtype, _columns = structured(
+    ("id", "i4", "", "number of the hit in its event, as in the file"),
+    ("tpc", "i1", "", "drift volume"),
+    ("plane", "i1", "", "wire plane"),
+    ("wire", "i4", "", "wire of the plane"),
+    ("tick", "f4", "tick", "centre of the pulse, counted as the rows of the images are"),
+    ("rms", "f4", "tick", "width of the pulse"),
+    ("integral", "f4", "ADC", "area of the pulse"),
+)
+HITS = Schema("hits", "table", _dtype, _columns, description="pulses that a reconstruction found on the wires")
