@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from weft.io.products import Schema, structured
 
 #: Kinds of key points (specs/larmatch.md §3.1), by number.
@@ -38,6 +40,24 @@ def triplet_scores(classes: Sequence[str] = (), key_points: bool = False, affini
     return Schema(
         "triplet_scores", "table", dtype, described, on="triplets", filtered=True,
         description="what the network says of each triplet that it scores at least `min_score`",
+    )  # fmt: skip
+
+
+def space_points(scores: Schema) -> Schema:
+    """Schema of the triplets that are kept, with all that is known of them; `scores`: of `triplet_scores`."""
+    dtype, described = structured(
+        ("triplet", "i4", "", "row of `triplets`"),
+        ("tpc", "i1", "", "drift volume"),
+        ("row", "i4", "", "row of the images"),
+        *((f"wire_{plane}", "i4", "", f"wire of plane {plane}") for plane in range(3)),
+        *((f"charge_{plane}", "f4", "ADC", f"of its pixel in plane {plane}; 0: a dead wire") for plane in range(3)),
+        ("dead_plane", "i1", "", "plane in which its wire is dead; −1: in none"),
+        *((axis, "f4", "cm", f"{axis} of the point nearest to the three wires, time zero") for axis in "xyz"),
+    )  # fmt: skip
+    scored = np.dtype([*dtype.descr, *scores.dtype.descr])
+    return Schema(
+        "space_points", "table", scored, (*described, *scores.columns),
+        description="triplets that are kept as points, and what the network says of them; in the order of `triplets`",
     )  # fmt: skip
 
 
