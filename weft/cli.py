@@ -21,7 +21,7 @@ class _Verbs(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            print("interrupted; files are whole or not there", file=sys.stderr)
+            print("interrupted: no half-written file is left", file=sys.stderr)
             raise typer.Exit(130) from None
         except EOFError as error:
             raise RuntimeError("a file ended before its time") from error
