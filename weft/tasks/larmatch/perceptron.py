@@ -1,0 +1,106 @@
+"""A small perceptron: fitted by scikit-learn, applied by numpy, and kept as plain numbers, which no version of a
+library can misread."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from weft.tasks.larmatch.baseline_options import BaselineOptions
+
+_BATCH = 1000
+#: Logit of a class that never occurred.
+_NEVER = -1e300
+
+
+@dataclass(frozen=True)
+class Perceptron:
+    """Layers of weights [in, out] and biases [out] with ReLU between them; `output`: sigmoid, softmax or identity."""
+
+    weights: Sequence[np.ndarray]
+    biases: Sequence[np.ndarray]
+    output: str
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """float64 [n, out] of features [n, in]."""
+        values = np.asarray(features, np.float64)
+        for k, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            values = (np.maximum(values, 0) if k else values) @ weight + bias
+        if self.output == "sigmoid":
+            return 0.5 * (1 + np.tanh(0.5 * values))
+        if self.output == "softmax":
+            values = np.exp(values - values.max(axis=1, keepdims=True))
+            return values / values.sum(axis=1, keepdims=True)
+        return values
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "weights": [weight.tolist() for weight in self.weights],
+            "biases": [bias.tolist() for bias in self.biases],
+            "output": self.output,
+        }
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Perceptron:
+        weights, biases = ([np.array(part, np.float64) for part in content[name]] for name in ("weights", "biases"))
+        return cls(weights, biases, content["output"])
+
+
+def fit_classes(
+    features: np.ndarray, labels: np.ndarray, weights: np.ndarray, n_classes: int, options: BaselineOptions, seed: int
+) -> Perceptron:
+    """A perceptron with the probability of each of `n_classes` classes; 0 of those that no label (n,) names.
+
+    One that always gives what there is where there is one class, or none: all alike then.
+    """
+    from sklearn.neural_network import MLPClassifier
+
+    present = np.unique(labels)
+    if len(present) < 2:
+        bias = np.zeros(n_classes) if not len(present) else np.where(np.arange(n_classes) == present[0], 0.0, _NEVER)
+        return Perceptron([np.zeros((features.shape[1], n_classes))], [bias], "softmax")
+    fitted = _fitted(MLPClassifier(**_settings(options, seed)), features, labels, weights)
+    layers, biases = list(fitted.coefs_), list(fitted.intercepts_)
+    if len(present) == 2:  # one output, the logit of the second class
+        layers[-1] = np.concatenate([np.zeros_like(layers[-1]), layers[-1]], axis=1)
+        biases[-1] = np.concatenate([np.zeros_like(biases[-1]), biases[-1]])
+    last, bias = np.zeros((layers[-1].shape[0], n_classes)), np.full(n_classes, _NEVER)
+    last[:, present], bias[present] = layers[-1], biases[-1]
+    return Perceptron([*layers[:-1], last], [*biases[:-1], bias], "softmax")
+
+
+def fit_values(
+    features: np.ndarray, values: np.ndarray, weights: np.ndarray, options: BaselineOptions, seed: int
+) -> Perceptron:
+    """A perceptron with the values [n, k > 1] of least squared error; zeros where there are none to learn from."""
+    from sklearn.neural_network import MLPRegressor
+
+    if not len(values):
+        return Perceptron([np.zeros((features.shape[1], values.shape[1]))], [np.zeros(values.shape[1])], "identity")
+    fitted = _fitted(MLPRegressor(**_settings(options, seed)), features, values, weights)
+    return Perceptron(list(fitted.coefs_), list(fitted.intercepts_), "identity")
+
+
+def _settings(options: BaselineOptions, seed: int) -> dict[str, Any]:
+    return {
+        "hidden_layer_sizes": options.hidden,
+        "alpha": options.l2,
+        "batch_size": _BATCH,
+        "learning_rate_init": options.learning_rate,
+        "max_iter": options.epochs,
+        "random_state": seed,
+    }
+
+
+def _fitted(model: Any, features: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Any:
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        # The number of passes is an option, and fewer samples than a batch are one batch.
+        warnings.filterwarnings("ignore", category=ConvergenceWarning)
+        warnings.filterwarnings("ignore", "Got `batch_size`", UserWarning)
+        return model.fit(features, targets, sample_weight=weights / weights.mean())
