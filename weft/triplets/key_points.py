@@ -93,14 +93,14 @@ def true_key_points(
     starts = np.flatnonzero((kind > TRACK_END) & (pixels >= options.shower_pixels) & (unit == np.arange(len(unit))))
     starts = starts[_near(tree, first[starts], starts, options.reach)]
     vertices = _vertices(particles, deposits, options)
+
+    def outermost(here: np.ndarray, there: np.ndarray) -> np.ndarray:
+        return _outermost(tree, tracks, here, there, position, owner, options.reach)
+
     parts = [
         (np.full(len(vertices), NU_VERTEX), np.full(len(vertices), -1), vertices),
-        (
-            np.full(len(tracks), TRACK_START),
-            tracks,
-            _extreme(tree, tracks, first, last, position, owner, options.reach),
-        ),
-        (np.full(len(tracks), TRACK_END), tracks, _extreme(tree, tracks, last, first, position, owner, options.reach)),
+        (np.full(len(tracks), TRACK_START), tracks, outermost(first, last)),
+        (np.full(len(tracks), TRACK_END), tracks, outermost(last, first)),
         (kind[starts], starts, first[starts]),
     ]
     kinds, rows, places = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -134,7 +134,7 @@ def _near(tree: cKDTree, place: np.ndarray, owner: np.ndarray, reach: float) -> 
     return near
 
 
-def _extreme(
+def _outermost(
     tree: cKDTree,
     tracks: np.ndarray,
     here: np.ndarray,
@@ -150,7 +150,7 @@ def _extreme(
     if not len(mine):
         return places
     along = np.einsum("ij,ij->i", position[mine], (here - there)[owner[mine]])
-    order = np.lexsort((along, owner[mine]))
+    order = np.lexsort((*position[mine].T, along, owner[mine]))  # equally far ones in an order of their own
     whose = owner[mine][order]
     last = np.append(whose[1:] != whose[:-1], True)
     places[np.searchsorted(tracks, whose[last])] = position[mine[order[last]]]
