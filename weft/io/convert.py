@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import h5py
 import numpy as np
 
+from weft.detector.wires import Detector
 from weft.errors import WeftError
 from weft.io.identity import event_table, split_fraction
 from weft.io.numl import is_numl
@@ -18,7 +19,7 @@ from weft.io.provenance import collect, file_hash
 from weft.io.spine_file import is_spine
 from weft.io.writer import FORMAT, StoreWriter
 
-KINDS = ("larcv", "weft", "larcv3", "pilarnet", "spine", "opensamples")
+KINDS = ("larcv", "weft", "larcv3", "pilarnet", "spine", "opensamples", "larmatch")
 
 Encode = Callable[[str, str, Sequence[str]], np.ndarray]
 
@@ -83,9 +84,12 @@ def recognise(path: str | Path) -> str:
     with path.open("rb") as file:
         start = file.read(8)
     if start[:4] == b"root":
+        from weft.io.larmatch_file import TREE
         from weft.io.root_tree import RootFile
 
         with RootFile(path) as root:
+            if TREE in root.others:
+                return "larmatch"
             return "weft" if "weft_provenance" in root.others else "larcv"
     if start == b"\x89HDF\r\n\x1a\n":
         try:
@@ -113,8 +117,13 @@ def recognise(path: str | Path) -> str:
     raise WeftError(f"{path}: neither ROOT nor HDF5; weft convert reads {', '.join(KINDS)}")
 
 
-def open_source(path: str | Path, kind: str = "auto", products: Mapping[str, str | None] | None = None) -> Source:
-    """Open a native file; `products` is described in `weft.io.root_source.RootSource`."""
+def open_source(
+    path: str | Path,
+    kind: str = "auto",
+    products: Mapping[str, str | None] | None = None,
+    detector: Detector | None = None,
+) -> Source:
+    """Open a native file; `products` is described in `weft.io.root_source.RootSource`, `detector` in `convert_file`."""
     path = Path(path)
     if kind not in (*KINDS, "auto"):
         raise WeftError(f"source kind is {kind!r}, expected auto or one of {', '.join(KINDS)}")
@@ -122,6 +131,12 @@ def open_source(path: str | Path, kind: str = "auto", products: Mapping[str, str
     if kind not in ("auto", found):
         raise WeftError(f"{path}: asked to read as {kind}, but the file is {found}")
     chosen = products or {}
+    if found == "larmatch":
+        from weft.io.larmatch_file import LarmatchSource
+
+        return LarmatchSource(path, chosen, detector)
+    if detector is not None:
+        raise WeftError(f"{path}: a detector is for files of triplets without positions, this one is {found}")
     if found in ("larcv", "weft"):
         from weft.io.root_source import RootSource
 
@@ -153,25 +168,27 @@ def convert_file(
     keep: tuple[float, float] | None = None,
     products: Mapping[str, str | None] | None = None,
     namespace: str = "",
+    detector: Detector | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Conversion:
     """Convert one native file, or a range of it, into one event store, block by block.
 
     Args:
-        source: LArCV2 or weft ROOT, larcv3 HDF5, PILArNet-M HDF5, SPINE's HDF5, OpenSamples HDF5.
+        source: LArCV2 or weft ROOT, larcv3 HDF5, PILArNet-M HDF5, SPINE's HDF5, OpenSamples HDF5, LArMatch ROOT.
         target: the event store; it appears only when everything went well.
         kind: one of `KINDS`, checked against the file; ``auto`` recognises it.
         start, stop: range of entries.
         keep: (low, high): keep the events whose `split_fraction` lies in [low, high).
         products: which tree or group becomes which product.
         namespace: part of the unique ids, for datasets that repeat run, subrun and event numbers.
+        detector: where the wires are, for files that have triplets of pixels without positions (LArMatch).
         progress: called with the entries read so far, and how many there are to read.
 
     Raises:
         WeftError: the file is damaged, inconsistent or of an unsupported kind; nothing is written then.
     """
     source = Path(source)
-    opened = open_source(source, kind, products)
+    opened = open_source(source, kind, products, detector)
     try:
         first, last = _range(source, opened.entries, start, stop)
         table, distinct = event_table(opened.entries, opened.numbers(), source.name, namespace)

@@ -102,8 +102,8 @@ class Table:
         except OSError as error:
             raise WeftError(f"{self.where}: {name}: rows {start} to {stop} cannot be read (damaged?)") from error
         # One number per row is a column of width 1 in these files.
-        if width is None and values.ndim == 2 and values.shape[1] == 1:
-            values = values[:, 0]
+        if width is None and values.ndim == 2 and values.shape[-1] == 1:
+            values = values.ravel()
         expected = (stop - start,) if width is None else (stop - start, width)
         if values.shape != expected:
             shape = ", ".join(map(str, values.shape[1:])) or "a number"
