@@ -9,6 +9,7 @@ from invented_scores import made_up
 from PIL import Image
 
 from weft.report.display import event_payload
+from weft.report.overlays import Layer
 from weft.report.page import environment, render_report, write_page
 from weft.tasks.segmentation.figures import figures
 
@@ -325,6 +326,32 @@ def test_voxels_without_a_label_are_no_errors(visit, tmp_path):
     wrong = int((truth > 0).sum())
     assert legend[0].startswith("correct or without label")
     assert counts == [len(truth) - wrong, wrong]
+
+
+def test_a_prediction_without_classes_starts_with_what_it_has(visit, tmp_path):
+    voxels, charge, truth = invented.event(3)
+    items = np.arange(len(truth)) // 100
+    layers = [Layer("shower groups", items, items, judged=True), Layer("fragments", items, items)]
+    payload = event_payload(
+        voxels, charge, truth, grid=invented.GRID, title="groups", layers=layers, color="shower groups"
+    )
+    path = tmp_path / "event.html"
+    write_page(path, environment().get_template("event.html").render(payload=payload, files=["x"]))
+    page = visit(path)
+    page.wait_for_selector(f"{DISPLAY}.ready")
+    settle(page)
+    pressed = page.locator(f"{DISPLAY} [aria-label=Colour] [aria-pressed=true]")
+    assert pressed.all_inner_texts() == ["Shower groups"]
+    legend = page.locator(f"{DISPLAY} .legend")
+    number = items.max() + 1
+    assert legend.inner_text() == f"shower groups: {number} \u2192 {number}; grey: in none of them"
+    click(page, "Class")
+    counts = [int(text.replace("\u2009", "").split()[-1]) for text in legend.locator("button").all_inner_texts()]
+    assert sorted(counts) == sorted(np.unique(truth, return_counts=True)[1].tolist())  # of the truth alone
+    assert legend.locator(".note").all_inner_texts() == ["voxels of the truth; the prediction has no classes"]
+    page.locator(f"{DISPLAY} [data-mode=prediction]").click()
+    assert legend.locator("button").count() == 0
+    assert legend.inner_text() == "the prediction has no classes"
 
 
 def test_without_a_canvas_the_page_says_so(visit, report, browser):

@@ -60,6 +60,7 @@ def event_payload(
     label: str = "",
     layers: Sequence[Layer] = (),
     markers: Sequence[Markers] = (),
+    color: str | None = None,
 ) -> dict:
     """One event for :func:`event_display`, about 6 bytes a voxel on the page.
 
@@ -67,8 +68,8 @@ def event_payload(
     and ``predicted`` class indices [N] (-1: no valid label), ``score`` [N] the probability in [0, 1] of the predicted
     class. ``label``
     is a word for the list of events, such as "worst 1". ``layers`` are further ways to colour the voxels, ``markers``
-    are drawn over them. Raises `WeftError` where lengths disagree or a voxel lies
-    outside of ``grid``.
+    are drawn over them; ``color`` is the layer that is looked at first, in place of the classes. Raises `WeftError`
+    where lengths disagree or a voxel lies outside of ``grid``.
     """
     voxels = np.asarray(voxels)
     n = len(voxels)
@@ -96,6 +97,8 @@ def event_payload(
         payload["score"] = _encoded(np.rint(np.clip(rows["score"], 0, 1) * 255), "u1")
     if layers:
         payload["layers"] = [_layer(layer, n, title) for layer in layers]
+    if color is not None:
+        payload["color"] = color
     if markers:
         payload["markers"] = [
             {

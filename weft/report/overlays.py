@@ -37,6 +37,7 @@ _OBJECT_OF = {
     "candidates": "reco particles",
     "interaction groups": "reco interactions",
 }
+_PARTICLES = _OBJECT_OF["candidates"]
 _LEAST = 0.5
 """score from which a vertex that is said of every node is drawn"""
 
@@ -49,6 +50,8 @@ class Layer:
     name: str
     truth: np.ndarray | None
     predicted: np.ndarray | None
+    judged: bool = False
+    """whether the stage that is shown made it, rather than was fed it"""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ class Markers:
 
 
 def layers(store: FedStore, index: int) -> list[Layer]:
-    """Every list of voxels, and every grouping of items that have voxels, of one event."""
+    """Every list of voxels, and every grouping of items that have voxels, of one event; what is judged comes first, of
+    what a reconstruction makes its particles."""
     found = []
     n = len(store["voxels"][index])
     for name, schema, where in _products(store):
@@ -72,8 +76,9 @@ def layers(store: FedStore, index: int) -> list[Layer]:
             continue
         if truth is not None and predicted is not None:
             predicted = alike(truth, predicted)
-        found.append(Layer(_layer_name(name, schema), truth, predicted))
-    return _different(found)
+        judged = where.get(PREDICTION) == PREDICTION
+        found.append(Layer(_layer_name(name, schema), truth, predicted, judged))
+    return sorted(_different(found), key=lambda layer: (not layer.judged, layer.name != _PARTICLES))
 
 
 def _different(found: list[Layer]) -> list[Layer]:

@@ -46,6 +46,8 @@ def store_payload(store: EventStore, index: int, subtitle: str = "", label: str 
     if scores is not None and predicted is not None:
         called = predicted[:, 0].astype(np.int64)
         score = scores[np.arange(len(scores)), np.maximum(called, 0)]
+    found = layers(fed, index)
+    judged = [layer.name for layer in found if layer.judged]
     event = store.events[index]
     facts = [subtitle] if subtitle else []
     facts += [f"{len(voxels)} voxels", f"{charge.sum():.0f} MeV visible"]
@@ -59,8 +61,9 @@ def store_payload(store: EventStore, index: int, subtitle: str = "", label: str 
         title=f"event {event['run']}/{event['subrun']}/{event['event']}",
         subtitle=", ".join(facts),
         label=label,
-        layers=layers(fed, index),
+        layers=found,
         markers=markers(fed, index),
+        color=judged[0] if judged and f"{PREDICTION}/semantics" not in store else None,
     )
 
 

@@ -104,10 +104,11 @@ def test_objects_are_drawn_beside_what_they_are_in_truth(files: dict[str, Path],
         found = {layer.name: layer for layer in layers(FedStore(store), 0)}
         places = {(marked.name, marked.source): marked.positions for marked in markers(FedStore(store), 0)}
     assert {name: layer.predicted.tolist() for name, layer in found.items()} == {
-        "reco fragments": [0, 0, 1, 1, 2, 2],
         "reco particles": [0, 0, 1, 1, 2, 2],
+        "reco fragments": [0, 0, 1, 1, 2, 2],
         "reco interactions": [0, 0, 0, 0, 2, 2],
     }
+    assert next(iter(found)) == "reco particles"
     assert all(layer.truth.tolist() == layer.predicted.tolist() for layer in found.values())
     assert set(places) == {("vertex", "truth"), ("vertex", "prediction")}
     assert places["vertex", "truth"].tolist() == [[0, 0, 0]]
@@ -160,9 +161,29 @@ def test_a_payload_holds_layers_and_markers(files: dict[str, Path], tmp_path: Pa
     packed = zlib.decompress(base64.b64decode(labels["fragments"]["truth"]), wbits=-15)
     assert np.frombuffer(packed, "<i2").tolist() == [0, 0, 1, 1, 2, 2]
     assert {(marked["kind"], marked["source"]) for marked in payload["markers"]} >= {("vertex", "prediction")}
+    assert [layer["name"] for layer in payload["layers"]] == ["track groups", "fragments"]  # what is judged comes first
+    assert payload["color"] == "track groups"
     json.dumps(payload)
     show_event({"truth": files["truth"], "pieces": files["pieces"]}, 0, tmp_path / "event.html")
     assert '"name":"fragments"' in (tmp_path / "event.html").read_text()
+
+
+def test_a_display_starts_with_the_classes_where_these_are_predicted(files: dict[str, Path], tmp_path: Path) -> None:
+    with EventStore.open(files["truth"]) as store:
+        parents = {"truth": store.content_hash}
+    made = {"fragments": np.zeros(1, FRAGMENTS.dtype), "semantics": np.zeros((6, 1), np.int8)}
+    made["fragment_voxels"] = Ragged(np.array([4, 5], np.int32), np.array([0, 2]))
+    for schemas, start in (
+        ((FRAGMENTS, FRAGMENT_VOXELS, SEMANTICS), None),
+        ((FRAGMENTS, FRAGMENT_VOXELS), "fragments"),
+    ):
+        with StoreWriter(tmp_path / "joint.h5", list(schemas), parents=parents) as writer:
+            writer.append(EVENT, {schema.name: made[schema.name] for schema in schemas})
+        for alias, expected in (("prediction", start), ("pieces", None)):  # judged, or what something was fed
+            with EventStore.open({"truth": files["truth"], alias: tmp_path / "joint.h5"}) as store:
+                assert store_payload(store, 0).get("color") == expected
+    with EventStore.open({"truth": files["truth"]}) as store:
+        assert "color" not in store_payload(store, 0)
 
 
 def test_a_layer_has_a_row_for_each_voxel() -> None:

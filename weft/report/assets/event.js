@@ -25,6 +25,7 @@ class DisplayEvent {
     }));
     this.markers = (payload.markers || []).map(({ kind, source, positions, classes }) =>
       ({ kind, source, positions: decode(positions, Float32Array), classes: decode(classes, Int8Array) }));
+    this.start = payload.color || "class";
     this.n = this.charge.length;
     this.extent = this.shape.map((s, k) => s * this.size[k]);
     this.low = this.origin;

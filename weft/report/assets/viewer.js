@@ -27,7 +27,7 @@ class Viewer {
     this.index = new Map(this.classes.map((c, i) => [c.id, i]));
     this.events = config.events.map((payload) => new DisplayEvent(payload));
     this.view = { ...START };
-    this.options = { mode: this.events[0].modes[0][0], color: "class", sized: true, marked: true };
+    this.options = { mode: this.events[0].modes[0][0], color: this.events[0].start, sized: true, marked: true };
     this.hidden = new Set();
     this.build();
     this.select(0);
@@ -95,7 +95,7 @@ class Viewer {
     this.modes.replaceChildren(...this.event.modes.map(([key, name]) =>
       this.button(name, "mode", key, () => { this.options.mode = key; this.refresh(); })));
     const colors = [["class", "Class"], ...this.event.layers.map((l) => [l.name, l.name[0].toUpperCase() + l.name.slice(1)]), ["charge", "Charge"]];
-    if (!colors.some(([key]) => key === this.options.color)) this.options.color = "class";
+    if (!colors.some(([key]) => key === this.options.color)) this.options.color = this.event.start;
     this.colorBy.replaceChildren(...colors.map(([key, name]) =>
       this.button(name, "color", key, () => { this.options.color = key; this.refresh(); })));
     this.markButton.hidden = !this.event.markers.length;
@@ -124,7 +124,8 @@ class Viewer {
     };
     const all = () => true;
     const shown = { both: ["truth", "prediction"], truth: ["truth"], prediction: ["prediction"], errors: ["prediction"], charge: [] }[options.mode];
-    const tallies = shown.map((mode) => counts(event.labels(mode), options.mode === "errors" ? (i) => event.wrong(i) : all));
+    const known = shown.filter((mode) => (mode === "truth" ? event.truth : event.predicted));
+    const tallies = known.map((mode) => counts(event.labels(mode), options.mode === "errors" ? (i) => event.wrong(i) : all));
     const items = [];
     const layer = event.layer(options.color);
     if (layer && options.mode !== "charge") {
@@ -144,6 +145,9 @@ class Viewer {
       const name = event.truth.includes(NONE) ? "correct or without label" : "correct";
       items.unshift(this.legendItem("right", name, this.colors().faint, count(right)));
       items.push(element("span", { class: "note" }, "wrong voxels in the colour of their predicted class"));
+    } else if (known.length < shown.length) {
+      const without = shown.find((mode) => !known.includes(mode));
+      items.push(element("span", { class: "note" }, `${known.length ? `voxels of the ${known[0]}; ` : ""}the ${without} has no classes`));
     } else if (options.mode === "both") {
       items.push(element("span", { class: "note" }, "voxels: truth \u2192 prediction"));
     }
@@ -247,12 +251,13 @@ class Viewer {
       renderer.resize(width, height, 2);
       renderer.begin();
       const view = { ...START, fit: true, zoom: 1.2, frame: false };
-      const mode = event.predicted ? "prediction" : event.truth ? "truth" : "charge";
-      const table = mode === "charge" ? this.chargeTable : this.table;
+      const said = event.layer(event.start) || event;
+      const mode = said.predicted ? "prediction" : said.truth ? "truth" : "charge";
+      const table = mode === "charge" ? this.chargeTable : event.layer(event.start) ? this.itemTable : this.table;
       const area = { left: 0, top: 0, width: renderer.width, height: renderer.height };
       const camera = renderer.camera(event, view, area);
       const hidden = this.hidden; this.hidden = new Set();
-      renderer.points(event, camera, table, this.painter(event, mode, "class"), area);
+      renderer.points(event, camera, table, this.painter(event, mode, event.start), area);
       this.hidden = hidden;
       renderer.end();
       return node;
