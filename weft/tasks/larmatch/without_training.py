@@ -1,0 +1,89 @@
+"""What needs no training, scored on the same events: keeping all candidates, and cutting on how well charges agree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from weft.metrics.binned import quantile
+from weft.metrics.separation import (
+    SCORE_BINS,
+    average_precision,
+    efficiency,
+    purity,
+    rejection,
+    roc_auc,
+)
+from weft.tasks.larmatch.counting import DISTANCE_BINS, DISTANCE_EDGES
+from weft.tasks.larmatch.slices import ALL_GHOSTS, RATIO, RATIO_GHOSTS
+
+_EDGES = np.append(DISTANCE_EDGES, np.inf)
+
+
+def agreement_counts(curves: pd.DataFrame, uids: np.ndarray) -> np.ndarray:
+    """float64 [E, 2, SCORE_BINS]: good triplets and ghosts of each event by the agreement of their charges.
+
+    curves: the curves table of one split. uids: of the events, increasing.
+    """
+    rows = curves[curves["curve"] == RATIO]
+    counts = np.zeros((len(uids), 2, SCORE_BINS))
+    at = np.searchsorted(uids, rows["uid"].to_numpy()), rows["bin"].to_numpy()
+    counts[at[0], 0, at[1]] = rows["good"]
+    counts[at[0], 1, at[1]] = rows["ghost"]
+    return counts
+
+
+def all_counts(agreement: np.ndarray) -> np.ndarray:
+    """float64 [E, 2, SCORE_BINS]: the same with a score of 1 for every triplet."""
+    counts = np.zeros_like(agreement)
+    counts[..., -1] = agreement.sum(axis=-1)
+    return counts
+
+
+def ghost_distances(curves: pd.DataFrame, uids: np.ndarray, curve: str) -> np.ndarray:
+    """float64 [E, DISTANCE_BINS]: ghosts of each event by distance; curve: ALL_GHOSTS or RATIO_GHOSTS."""
+    rows = curves[curves["curve"] == curve]
+    counts = np.zeros((len(uids), DISTANCE_BINS))
+    counts[np.searchsorted(uids, rows["uid"].to_numpy()), rows["bin"].to_numpy()] = rows["ghost"]
+    return counts
+
+
+def separation_metrics(counts: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """float64 [R, names] of counts [R, 2, SCORE_BINS]; NaN for names of metrics that do not follow from these."""
+    good, ghost = counts[..., 0, :], counts[..., 1, :]
+
+    def value(name: str) -> np.ndarray:
+        what, _, at = name.rpartition("_")
+        if name == "average_precision":
+            return average_precision(good, ghost)
+        if name == "roc_auc":
+            return roc_auc(good, ghost)
+        if what == "ghost_rejection":
+            return rejection(good, ghost, int(at) / 100)
+        if what == "efficiency_at":
+            return efficiency(good, float(at))
+        if what == "purity_at":
+            return purity(good, ghost, float(at))
+        return np.full(counts.shape[:-2], np.nan)
+
+    return np.stack([value(name) for name in names], axis=-1)
+
+
+def values_without_training(
+    curves: pd.DataFrame, uids: np.ndarray, names: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """{"charge agreement": {name: value}, "all candidates": …} of metrics of all events together, those that it has."""
+    agreement = agreement_counts(curves, uids)
+    found = {}
+    for who, counts, ghosts in (
+        ("charge agreement", agreement, RATIO_GHOSTS),
+        ("all candidates", all_counts(agreement), ALL_GHOSTS),
+    ):
+        values = dict(zip(names, separation_metrics(counts.sum(axis=0), names).tolist(), strict=True))
+        distance = ghost_distances(curves, uids, ghosts).sum(axis=0)
+        for name, share in (("median", 0.5), ("90", 0.9), ("99", 0.99)):
+            values[f"ghost_distance_{name}"] = float(quantile(distance, _EDGES, share))
+        found[who] = values
+    return found
