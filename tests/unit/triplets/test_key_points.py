@@ -159,6 +159,14 @@ def test_coordinates_of_another_origin():
     assert len(points_of(rows, np.concatenate([charge, deposits_at(line(start, end), 1)]))) == 4
 
 
+def test_charge_that_is_out_of_time_is_where_it_arrives():
+    # Its x is that of charge of time zero: 12 cm off. Tracks are found there, other points are left out.
+    start, end, shift = np.array([1.0, 2.0, 3.0]), np.array([1.0, 7.0, 13.0]), np.array([12.0, 0, 0])
+    rows = table(track(0, start, end), particle(pdg=11, shape=0, group_id=1, first_step=start))
+    charge = np.concatenate([deposits_at(line(start, end) + shift, 0), deposits_at(line(start, end) + shift, 1)])
+    assert points_of(rows, charge) == [(START, 0, *(start + shift)), (END, 0, *(end + shift))]
+
+
 def test_deposits_of_nobody():
     with pytest.raises(WeftError, match="belongs to particle 1, expected one of 1 particles"):
         true_key_points(table(particle()), deposits_at([[0, 0, 0]], 1), OPTIONS)

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from label_events import TOY, deposits_at, event_of, line, particle, table
+from label_events import ROOT, TOY, deposits_at, event_of, line, particle, table
 from scipy.spatial import cKDTree
 
 from weft.errors import WeftError
@@ -141,17 +141,21 @@ def same(a, b, order=slice(None)):
 # --------------------------------------------------------------------------------------------- simulated events
 
 
-def simulated(index, dead=(0.0, 0.0, 0.0)):
+def simulated(index, dead=(0.0, 0.0, 0.0), detector="toy"):
     """Event, pixels, triplets, deposits, particles."""
-    settings = SimulationSettings.parse({"wires": {"detector": "toy", "dead": dead}})
+    file = str(ROOT / f"config/detectors/{detector}.yaml")
+    settings = SimulationSettings.parse({"wires": {"detector": file, "dead": dead}})
     event = simulate_event(settings, 31, index)
     particles = np.zeros(len(event.particles["_id"]), PARTICLES.dtype)
     for name, values in event.particles.items():
         particles[name[1:].replace("._", "_")] = values
     p = event.wires.pixels
     pixels = np.zeros(len(p.value), PIXELS.dtype)
-    pixels["plane"], pixels["row"], pixels["wire"], pixels["charge"] = p.plane, p.row, p.col, p.value
-    made = build_triplets(TOY, pixels, (settings.wires.dead_wires,), TripletOptions())
+    pixels["row"], pixels["wire"], pixels["charge"] = p.row, p.col, p.value
+    pixels["tpc"], pixels["plane"] = np.divmod(p.plane, 3)
+    dead_wires = settings.wires.dead_wires
+    volumes = tuple(dead_wires[3 * n : 3 * n + 3] for n in range(len(settings.wires.built.tpcs)))
+    made = build_triplets(settings.wires.built, pixels, volumes, TripletOptions())
     return event, made.pixels, made.triplets, event.wires.deposits, particles
 
 
@@ -216,6 +220,21 @@ def test_dead_wires_hide_few_key_points():
     for kind in np.unique(points["kind"]):
         mine = gaps[points["kind"] == kind]
         assert labels.key_points[:, kind].max() == pytest.approx(np.exp(-(mine.min() ** 2) / 18), abs=1e-4)
+
+
+def test_a_detector_of_two_volumes_whose_origin_is_elsewhere():
+    """The simulated particles count from the centre of their box, which lies at z = 50 cm in this detector."""
+    _, pixels, triplets, deposits, particles = simulated(0, detector="two_sided")
+    with pytest.raises(WeftError, match=r"set labels\.origin"):
+        label_event(pixels, triplets, deposits, particles, OPTIONS)
+    options = LabelOptions(origin=(0.0, 0.0, 50.0))
+    labels = label_event(pixels, triplets, deposits, particles, options)
+    points = true_key_points(particles, deposits, options)
+    good = labels.good == GOOD_TRIPLET
+    assert set(np.unique(pixels["tpc"][triplets["pixel_0"][good]]).tolist()) == {0, 1}
+    gaps = cKDTree(xyz(triplets[good])).query(xyz(points))[0]
+    assert len(gaps) > 5
+    assert np.mean(gaps < 0.5) > 0.9
 
 
 def test_labels_of_the_simulation(events):
