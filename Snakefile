@@ -30,7 +30,8 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
-        layout.index(),
+        layout.index() if judged else [],
+        [layout.deployed(experiment) for experiment in experiments if experiment not in judged],
 
 
 for experiment in experiments.values():
@@ -39,18 +40,25 @@ for experiment in experiments.values():
         name:
             experiment.name
         input:
-            layout.report(experiment.id),
+            layout.report(experiment.id) if experiment.truth else layout.deployed(experiment.id),
 
-    if chain_files(experiment):
 
-        rule:
-            name:
-                f"deploy_{experiment.name}"
-            input:
-                chain_files(experiment),
+for target, chosen in deploy_targets().items():
+
+    rule:
+        name:
+            target
+        input:
+            [layout.deployed(experiment) for experiment in chosen],
 
 
 onsuccess:
     for experiment in experiments:
         if Path(layout.report(experiment)).exists():
             print("Report:", Path(layout.report(experiment)).resolve())
+    say_deployed(write=False)
+
+
+onerror:
+    # The rule that writes it waits for what has failed.
+    say_deployed(write=True)

@@ -18,6 +18,10 @@ with job_log(snakemake.log[0]):
         fit_baseline(task, params.train, output, options, options["seed"], params.providers, snakemake.threads)
     elif not task.learned:
         settle(task, output, options, options["seed"])
+    elif "checkpoint" in options:
+        from weft.engine.given_model import use_given
+
+        use_given(task, Path(options["checkpoint"]), output, options, options["seed"])
     else:
         from weft.engine.fit import fit
 

@@ -247,13 +247,17 @@ def train(
 
     shards = {split: list(run.training_inputs(split).values()) for split in ("train", "val")}
     output = Path(run.model).parent
-    if profile and (run.is_baseline or not task.learned):
+    if profile and (run.is_baseline or not run.stage.learned):
         raise WeftError(f"--profile: {'a baseline' if run.is_baseline else 'this stage'} has no steps to trace")
     if run.is_baseline:
         threads, providers = run.stage.resources.threads, run.providers(run.trained_on)
         fit_baseline(task, shards["train"], output, run.training_options(), run.seed, providers, threads)
     elif not task.learned:
         settle(task, output, run.training_options(), run.seed)
+    elif run.stage.checkpoint is not None:
+        from weft.engine.given_model import use_given
+
+        use_given(task, Path(run.stage.checkpoint), output, run.training_options(), run.seed)
     else:
         fit(
             task,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import glob
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -43,7 +44,7 @@ class SimulatedSplit(Strict):
 class FileSplit(Strict):
     """Events of one purpose: named files, or a share of all events by the hash of their unique id."""
 
-    files: tuple[str, ...] = Field((), description="paths or globs")
+    files: tuple[str, ...] = Field((), description="paths or globs; @list.txt: those in a text file, one a line")
     fraction: float | None = Field(None, gt=0, le=1, description="share of the events of the dataset's files")
 
     @model_validator(mode="after")
@@ -120,7 +121,7 @@ class FileDataset(_Dataset):
     kind: str = Field("auto", description="format of the files, see docs/data_formats.md")
     products: dict[str, str | None] = Field({}, description="event-store product: product of the file, null: none")
     namespace: str = Field("", description="tells apart datasets whose run, subrun and event numbers are the same")
-    files: tuple[str, ...] = Field((), description="paths or globs, for splits given by fraction")
+    files: tuple[str, ...] = Field((), description="paths, globs or @list.txt, for splits given by fraction")
     manifest: str | None = Field(None, description="CSV of file,start,stop as `weft inspect --manifest` writes it")
     splits: dict[Annotated[str, Field(pattern=_NAME)], FileSplit] = Field(
         min_length=1, description="events by purpose: train, val, and those of the evaluations"
@@ -153,7 +154,7 @@ class FileDataset(_Dataset):
         if self.manifest is not None and not self.splits[split].files:
             return _ranges(self.name, Path(self.manifest))
         files: list[str] = []
-        for pattern in patterns:
+        for pattern in _listed(patterns):
             found = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]
             if not found or not Path(found[0]).exists():
                 raise ConfigError(f"dataset '{self.name}', split '{split}': no file matches '{pattern}'")
@@ -162,6 +163,19 @@ class FileDataset(_Dataset):
         if twice:
             raise ConfigError(f"dataset '{self.name}', split '{split}': {twice[0]} is listed twice")
         return [Shard(name, file, None, None) for file, name in _names(files).items()]
+
+
+def _listed(patterns: Iterable[str]) -> Iterator[str]:
+    """The patterns, with those in the file ``list.txt`` in place of ``@list.txt``, one a line; # begins a comment."""
+    for pattern in patterns:
+        if not pattern.startswith("@"):
+            yield pattern
+            continue
+        try:
+            lines = Path(pattern[1:]).read_text(encoding="utf-8").splitlines()
+        except OSError as error:
+            raise ConfigError(f"{pattern[1:]}: the list of files cannot be read ({error.strerror})") from None
+        yield from filter(None, (line.partition("#")[0].strip() for line in lines))
 
 
 def _names(files: list[str]) -> dict[str, str]:

@@ -100,12 +100,17 @@ class Stage(Strict):
     training: Training | None = Field(None, description="length and batches; of a stage that learns")
     evaluation: Evaluation = Evaluation()
     resources: Resources = Resources()
+    checkpoint: str | None = Field(
+        None,
+        description="a model.ckpt of this task: it is used as it is and nothing is trained; `model` and `data` are "
+        "those in the model.json beside it, but for what is given here",
+    )
     sweep: dict[str, list[Any]] | list[dict[str, Any]] | None = Field(
         None, description="{key: [values]}, every value with every other, or a list of points {key: value}"
     )
     follow: bool = Field(False, description="train at every point of the earlier stages' sweeps, times one's own")
     points: dict[str, Stage] = Field({}, repr=False, description="set by the loader: the stage at each point")
-    learned: bool = Field(True, repr=False, description="set by the loader: whether its task has something to learn")
+    learned: bool = Field(True, repr=False, description="set by the loader: whether there is something to train")
     fitted_with: tuple[str, ...] = Field(
         ("data",), repr=False, description="set by the loader: options that the baseline depends on besides its own"
     )
@@ -172,8 +177,10 @@ class Stage(Strict):
     def training_options(self) -> dict[str, Any]:
         """All that a trained model depends on besides its seed and its input files, as plain data."""
         if not self.learned:
-            return self.model_dump(mode="json", include={"task", "model", "data"})
+            given = () if self.checkpoint is None else ("checkpoint",)
+            return self.model_dump(mode="json", include={"task", "model", "data", *given})
         left_out = {"resources", "evaluation", "baseline", "sweep", "follow", "points", "learned", "fitted_with"}
+        left_out.add("checkpoint")
         options = self.model_dump(mode="json", exclude=left_out if self.inputs else {*left_out, "train_on"})
         if self.training is not None:
             del options["training"]["workers"]
@@ -222,6 +229,9 @@ class Experiment(Strict):
     dataset: str = Field(description="name of a file in config/datasets, or its path")
     seeds: tuple[int, ...] = Field((0,), min_length=1, description="each stage is trained once for each")
     stages: dict[Annotated[str, Field(pattern=_NAME)], Stage] = Field(min_length=1, description="the steps")
+    truth: bool = Field(
+        True, description="false: nothing is known of the events, so that stages are deployed, not trained or scored"
+    )
     chain: tuple[str, ...] = Field(
         (), description="stages that `deploy --stage chain` ends with; default: those that no other stage needs"
     )

@@ -58,5 +58,13 @@ class Layout:
     def report(self, experiment: str) -> str:
         return f"{self.root}/{experiment}/report.html"
 
+    def deployed(self, experiment: str) -> str:
+        """What the chain has made of each file, as a table."""
+        return f"{self.root}/{experiment}/deployed.tsv"
+
+    def job_log(self, rule: str, *wildcards: str) -> str:
+        """What a job of the workflow said; `wildcards`: those of the rule, in its order."""
+        return "/".join([self.root, "logs", rule, *wildcards]) + ".log"
+
     def index(self) -> str:
         return f"{self.root}/index.html"

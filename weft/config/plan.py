@@ -121,6 +121,8 @@ class Run:
         """``{stage or file, as init names it: file}`` of all that this run starts from."""
         if self.is_baseline:
             return {}
+        if self.stage.checkpoint is not None:
+            return {self.stage.checkpoint: self.stage.checkpoint}
         return {
             start.source: start.source if start.is_file else self.upstream(start.source).model
             for start in self.stage.starts.values()
@@ -201,7 +203,7 @@ def runs_of(experiment: Experiment, dataset: Dataset, layout: Layout, stage: str
 def plan(experiment: Experiment, dataset: Dataset, layout: Layout) -> list[Run]:
     """Every run of an experiment, in an order in which they can be made."""
     for name, stage in experiment.stages.items():
-        for split in (*SPLITS, *stage.evaluation.splits):
+        for split in (*(SPLITS if experiment.truth else ()), *stage.evaluation.splits):
             if split not in dataset.splits:
                 known = ", ".join(dataset.splits)
                 raise ConfigError(f"stage '{name}': dataset '{dataset.name}' has no split '{split}'; it has: {known}")

@@ -6,13 +6,15 @@ import torch.
 
 from __future__ import annotations
 
+import json
 import pkgutil
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from weft.config.experiment import Experiment, Stage
-from weft.config.loading import ConfigError, closest, validate
+from weft.config.loading import ConfigError, closest, merge, validate
 from weft.config.sweep import require_different
 from weft.engine.task import Task
 from weft.tasks.needs import require_met
@@ -60,21 +62,55 @@ def resolve(experiment: Experiment) -> Experiment:
         require_different({point: at.training_options() for point, at in points.items()}, where)
         stages[name] = _resolved(stage, where).model_copy(update={"points": points})
     resolved = experiment.model_copy(update={"stages": stages})
+    _require_deployable(resolved)
     require_met(resolved, {n: {p: of(at) for p, at in (s.points or {"": s}).items()} for n, s in stages.items()})
     return resolved
 
 
 def _resolved(stage: Stage, where: str) -> Stage:
+    if stage.checkpoint is not None:
+        stage = _as_trained(stage, stage.checkpoint, where)
     task = of(stage, where)
+    if stage.checkpoint is not None and not task.learned:
+        raise ConfigError(f"{where}: checkpoint: task '{stage.task}' does not learn")
+    learned = task.learned and stage.checkpoint is None
     options: dict[str, Any] = {key: {} for key in SECTIONS} | task.options.model_dump(mode="json")
-    if stage.baseline is None or "baseline" not in type(task.options).model_fields:
+    if stage.baseline is None or stage.checkpoint or "baseline" not in type(task.options).model_fields:
         options["baseline"] = None
-    if task.learned and stage.training is None:
+    if learned and stage.training is None:
         raise ConfigError(f"{where}: training: field required, task '{stage.task}' learns")
     for key in _OF_TRAINING:
-        if not task.learned and key in stage.model_fields_set and getattr(stage, key):
-            raise ConfigError(f"{where}: {key}: task '{stage.task}' does not learn")
+        if not learned and key in stage.model_fields_set and getattr(stage, key):
+            why = "the model is given by checkpoint" if task.learned else f"task '{stage.task}' does not learn"
+            raise ConfigError(f"{where}: {key}: {why}")
     if stage.evaluation.views > 1 and type(task).mean is Task.mean:
         raise ConfigError(f"{where}: evaluation.views: task '{stage.task}' has no mean over views of an event; use 1")
-    of_task = {"learned": task.learned, "fitted_with": task.fitted_with}
+    of_task = {"learned": learned, "fitted_with": task.fitted_with}
     return stage.model_copy(update={key: options[key] for key in SECTIONS} | of_task)
+
+
+def _as_trained(stage: Stage, checkpoint: str, where: str) -> Stage:
+    """The stage with the options of the model that it is given, but for those of its own."""
+    record = Path(checkpoint).with_name("model.json")
+    missing = next((path for path in (Path(checkpoint), record) if not path.is_file()), None)
+    if missing is not None:
+        raise ConfigError(f"{where}: checkpoint: {missing}: no such file; train that model, or name another one")
+    try:
+        content = json.loads(record.read_text(encoding="utf-8"))
+        task, trained = content["task"], content["config"]
+        options = {section: merge(trained.get(section) or {}, getattr(stage, section)) for section in ("model", "data")}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ConfigError(f"{where}: checkpoint: {record}: expected the provenance of a trained model") from None
+    if task != stage.task:
+        raise ConfigError(f"{where}: checkpoint: {checkpoint} is of task '{task}', not '{stage.task}'")
+    return stage.model_copy(update=options)
+
+
+def _require_deployable(experiment: Experiment) -> None:
+    """Raise ConfigError where something is to be learned from events without a truth."""
+    for name, stage in experiment.stages.items():
+        if not experiment.truth and any(at.learned for at in (stage, *stage.points.values())):
+            raise ConfigError(
+                f"experiment '{experiment.name}', stage '{name}': with truth: false nothing can be learned; give it a "
+                "checkpoint"
+            )

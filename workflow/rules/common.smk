@@ -6,7 +6,8 @@ from pathlib import Path
 import jsonschema
 import yaml
 
-from weft.config import CHAIN, Layout, chains_of, load_dataset, load_experiment, plan
+from weft.config import CHAIN, Layout, chains_of, plan
+from weft.config.given import load_with
 from weft.config.layout import TABLES
 from weft.config.loading import ConfigError, closest
 from weft.simulation.settings import settings_of
@@ -26,8 +27,8 @@ def check(given):
 
 def load(name):
     """An experiment with the options of its tasks filled in, and its dataset."""
-    experiment = resolve(load_experiment(name, config["scale"]))
-    return experiment, load_dataset(experiment.dataset, config["scale"])
+    experiment, dataset = load_with(name, config["scale"], config.get("model"), config.get("files", ()))
+    return resolve(experiment), dataset
 
 
 def one(items, what):
@@ -45,6 +46,8 @@ try:
     loaded = [load(name) for name in config["experiments"]]
     experiments = one((experiment for experiment, _ in loaded), "experiments")
     datasets = one((dataset for _, dataset in loaded), "datasets")
+    judged = [experiment.id for experiment, _ in loaded if experiment.truth]
+    dataset_ids = {experiment.id: dataset.id for experiment, dataset in loaded}
     runs = {
         (experiment.id, run.stage_name, run.variant): run
         for experiment, dataset in loaded
@@ -83,7 +86,7 @@ wildcard_constraints:
 
 
 def log_of(rule, *wildcards):
-    return f"{Path(layout.root, 'logs', rule, *wildcards)}.log"
+    return layout.job_log(rule, *wildcards)
 
 
 def benchmark_of(rule, *wildcards):
@@ -151,6 +154,34 @@ def workers_of(wildcards):
     """Loader processes of a training; a stage that does not learn has none."""
     training = run_of(wildcards).stage.training
     return 0 if training is None else training.workers
+
+
+def deploy_targets():
+    """``{target: experiments}``: deploy_<experiment>, and for the models that experiments without a truth are given
+    deploy_<task>, such as deploy_larmatch."""
+    found = {}
+    for experiment in filter(chain_files, experiments.values()):
+        given = {stage.task for stage in experiment.stages.values() if stage.checkpoint and not experiment.truth}
+        for name in {experiment.name} | given:
+            found.setdefault(f"deploy_{name}", []).append(experiment.id)
+    return found
+
+
+def say_deployed(write):
+    """Print what became of the files of the experiments that were to be deployed in this call."""
+    from weft.report.deployed import deployed, summary, write_deployed
+
+    for job in workflow.dag.jobs:
+        if job.rule.name == "list_deployed":
+            name = job.wildcards.experiment
+            found = deployed(experiments[name], dataset_of(name), layout)
+            if write:
+                write_deployed(found, Path(layout.deployed(name)))
+            print(f"Deployed: {layout.deployed(name)}:", *summary(found), sep="\n  ")
+
+
+def dataset_of(experiment):
+    return datasets[dataset_ids[experiment]]
 
 
 def chain_of_run(wildcards):

@@ -53,3 +53,27 @@ rule deploy_chain:
         models=lambda w: chain_of_run(w).models(),
     script:
         "../../scripts/deploy_chain.py"
+
+
+# What became of every file: the last job of `deploy_<experiment>`. It is written too when jobs have failed (Snakefile).
+rule list_deployed:
+    input:
+        predictions=lambda w: chain_files(experiments[w.experiment]),
+    output:
+        table=layout.deployed("{experiment}"),
+    log:
+        log_of("list_deployed", "{experiment}"),
+    benchmark:
+        benchmark_of("list_deployed", "{experiment}")
+    conda:
+        "../../envs/evaluate.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        experiment=lambda w: experiments[w.experiment].model_dump(mode="json"),
+        dataset=lambda w: dataset_of(w.experiment).model_dump(mode="json"),
+        layout=vars(layout),
+    script:
+        "../../scripts/list_deployed.py"

@@ -42,7 +42,7 @@ rule render_report:
 rule render_index:
     input:
         # Reports of other calls (another scale, other experiments) are found beside these.
-        reports=[layout.report(experiment) for experiment in experiments],
+        reports=[layout.report(experiment) for experiment in judged],
     output:
         page=report(layout.index(), caption="../report/index.rst", category="Overview"),
     log:
