@@ -5,6 +5,9 @@ from pathlib import Path
 from weft.engine.logs import job_log
 
 with job_log(snakemake.log[0]):
+    from weft.config.detector import detector_of
     from weft.io.convert import convert_file
 
-    convert_file(Path(snakemake.input.events), Path(snakemake.output.store), **snakemake.params.options)
+    options = dict(snakemake.params.options)
+    detector = detector_of(options.pop("detector", None))
+    convert_file(Path(snakemake.input.events), Path(snakemake.output.store), detector=detector, **options)

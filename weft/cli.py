@@ -95,14 +95,17 @@ def convert(
     stop: Annotated[int | None, typer.Option(help="entry after the last")] = None,
     product: Annotated[list[str] | None, typer.Option(help="product=tree, or product=none to leave it out")] = None,
     namespace: Annotated[str, typer.Option(help="tells apart files that repeat run, subrun and event numbers")] = "",
+    detector: Annotated[str | None, typer.Option(help="of files with triplets but no positions: name or path")] = None,
 ) -> None:
     """Convert detector data to an event store.
 
     Example: `weft convert events.root events.h5 --product charge=sparse3d_reco --product clusters=none`
     """
+    from weft.config.detector import load_detector
     from weft.io.convert import convert_file
     from weft.progress import progress_bar
 
+    where = None if detector is None else load_detector(detector)
     products: dict[str, str | None] = {}
     for choice in product or ():
         name, equals, tree = choice.partition("=")
@@ -111,7 +114,15 @@ def convert(
         products[name] = None if tree == "none" else tree
     with progress_bar(str(source)) as progress:
         done = convert_file(
-            source, target, kind=kind, start=start, stop=stop, products=products, namespace=namespace, progress=progress
+            source,
+            target,
+            kind=kind,
+            start=start,
+            stop=stop,
+            products=products,
+            namespace=namespace,
+            detector=where,
+            progress=progress,
         )
     print(f"{target}: {done.events} events of kind {done.kind}")
     for name, reason in done.skipped.items():

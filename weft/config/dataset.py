@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, TypeAdapter, model_validator
 
+from weft.config.detector import NamedDetector
 from weft.config.loading import ConfigError, at_scale, closest, find, merge, override, read_mapping, validate
 from weft.config.strict import Strict
 
@@ -121,6 +122,9 @@ class FileDataset(_Dataset):
     kind: str = Field("auto", description="format of the files, see docs/data_formats.md")
     products: dict[str, str | None] = Field({}, description="event-store product: product of the file, null: none")
     namespace: str = Field("", description="tells apart datasets whose run, subrun and event numbers are the same")
+    detector: NamedDetector | None = Field(
+        None, description="of files that have triplets but no positions: a file in config/detectors, or what it says"
+    )
     files: tuple[str, ...] = Field((), description="paths, globs or @list.txt, for splits given by fraction")
     manifest: str | None = Field(None, description="CSV of file,start,stop as `weft inspect --manifest` writes it")
     splits: dict[Annotated[str, Field(pattern=_NAME)], FileSplit] = Field(

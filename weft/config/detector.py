@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -83,6 +84,14 @@ def read_detector(name: str | Path) -> tuple[Path, DetectorOptions]:
     """What the file of a detector says, and which file it is."""
     path = find("detector", name, DETECTORS)
     return path, validate(DetectorOptions, read_mapping(path), str(path))
+
+
+def detector_of(options: Mapping[str, Any] | None) -> Detector | None:
+    """The detector of its options as plain data, as a rule has them; None of none."""
+    if options is None:
+        return None
+    checked = validate(DetectorOptions, options, "detector")
+    return build_detector(checked, f"detector '{checked.name}'")
 
 
 def build_detector(options: DetectorOptions, source: str) -> Detector:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -19,6 +19,10 @@ def _named(value: Any) -> Any:
 class LabelOptions(Strict):
     """True labels of triplets (docs/larmatch_labels.md)."""
 
+    truth: Literal["deposits", "pixels", "triplets"] = Field(
+        "deposits",
+        description="where the truth is from: `wire_deposits`, `pixel_truth`, or labels of triplets in a file",
+    )
     classes: Annotated[SemanticSchema, BeforeValidator(_named)] = Field(
         PARTICLES, description="semantic classes: name of a file in config/labels, its path, or what it would say"
     )

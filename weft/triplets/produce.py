@@ -28,10 +28,11 @@ from weft.progress import Report
 from weft.triplets.build import build_triplets
 from weft.triplets.images import dead_of, dead_table, pixels_of
 from weft.triplets.options import TripletOptions
+from weft.triplets.pixel_truth import label_from_pixels
 from weft.triplets.truth import label_triplets
 
 #: Where images, channel status and true deposits are, as the converter calls them.
-IMAGES, STATUS, DEPOSITS = "image2d_wire", "chstatus_wire", "wire_deposits"
+IMAGES, STATUS, DEPOSITS, PIXEL_ORIGINS = "image2d_wire", "chstatus_wire", "wire_deposits", "pixel_truth"
 
 
 @dataclass
@@ -49,7 +50,10 @@ class Done:
         text = f"{self.events} events, {self.triplets} triplets"
         if self.dropped:
             text += f", {self.dropped} more left out by the cap in {self.capped} rows"
-        return text + (", no truth" if self.good is None else f", {self.good} good, {self.ghosts} ghosts")
+        if self.good is None or self.ghosts is None:
+            return text + ", no truth"
+        unknown = self.triplets - self.good - self.ghosts
+        return text + f", {self.good} good, {self.ghosts} ghosts" + (f", {unknown} unknown" if unknown else "")
 
 
 class Event(Protocol):
@@ -114,8 +118,8 @@ def write_triplets(
     """Write `pixels`, `dead_wires`, `triplets` and `triplet_rows` of each event, and `triplet_truth` if there is truth.
 
     Args:
-        source: an event store with `image2d_wire` and its meta; `chstatus_wire` and `wire_deposits` are read where they
-            are.
+        source: an event store with `image2d_wire` and its meta; `chstatus_wire` and `wire_deposits`, or `pixel_truth`,
+            are read where they are.
         target: the event store to write; it opens together with the source.
         mask: see :func:`triplet_products`.
     """
@@ -126,7 +130,8 @@ def write_triplets(
                 raise WeftError(f"{source}: no product {name}; convert a file with images of wire planes")
         if mask is not None and mask not in store:
             raise WeftError(f"{source}: no product {mask} for the mask; it has: {', '.join(store.products)}")
-        has_truth = DEPOSITS in store
+        truth = next((name for name in (DEPOSITS, PIXEL_ORIGINS) if name in store), None)
+        has_truth = truth is not None
         schemas: list[Schema] = [PIXELS, DEAD_WIRES, TRIPLETS, TRIPLET_ROWS]
         if has_truth:
             schemas.append(TRIPLET_TRUTH)
@@ -142,10 +147,9 @@ def write_triplets(
                 except WeftError as error:
                     number = f"{event['run']}/{event['subrun']}/{event['event']}"
                     raise WeftError(f"{source}: event {number}: {error}") from None
-                if has_truth:
-                    products["triplet_truth"] = label_triplets(
-                        products["pixels"], products["triplets"], store[DEPOSITS][i]
-                    )
+                if truth is not None:
+                    label = label_triplets if truth == DEPOSITS else label_from_pixels
+                    products["triplet_truth"] = label(products["pixels"], products["triplets"], store[truth][i])
                 _count(done, products)
                 writer.append(EventId(*(int(event[name]) for name in EventId._fields)), products)
                 if progress is not None:

@@ -123,7 +123,7 @@ def conversion_of(wildcards):
     dataset, shard = datasets[wildcards.dataset], shard_of(wildcards)
     if shard.file is None:
         return {}
-    return {
+    options = {
         "kind": dataset.kind,
         "products": dataset.products,
         "namespace": dataset.namespace,
@@ -131,6 +131,7 @@ def conversion_of(wildcards):
         "stop": shard.stop,
         "keep": dataset.keep(wildcards.split),
     }
+    return options if dataset.detector is None else options | {"detector": dataset.detector.model_dump(mode="json")}
 
 
 def run_of(wildcards):

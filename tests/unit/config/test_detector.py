@@ -3,7 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from weft.config.detector import DETECTORS, load_detector
+from weft.config.dataset import FileDataset
+from weft.config.detector import DETECTORS, detector_of, load_detector, read_detector
 from weft.config.loading import ConfigError
 from weft.detector.wires import GapRule
 
@@ -100,3 +101,14 @@ def test_mistakes_are_named(tmp_path, old, new, message):
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(ConfigError, match=message):
         load_detector(path)
+
+
+def test_a_detector_as_plain_data_is_the_same():
+    """A rule has the options of a dataset's detector, not its name: a change of them makes the files anew."""
+    _, options = read_detector(ROOT / "config/detectors/microboone.yaml")
+    assert detector_of(options.model_dump(mode="json")) == load_detector(ROOT / "config/detectors/microboone.yaml")
+    assert detector_of(None) is None
+    document = {"name": "d", "source": "files", "splits": {"train": {"files": ["a.root"]}}}
+    named = FileDataset.model_validate(document | {"detector": str(ROOT / "config/detectors/microboone.yaml")})
+    assert named.detector == options
+    assert FileDataset.model_validate(document).detector is None

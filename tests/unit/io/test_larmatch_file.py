@@ -6,7 +6,7 @@ No such file was at hand: names and types of the branches are those of its write
 import numpy as np
 import pytest
 from larmatch_files import event, write_larmatch
-from opensamples_files import MICROBOONE, TPC
+from opensamples_files import MICROBOONE, TPC, write_opensamples
 
 from weft.config.detector import load_detector
 from weft.errors import WeftError
@@ -170,6 +170,17 @@ def test_shapes_that_are_not_of_the_numbers(tmp_path):
     source = write_larmatch(tmp_path / "train.root", [odd])
     with pytest.raises(WeftError, match=r"matchtriplet_v: entry 0: 3 numbers for the shape \[3, 5\] of 2 dimensions"):
         convert_file(source, tmp_path / "store.h5", detector=MICROBOONE)
+
+
+def test_the_command_line_names_the_detector(tmp_path):
+    from command_line import weft
+
+    source = write_larmatch(tmp_path / "train.root", [by_hand()])
+    weft("convert", source, tmp_path / "store.h5", "--detector", "config/detectors/microboone.yaml")
+    with EventStore.open(tmp_path / "store.h5") as store:
+        assert len(store["triplets"][0]) == 3
+    with pytest.raises(WeftError, match="a detector is for files of triplets without positions, this one is"):
+        convert_file(write_opensamples(tmp_path / "o.h5", []), tmp_path / "a.h5", detector=MICROBOONE)
 
 
 def test_it_needs_a_detector(tmp_path):
