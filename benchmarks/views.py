@@ -61,8 +61,8 @@ def main() -> None:
     text = (
         "# Predictions as the mean over views\n\n"
         f"Made by `{command}` of `{model}`,\n"
-        f"seed {trained['seeds']['run']}, trained at commit {trained.get('commit', 'unknown')[:7]}, on the {len(counts)} events of "
-        f"`{events}`;\ntime is a multiple of the first row's, on one thread.\n\n"
+        f"seed {trained['seeds']['run']}, trained at commit {trained.get('commit', 'unknown')[:7]}, "
+        f"on the {len(counts)} events of `{events}`;\ntime is a multiple of the first row's, on one thread.\n\n"
         f"| {' | '.join(head)} |\n|{'---|' * len(head)}\n{table}\n\n"
         f"{made['device']}, {made['created'][:10]}, commit {made.get('commit', 'unknown')[:7]}.\n"
     )
