@@ -36,7 +36,12 @@ from weft.report.variants import (
 )  # fmt: skip
 from weft.tasks.larmatch.score import classes_of, confusion, histograms, metrics
 from weft.tasks.larmatch.slices import CHARGE_EDGES, COARSE, COARSE_EDGES, DRIFT_EDGES, SLICES
-from weft.tasks.larmatch.without_training import agreement_counts, separation_metrics, values_without_training
+from weft.tasks.larmatch.without_training import (
+    SEPARATION,
+    agreement_counts,
+    separation_metrics,
+    values_without_training,
+)
 
 Metric = Callable[[np.ndarray], np.ndarray]
 _REPLICAS = 1000
@@ -69,7 +74,7 @@ BOUNDS: Sequence[tuple[str, str]] = (
     ("candidate_efficiency", "true cells that are candidates"),
     ("candidate_electrons", "electrons in candidates"),
     ("candidate_energy", "energy in candidates"),
-    ("charge_reachable", "charge of pixels in pixels with a good candidate"),
+    ("charge_reachable", "charge that is in pixels with a good candidate"),
     ("good_share", "good candidates among all"),
 )
 
@@ -98,26 +103,23 @@ def overall_table(scores: Mapping[str, Scores], split: str) -> Figure:
     pooled = {v: metric(a.sum(axis=0)[None])[0] for v, a in arrays.items()}
     intervals = [bootstrap(arrays[v], metric, _REPLICAS) for v in models]
     against = [paired_bootstrap(arrays[v], arrays[BASELINE], metric, _REPLICAS) for v in models if BASELINE in arrays]
-    by_charge = _against_charges(tables, models, agreement_counts(curves, uids), names)
     rows = []
     for k, (name, text, better) in enumerate(quality):
         row: dict[str, object] = {"metric": text, "model": spread([pooled[v][k] for v in models])}
         row["95 % interval"] = envelope(intervals, k)
         if against:
             found = [Difference.of(interval, k) for interval in against]
-            row["perceptron"] = number(pooled[BASELINE][k])
+            row[BASELINE] = number(pooled[BASELINE][k])
             row |= {who: number(values.get(name, np.nan)) for who, values in plain.items()}
-            row["model − perceptron [95 %]"] = _worst(found, better)
+            row["model − baseline [95 %]"] = _worst(found, better)
             row["verdict"] = MISSING if better is None else _verdict(found, better)
         else:
             row |= {who: number(values.get(name, np.nan)) for who, values in plain.items()}
-        charge = [Difference.of(interval, k) for interval in by_charge]
-        row["model − charge agreement [95 %]"] = _worst(charge, better) if np.isfinite(charge[0].value) else MISSING
         rows.append(row)
     return Figure(
         "overall",
         "Good triplets and ghosts",
-        f"Pooled over the {_events(tables)} of split {split}; {seeds(models)}. Perceptron: the variant baseline, which "
+        f"Pooled over the {_events(tables)} of split {split}; {seeds(models)}. Baseline: a perceptron that "
         "sees the charges of a triplet's three pixels and whether they are dead. Charge agreement: the smallest of the "
         "charges over the largest, planes scaled alike; no learning. All candidates: no cut. Triplets that were not "
         "written for their low score are tied at 0. Good: electrons arrived where row and wires meet. Intervals: "
@@ -126,15 +128,34 @@ def overall_table(scores: Mapping[str, Scores], split: str) -> Figure:
     )
 
 
-def _against_charges(
-    tables: Mapping[str, pd.DataFrame], models: Sequence[str], agreement: np.ndarray, names: Sequence[str]
-) -> list:
-    """The metrics of each model less those of the charges' agreement, with their intervals."""
+def charge_table(scores: Mapping[str, Scores], split: str) -> Figure:
+    """How scores separate good triplets from ghosts, against the agreement of charges."""
+    tables, models = same_events(scores, split), trained(scores)
+    quality = [row for row in QUALITY if row[0] in SEPARATION]
+    names = [name for name, _, _ in quality]
+    uids = np.unique(tables[models[0]]["uid"])
+    agreement = agreement_counts(select(scores[models[0]], split).curves, uids)
 
     def metric(sums: np.ndarray) -> np.ndarray:
         return separation_metrics(sums, names)
 
-    return [paired_bootstrap(np.stack(histograms(tables[v]), axis=1), agreement, metric, _REPLICAS) for v in models]
+    arrays = {v: np.stack(histograms(tables[v]), axis=1) for v in models}
+    against = [paired_bootstrap(array, agreement, metric, _REPLICAS) for array in arrays.values()]
+    pooled = [metric(array.sum(axis=0)[None])[0] for array in arrays.values()]
+    rows = []
+    for k, (_, text, _) in enumerate(quality):
+        found = [Difference.of(interval, k) for interval in against]
+        row: dict[str, object] = {"metric": text, "model": spread([values[k] for values in pooled])}
+        row["charge agreement"] = number(metric(agreement.sum(axis=0)[None])[0][k])
+        row["model − charge agreement [95 %]"], row["verdict"] = worst(found), verdict(found)
+        rows.append(row)
+    return Figure(
+        "charges",
+        "Against the agreement of charges",
+        f"The smallest of the three charges over the largest, from the same {_events(tables)}; its efficiency and "
+        f"purity are those where it is at least 0.2, 0.3 and 0.5. {DIFFERENCE}",
+        table=pd.DataFrame(rows),
+    )
 
 
 def _worst(found: Sequence[Difference], better: int | None) -> str:
@@ -165,7 +186,7 @@ def bounds_table(scores: Mapping[str, Scores], split: str) -> Figure:
     return Figure(
         "bounds",
         "Candidates",
-        f"What no score can exceed. {n / max(len(table), 1):,.0f} candidates an event"
+        f"No score can find more than is among the candidates. {n / max(len(table), 1):,.0f} candidates an event"
         + (f", {unknown / max(n, 1):.1%} of unknown truth, which count as neither" if unknown else "")
         + ". A true cell is a row and three wires where electrons arrived; lost are those with a pixel below threshold "
         "or two dead wires.",
@@ -285,7 +306,7 @@ def slice_table(judged: Mapping[str, Scores]) -> Figure:
         first = next(iter(arrays.values())).sum(axis=-1) / _seeds(judged)
         for p, part in enumerate(part_names(curve)):
             row: dict[str, object] = {"slice": title, "part": part, "good": round(first[p, 0])}
-            row["ghosts"] = MISSING if curve == "angle" else f"{round(first[p, 1])}"
+            row["ghosts"] = None if curve == "angle" else round(first[p, 1])
             for k, what in enumerate(("efficiency at 0.5", "purity at 0.5", "average precision")):
                 row[what + heading(judged)] = _pair({name: value[p, k] for name, value in values.items()})
             rows.append(row)

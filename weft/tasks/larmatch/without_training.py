@@ -16,9 +16,17 @@ from weft.metrics.separation import (
     rejection,
     roc_auc,
 )
-from weft.tasks.larmatch.counting import DISTANCE_BINS, DISTANCE_EDGES
+from weft.tasks.larmatch.counting import DISTANCE_BINS, DISTANCE_EDGES, THRESHOLDS
+from weft.tasks.larmatch.score import EFFICIENCIES
 from weft.tasks.larmatch.slices import ALL_GHOSTS, RATIO, RATIO_GHOSTS
 
+#: Metrics that follow from how many good triplets and ghosts have which score.
+SEPARATION = (
+    "average_precision",
+    "roc_auc",
+    *(f"ghost_rejection_{e}" for e in EFFICIENCIES),
+    *(f"{what}_at_{t}" for what in ("efficiency", "purity") for t in THRESHOLDS),
+)
 _EDGES = np.append(DISTANCE_EDGES, np.inf)
 
 
@@ -51,7 +59,7 @@ def ghost_distances(curves: pd.DataFrame, uids: np.ndarray, curve: str) -> np.nd
 
 
 def separation_metrics(counts: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """float64 [R, names] of counts [R, 2, SCORE_BINS]; NaN for names of metrics that do not follow from these."""
+    """float64 [R, names] of counts [R, 2, SCORE_BINS]; NaN for names that are not of :data:`SEPARATION`."""
     good, ghost = counts[..., 0, :], counts[..., 1, :]
 
     def value(name: str) -> np.ndarray:

@@ -1,0 +1,406 @@
+"""Figures of the LArMatch report, from score tables alone.
+
+Curves of a model add the counts of all its seeds; bands are 95 % bootstrap intervals over events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+from weft.config import BASELINE
+from weft.metrics.bootstrap import bootstrap
+from weft.metrics.calibration import expected_calibration_error
+from weft.metrics.scores import Scores, counts
+from weft.metrics.separation import SCORE_EDGES, average_precision, kept, roc_auc
+from weft.report.confusion import confusion_panels
+from weft.report.event_histogram import event_histogram
+from weft.report.figure import Figure
+from weft.report.palette import RULE, SERIES_COLORS, style, to_svg
+from weft.report.variants import MODEL, color_of, pooled, select, splits_of
+from weft.tasks.larmatch.counting import ANGLE_EDGES, CONFIDENCE_BINS, DISTANCE_BINS, DISTANCE_EDGES, THRESHOLDS
+from weft.tasks.larmatch.options import Options
+from weft.tasks.larmatch.score import WITHIN, calibration, classes_of, confusion, histograms, metrics
+from weft.tasks.larmatch.slices import ALL_GHOSTS, RATIO_GHOSTS
+from weft.tasks.larmatch.tables import (
+    bounds_table,
+    charge_table,
+    class_table,
+    key_point_table,
+    overall_table,
+    part_names,
+    shift_table,
+    slice_counts,
+    slice_metrics,
+    slice_table,
+)
+from weft.tasks.larmatch.without_training import agreement_counts, ghost_distances
+
+_REPLICAS = 300
+_FEWEST = 50  # triplets of a bin that is drawn
+_GRID = np.concatenate([[0.005, 0.01, 0.02], np.linspace(0.04, 0.96, 47), np.linspace(0.97, 1.0, 7)])
+CHARGE, ALL = "charge agreement", "all candidates"
+_CHARGE_COLOR, _ALL_COLOR = SERIES_COLORS[1], SERIES_COLORS[5]
+
+
+def figures(scores: Mapping[str, Scores], split: str, options: Options) -> list[Figure]:
+    """Figures and tables of the report, from the scores of each variant.
+
+    scores: by variant, such as seed0, seed1 and baseline; at least one that is not the baseline.
+    split: the one that models are judged by; further ones are shifted test sets. Raises WeftError where there are no
+    scores of it, and where variants were scored on different events.
+    """
+    judged = {name: select(part, split) for name, part in pooled(scores).items()}
+    made = [
+        overall_table(scores, split),
+        bounds_table(scores, split),
+        curve_figure(judged),
+        charge_table(scores, split),
+    ]
+    made += [threshold_figure(judged, options.data.min_score), distance_figure(judged), calibration_figure(judged)]
+    made += [event_figure(judged), slice_figure(judged), slice_table(judged)]
+    classes = classes_of(judged[MODEL].events)
+    if classes:
+        made.append(confusion_figure(judged, classes))
+    if "angle_0" in judged[MODEL].events:
+        made.append(affinity_figure(judged))
+    made += [table for table in (class_table(scores, split), key_point_table(scores, split)) if table is not None]
+    if len(splits_of(scores, split)) > 1:
+        made.append(shift_table(scores, split))
+    return made
+
+
+def curve_figure(judged: Mapping[str, Scores]) -> Figure:
+    """Share of the ghosts that stay, and purity, against the share of the good triplets that stay."""
+    drawn = {name: np.stack(histograms(part.events), axis=1) for name, part in judged.items()}
+    drawn[CHARGE] = _agreement(judged)
+    with style():
+        canvas = Canvas(figsize=(8.4, 3.6))
+        roc, precision = canvas.subplots(1, 2)
+        roc.plot([0, 1], [0, 1], color=RULE, linewidth=1.2, zorder=1)
+        for name, array in reversed(list(drawn.items())):
+            interval = bootstrap(array, _curves, _REPLICAS)
+            total = array.sum(axis=0)
+            areas = float(roc_auc(total[0], total[1])), float(average_precision(total[0], total[1]))
+            label = f"{name}: {areas[0]:.3f}, {areas[1]:.3f}"
+            for k, axis in enumerate((roc, precision)):
+                value, low, high = (part[k] for part in (interval.value, interval.low, interval.high))
+                look: dict[str, Any] = {"color": _color(name), "alpha": 0.2, "linewidth": 0}
+                if k == 0:  # ghosts to the right, good triplets up
+                    axis.fill_betweenx(_GRID, low, high, **look)
+                    axis.plot(value, _GRID, **_line(name))
+                else:
+                    axis.fill_between(_GRID, low, high, **look)
+                    axis.plot(_GRID, value, **_line(name), label=label)
+        total = drawn[MODEL].sum(axis=(0, 2))
+        share = total[0] / max(total.sum(), 1)
+        precision.axhline(share, color=RULE, linewidth=1.2, zorder=1)
+        precision.plot(
+            [1], [share], "D", color=_ALL_COLOR, markersize=5, label=f"{ALL}: 0.5, {share:.3f}", clip_on=False
+        )
+        _mark_thresholds(roc, precision, drawn[MODEL].sum(axis=0))
+        roc.set_xlabel("share of the ghosts that stay")
+        roc.set_ylabel("share of the good triplets that stay")
+        precision.set_xlabel("share of the good triplets that stay")
+        precision.set_ylabel("purity")
+        for axis in (roc, precision):
+            axis.set_xlim(0, 1)
+            axis.set_ylim(0, 1.02)
+        handles, labels = precision.get_legend_handles_labels()
+        canvas.legend(handles[-2::-1] + handles[-1:], labels[-2::-1] + labels[-1:], loc="upper center", ncols=4,
+                      bbox_to_anchor=(0.5, 0.03))  # fmt: skip
+        svg = to_svg(canvas, "separation", "ROC and precision-recall curves of model and baselines", gap=2)
+    return Figure(
+        "separation",
+        "ROC and precision-recall",
+        "Of good candidates and ghosts, with the areas below both curves. Baseline: a perceptron that sees the charges "
+        "of a triplet's three pixels and no more. Charge agreement: the smallest of them over the largest. Circles: "
+        "scores of 0.2, 0.3 and 0.5 of the model. Straight ends: triplets that were not written for their low score, "
+        "taken as tied.",
+        svg=svg,
+    )
+
+
+def _mark_thresholds(roc: Axes, precision: Axes, total: np.ndarray) -> None:
+    cut = kept(total[0], total[1])
+    for t in THRESHOLDS:
+        at = int(np.searchsorted(SCORE_EDGES, np.float32(t)))
+        good, bad = cut.good[at], cut.bad[at]
+        if good and cut.bad[0]:
+            looks: dict[str, Any] = {"color": _color(MODEL), "markersize": 4.5, "markerfacecolor": "none"}
+            roc.plot([bad / cut.bad[0]], [good / cut.good[0]], "o", **looks)
+            precision.plot([good / cut.good[0]], [good / (good + bad)], "o", **looks)
+
+
+def _curves(sums: np.ndarray) -> np.ndarray:
+    """[R, 2, bins] → [R, 2, grid]: share of the ghosts that stay, and purity, at shares of the good ones."""
+    cut = kept(sums[:, 0], sums[:, 1])
+    made = np.full((len(sums), 2, len(_GRID)), np.nan)
+    for r, (good, bad) in enumerate(zip(cut.good[:, ::-1], cut.bad[:, ::-1], strict=True)):
+        if good[-1] > 0:
+            left = np.interp(_GRID * good[-1], good, bad)
+            made[r, 0] = left / bad[-1] if bad[-1] > 0 else np.nan
+            made[r, 1] = _GRID * good[-1] / (_GRID * good[-1] + left)
+    return made
+
+
+def threshold_figure(judged: Mapping[str, Scores], min_score: float) -> Figure:
+    """Efficiency and purity of what has at least some score."""
+    with style():
+        canvas = Canvas(figsize=(8.0, 3.1))
+        axes = canvas.subplots(1, 2)
+        shown = SCORE_EDGES[:-1] >= np.float32(min_score)
+        x = SCORE_EDGES[:-1][shown]
+        for name, part in reversed(list(judged.items())):
+            interval = bootstrap(np.stack(histograms(part.events), axis=1), _above, _REPLICAS)
+            for k, axis in enumerate(axes):
+                low, high, value = (a[k][shown] for a in (interval.low, interval.high, interval.value))
+                axis.fill_between(x, low, high, color=_color(name), alpha=0.2, linewidth=0)
+                axis.plot(x, value, **_line(name), label=name)
+        for axis, text in zip(axes, ("efficiency, of good candidates", "purity"), strict=True):
+            for t in THRESHOLDS:
+                axis.axvline(t, color=RULE, linewidth=1.0, zorder=1)
+            axis.set_xlim(0, 1)
+            axis.set_ylim(0, 1.02)
+            axis.set_xlabel("smallest score that is kept")
+            axis.set_ylabel(text)
+        handles, labels = axes[0].get_legend_handles_labels()
+        axes[0].legend(handles[::-1], labels[::-1], loc="lower left")
+        svg = to_svg(canvas, "thresholds", "Efficiency and purity against the smallest score that is kept", gap=2)
+    return Figure(
+        "thresholds",
+        "Efficiency and purity against the threshold",
+        f"Scores below {min_score:g} are not written. Lines: 0.2, 0.3 and 0.5.",
+        svg=svg,
+    )
+
+
+def _above(sums: np.ndarray) -> np.ndarray:
+    """[R, 2, bins] → [R, 2, bins]: efficiency and purity from each lower edge on."""
+    cut = kept(sums[:, 0], sums[:, 1])
+    good, bad = cut.good[:, :-1], cut.bad[:, :-1]
+    return np.stack([_ratio(good, good[:, :1]), _ratio(good, good + bad)], axis=1)
+
+
+def distance_figure(judged: Mapping[str, Scores]) -> Figure:
+    """How far ghosts are from true charge, and the best candidate of a pixel from the true one."""
+    uids = np.unique(judged[MODEL].events["uid"])
+    curves = judged[MODEL].curves
+    seeds = max(1, len(judged[MODEL].events) // max(len(uids), 1))
+    ghosts = {ALL: ghost_distances(_one_seed(curves, seeds), uids, ALL_GHOSTS)}
+    ghosts[CHARGE] = ghost_distances(_one_seed(curves, seeds), uids, RATIO_GHOSTS)
+    ghosts |= {name: _distances(part.events, "ghost_distance") for name, part in reversed(list(judged.items()))}
+    best = {name: _distances(part.events, "best") for name, part in reversed(list(judged.items()))}
+    titles = "from a kept ghost to true charge [cm]", "from the best candidate of a pixel to the true one [cm]"
+    with style():
+        canvas = Canvas(figsize=(8.4, 3.3))
+        axes = canvas.subplots(1, 2)
+        for axis, drawn, title in zip(axes, (ghosts, best), titles, strict=True):
+            for name, array in drawn.items():
+                _draw_shares(axis, array, name)
+            axis.set_xscale("log")
+            axis.set_xlim(0.03, 100)
+            axis.set_ylim(0, 1.02)
+            axis.set_xlabel("distance " + title)
+            axis.set_ylabel("share within")
+        handles, labels = axes[0].get_legend_handles_labels()
+        axes[0].legend(handles[::-1], labels[::-1], loc="lower right")
+        svg = to_svg(canvas, "distances", "Distances of ghosts and of best candidates from the truth", gap=2)
+    return Figure(
+        "distances",
+        "Distances from the truth",
+        "Left: ghosts with a score of at least 0.5, those whose charges agree to a factor of two, and all. Right: for "
+        "each good triplet the candidate with the highest score on its pixel of the last plane; curves begin with the "
+        "share where that is the true one, and end below 1 where no candidate was written.",
+        svg=svg,
+    )
+
+
+def _one_seed(curves: pd.DataFrame, seeds: int) -> pd.DataFrame:
+    """Rows that say nothing of a model are the same in all seeds: those of the first."""
+    return curves.drop_duplicates(["uid", "curve", "part", "bin"]) if seeds > 1 else curves
+
+
+def _agreement(judged: Mapping[str, Scores]) -> np.ndarray:
+    part = judged[MODEL]
+    uids = np.unique(part.events["uid"])
+    return agreement_counts(part.curves, uids)
+
+
+def _distances(events: pd.DataFrame, name: str) -> np.ndarray:
+    return events[[f"{name}_{k}" for k in range(DISTANCE_BINS)]].to_numpy(np.float64)
+
+
+def _draw_shares(axis: Axes, array: np.ndarray, name: str) -> None:
+    if array.sum() < _FEWEST:
+        return
+    interval = bootstrap(array, _share_within, _REPLICAS)
+    x = DISTANCE_EDGES[1:]
+    axis.fill_between(x, interval.low, interval.high, color=_color(name), alpha=0.2, linewidth=0)
+    axis.plot(x, interval.value, **_line(name), label=name)
+
+
+def _share_within(sums: np.ndarray) -> np.ndarray:
+    """[R, bins] → [R, bins − 1]: share within each upper edge but that of the last bin, which has none."""
+    return _ratio(np.cumsum(sums, axis=1)[:, :-1], sums.sum(axis=1, keepdims=True))
+
+
+def calibration_figure(judged: Mapping[str, Scores]) -> Figure:
+    """How many of the triplets with some score are good."""
+    with style():
+        canvas = Canvas(figsize=(4.2, 4.2))
+        upper, lower = canvas.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+        upper.plot([0, 1], [0, 1], color=RULE, linewidth=1.2, zorder=1)
+        for name, part in judged.items():
+            n, good, total = (column.sum(axis=0) for column in calibration(part.events))
+            seen = n >= _FEWEST
+            error = expected_calibration_error(n, good, total)
+            label = f"{name}: error {error:.3f}"
+            upper.plot((total / np.maximum(n, 1))[seen], (good / np.maximum(n, 1))[seen], "o-", color=_color(name),
+                       label=label)  # fmt: skip
+            edges = np.linspace(0, 1, CONFIDENCE_BINS + 1)
+            lower.stairs(n / max(n.sum(), 1), edges, color=_color(name), linewidth=1.4)
+        upper.set_ylabel("share of good triplets")
+        upper.set_ylim(0, 1.02)
+        upper.legend(loc="upper left")
+        lower.set_yscale("log")
+        lower.set_ylabel("share of triplets")
+        lower.set_xlabel("score")
+        lower.set_xlim(0, 1)
+        svg = to_svg(canvas, "calibration", "Share of good triplets against their score")
+    return Figure(
+        "calibration",
+        "Calibration",
+        "A calibrated score is the share of good triplets among those that have it (the diagonal). Error: expected "
+        "calibration error, the mean distance from the diagonal over triplets that were written.",
+        svg=svg,
+    )
+
+
+def event_figure(judged: Mapping[str, Scores]) -> Figure:
+    """Distribution of the average precision over events."""
+    values = {
+        name: metrics(counts(part.events))["average_precision"].to_numpy(np.float64) for name, part in judged.items()
+    }
+    svg = event_histogram("per-event", values, "average precision of an event", "Average precision over events")
+    caption = (
+        "Share of the events by the average precision of their triplets; events below the axis are in its first bin."
+    )
+    return Figure("per-event", "Average precision of events", caption, svg=svg)
+
+
+def slice_figure(judged: Mapping[str, Scores]) -> Figure:
+    """Efficiency and purity at 0.5 with and without a dead wire, by charge, and by direction."""
+    titles = {"planes": "wires", "charge": "mean charge", "angle": "angle to the drift"}
+    with style():
+        canvas = Canvas(figsize=(9.6, 3.5))
+        axes = canvas.subplots(1, 3, sharey=True, width_ratios=[2, 7, 6])
+        for axis, (curve, title) in zip(axes, titles.items(), strict=True):
+            names = part_names(curve)
+            for number, (name, part) in enumerate(reversed(list(judged.items()))):
+                array = slice_counts(part, curve)
+                interval = bootstrap(array, slice_metrics, _REPLICAS)
+                enough = array.sum(axis=(0, 3))[:, 0] >= _FEWEST
+                for k, (what, marker) in enumerate((("efficiency", "o"), ("purity", "s"))):
+                    value = np.where(enough, interval.value[:, k], np.nan)
+                    low, high = value - interval.low[:, k], interval.high[:, k] - value
+                    x = np.arange(len(names)) + 0.12 * (number - 0.5 * (len(judged) - 1))
+                    axis.errorbar(
+                        x, value, np.maximum([low, high], 0), fmt=marker + ("-" if curve != "planes" else ""),
+                        color=_color(name), markerfacecolor=_color(name) if k == 0 else "none", linewidth=1.0,
+                        label=f"{name}: {what}",
+                    )  # fmt: skip
+            axis.set_xticks(range(len(names)), names, rotation=35, ha="right", rotation_mode="anchor")
+            axis.set_xlim(-0.5, len(names) - 0.5)
+            axis.set_title(title)
+        axes[0].set_ylim(0, 1.02)
+        axes[0].set_ylabel("at a score of 0.5")
+        handles, labels = axes[0].get_legend_handles_labels()
+        canvas.legend(handles, labels, loc="upper center", ncols=4, bbox_to_anchor=(0.5, 0.04))
+        svg = to_svg(canvas, "parts", "Efficiency and purity for parts of the events", gap=1)
+    return Figure(
+        "parts",
+        "Efficiency and purity for parts of events",
+        "Of candidates with a score of at least 0.5. Angles are those of true directions: 0° lies along the drift, 90° "
+        "along the wire planes; ghosts have none.",
+        svg=svg,
+    )
+
+
+def confusion_figure(judged: Mapping[str, Scores], classes: Sequence[str]) -> Figure:
+    """Share of the good triplets of each true class by what they were called."""
+    matrices = {name: confusion(part.events, classes).sum(axis=0).astype(int) for name, part in judged.items()}
+    svg = confusion_panels(
+        "confusion",
+        matrices,
+        classes,
+        [*classes, "missed"],
+        ("said class", "true class"),
+        "Confusion matrices of the model and the baseline",
+        (0.55 * len(classes) + 1.9, 0.5 * len(classes) + 1.4),
+        _short,
+    )
+    return Figure(
+        "confusion",
+        "Confusion of classes",
+        "Per cent of the good triplets of a true class (rows) by the class that was said to be most likely, their "
+        "number below. Missed: a score below 0.5. The counts of all seeds are added.",
+        svg=svg,
+    )
+
+
+def affinity_figure(judged: Mapping[str, Scores]) -> Figure:
+    """Angle between the said and the true direction."""
+    centres = 0.5 * (ANGLE_EDGES[1:] + ANGLE_EDGES[:-1])
+    with style():
+        canvas = Canvas(figsize=(5.0, 3.0))
+        axis = canvas.subplots()
+        random = np.diff(-np.cos(np.radians(ANGLE_EDGES))) / 2
+        axis.plot(centres, random, color=RULE, linewidth=1.4, label="at random", zorder=1)
+        for name, part in judged.items():
+            angle = part.events[[f"angle_{k}" for k in range(len(ANGLE_EDGES) - 1)]].to_numpy(np.float64).sum(axis=0)
+            share = angle / max(angle.sum(), 1)
+            within = share[: int(np.searchsorted(ANGLE_EDGES, WITHIN))].sum()
+            label = f"{name}: {100 * within:.1f} % within {WITHIN}°"
+            axis.stairs(share, ANGLE_EDGES, color=_color(name), linewidth=1.6, label=label)
+        axis.axvline(WITHIN, color=RULE, linewidth=1.2, zorder=1)
+        axis.set_xlim(0, 180)
+        axis.set_xticks(range(0, 181, 30))
+        axis.set_ylim(bottom=0)
+        axis.set_xlabel("angle between said and true direction [°]")
+        axis.set_ylabel("share of triplets")
+        axis.legend(loc="upper right")
+        svg = to_svg(canvas, "affinity", "Angle between said and true directions")
+    return Figure(
+        "affinity",
+        "Directions",
+        "Of good triplets with a score of at least 0.5 and a true direction; the baseline says the same for all.",
+        svg=svg,
+    )
+
+
+def _color(name: str) -> str:
+    return {CHARGE: _CHARGE_COLOR, ALL: _ALL_COLOR}.get(name) or color_of(name)
+
+
+def _line(name: str) -> dict[str, Any]:
+    dashes = {BASELINE: "--", CHARGE: "-.", ALL: ":"}
+    return {"color": _color(name), "linestyle": dashes.get(name, "-"), "linewidth": 1.6 if name == MODEL else 1.3}
+
+
+def _short(n: int) -> str:
+    """At most four characters: 987, 1.2k, 34k, 5.6M."""
+    for size, unit in ((10**6, "M"), (10**3, "k")):
+        if n >= size:
+            return f"{n / size:.1f}{unit}" if n < 10 * size else f"{n / size:.0f}{unit}"
+    return str(n)
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    shape = np.broadcast_shapes(np.shape(part), np.shape(whole))
+    return np.divide(part, whole, out=np.full(shape, np.nan), where=np.broadcast_to(whole, shape) > 0)
