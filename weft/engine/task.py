@@ -164,6 +164,8 @@ class Task(ABC, Generic[Options]):
     """options of ``data`` that say how :meth:`draw` and :meth:`mix` vary events: a deploy may have others"""
     headline: ClassVar[tuple[str, ...]]
     """names of the metrics to print first, best one first"""
+    tree: ClassVar[str | None] = None
+    """the tree of a ROOT file that the tables of a prediction share (:mod:`weft.io.flat_root`); None: a tree each"""
 
     def __init__(self, options: Options) -> None:
         self.options = options

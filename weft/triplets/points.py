@@ -50,12 +50,7 @@ def space_points_of(
 
 
 def find_key_points(
-    triplets: np.ndarray,
-    scores: np.ndarray,
-    radius: float,
-    min_larmatch: float,
-    min_scores: Sequence[float],
-    min_support: int,
+    triplets: np.ndarray, scores: np.ndarray, radius: float, min_scores: Sequence[float], min_support: int
 ) -> np.ndarray:
     """`KEY_POINTS`: maxima of larmatch score × key-point score that are farther apart than a radius, kind by kind.
 
@@ -63,15 +58,14 @@ def find_key_points(
 
     Args:
         triplets, scores: `TRIPLETS` and `triplet_scores`, a row each for n triplets.
-        radius: cm. min_larmatch: least larmatch score of a triplet. min_scores: least key-point score, by kind.
-        min_support: fewest triplets within the radius that say so, itself included.
+        radius: cm. min_scores: least key-point score of a triplet, by kind.
+        min_support: fewest of these triplets within the radius, itself included.
     """
     position = np.stack([triplets[axis] for axis in "xyz"], axis=1).astype(np.float64)
-    likely = scores["larmatch"] >= np.float32(min_larmatch)
     parts = []
     for kind, (name, least) in enumerate(zip(KEY_POINT_KINDS, min_scores, strict=True)):
         key = scores[f"key_{name}"]
-        near = np.flatnonzero(likely & (key >= np.float32(least)))
+        near = np.flatnonzero(key >= np.float32(least))
         weight = scores["larmatch"][near].astype(np.float64) * key[near]
         best, support = suppress(position[near], weight, radius, min_support)
         found = np.empty(len(best), KEY_POINTS.dtype)

@@ -1,4 +1,4 @@
-"""Non-maximum suppression of weighted points in space: the maxima that are farther apart than a radius."""
+"""Non-maximum suppression of weighted points in space: those that have no heavier one within a radius."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ _MOST_CELLS = 1 << 20
 def suppress(
     position: np.ndarray, weight: np.ndarray, radius: float, min_support: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Greedy maxima: the heaviest point, then the heaviest of those farther than `radius` from it, and so on.
+    """Points that are the heaviest within a radius of themselves.
 
     A point that has fewer than `min_support` points within the radius, itself included, is no maximum and keeps no
     other from being one. Points of equal weight go by their x, y, z, so the order in which they are given does not
-    matter. The time is that of sorting them, the memory about 100 bytes a point.
+    matter. Other than in the greedy form, which takes the heaviest point that is left again and again, points that were
+    put aside themselves put others aside: the far slope of a hill that is wider than the radius is no hill of its own.
+    The time is about that of sorting the points, the memory about 150 bytes a point.
 
     Args:
         position: (n, 3), any unit. weight: (n,). radius: in that unit; a point on the rim is within.
@@ -39,47 +41,70 @@ def suppress(
     size = max(radius * (1 + 1e-9), float((position.max(axis=0) - low).max()) / _MOST_CELLS)
     cell = np.floor((position - low) / size).astype(np.int64) + 1
     stride = cell.max(axis=0) + 2
-    key = (cell[:, 0] * stride[1] + cell[:, 1]) * stride[2] + cell[:, 2]
+    by_weight = np.lexsort((position[:, 2], position[:, 1], position[:, 0], -weight))
+    key = ((cell[:, 0] * stride[1] + cell[:, 1]) * stride[2] + cell[:, 2])[by_weight]
+    # Sorted by cell, the heaviest first in each: what puts a point aside is found soon.
     by_cell = np.argsort(key, kind="stable")
-    place = position[by_cell]
-    order = np.lexsort((place[:, 2], place[:, 1], place[:, 0], -weight[by_cell]))
-    rows, support = _suppress(place, key[by_cell], order, stride, radius * radius, min_support)
-    return by_cell[rows], support
+    sorted_rows = by_weight[by_cell]
+    rows, support = _suppress(position[sorted_rows], key[by_cell], by_cell, stride, radius * radius, min_support)
+    return sorted_rows[rows], support
 
 
 @kernel
-def _suppress(position, key, order, stride, reach, min_support):
-    """Rows of maxima, and their support; points are sorted by the key of their cell, `order` is that of the weights."""
+def _suppress(position, key, rank, stride, reach, min_support):
+    """Rows of maxima, heaviest first, and their support; points are sorted by the key of their cell, the heaviest of
+    all has rank 0."""
     n = len(position)
-    gone = np.zeros(n, np.bool_)
+    order = np.empty(n, np.int64)
+    for i in range(n):
+        order[rank[i]] = i
+    lone = np.zeros(n, np.bool_)
     rows = np.empty(n, np.int64)
     support = np.empty(n, np.int64)
     first = np.empty(9, np.int64)
     last = np.empty(9, np.int64)
-    near = np.empty(n, np.int64)
     m = 0
     for i in order:
-        if gone[i]:
-            continue
         for k in range(9):
             # Cells that differ in the last number alone lie side by side.
             middle = key[i] + ((k // 3 - 1) * stride[1] + k % 3 - 1) * stride[2]
             first[k] = np.searchsorted(key, middle - 1)
             last[k] = np.searchsorted(key, middle + 1, side="right")
-        count = 0
-        for k in range(9):
-            for j in range(first[k], last[k]):
-                d = 0.0
-                for axis in range(3):
-                    d += (position[j, axis] - position[i, axis]) ** 2
-                if d <= reach:
-                    near[count] = j
-                    count += 1
-        if count < min_support:
-            continue
-        for k in range(count):
-            gone[near[k]] = True
-        rows[m] = i
-        support[m] = count
-        m += 1
+        if _count(position, i, first, last, reach, min_support) < min_support:
+            lone[i] = True
+        elif not _is_below(position, i, first, last, reach, rank, lone):
+            rows[m] = i
+            support[m] = _count(position, i, first, last, reach, n)
+            m += 1
     return rows[:m].copy(), support[:m].copy()
+
+
+@kernel
+def _count(position, i, first, last, reach, enough):
+    """Points of some ranges within reach of point i, up to `enough`."""
+    count = 0
+    for k in range(len(first)):
+        for j in range(first[k], last[k]):
+            if _square(position, i, j) <= reach:
+                count += 1
+                if count == enough:
+                    return count
+    return count
+
+
+@kernel
+def _is_below(position, i, first, last, reach, rank, lone):
+    """Whether a heavier point that is not alone is within reach of point i."""
+    for k in range(len(first)):
+        for j in range(first[k], last[k]):
+            if rank[j] < rank[i] and not lone[j] and _square(position, i, j) <= reach:
+                return True
+    return False
+
+
+@kernel
+def _square(position, i, j):
+    total = 0.0
+    for axis in range(3):
+        total += (position[i, axis] - position[j, axis]) ** 2
+    return total

@@ -18,7 +18,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class KeyPointOptions(Strict):
     """Key points by weighted non-maximum suppression of the scores of space points."""
 
-    radius: float = Field(3.0, gt=0, description="cm; two key points of a kind are farther apart than this")
+    radius: float = Field(3.0, gt=0, description="cm; a key point has no better triplet this near")
     min_larmatch: float = Field(0.5, ge=0, le=1, description="triplets of a lower larmatch score say nothing")
     min_score: Share | dict[Kind, Share] = Field(
         0.5, description="triplets of a lower key-point score say nothing; one for all kinds, or one for each by name"

@@ -29,7 +29,13 @@ class SpacePoints(FixedTask[Options]):
     options_model = Options
     reads = ("pixels", "triplets", SCORES)
     fitted_with = ("data", "model")
-    headline = ("key_f1_3", "key_efficiency_3", "key_purity_3")
+    tree = "larmatch"
+
+    @property
+    def headline(self) -> tuple[str, ...]:  # type: ignore[override]
+        if self.options.model.key_points is None:
+            return "point_purity", "point_efficiency", "ghost_rejection"
+        return "f1_within_3cm", "efficiency_within_3cm", "purity_within_3cm"
 
     @property
     def makes(self) -> tuple[Schema, ...]:
