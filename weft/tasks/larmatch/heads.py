@@ -19,7 +19,8 @@ def perceptron(widths: Sequence[int], leak: float) -> nn.Sequential:
     """Linear maps with leaky ReLUs between them: [T, widths[0]] to [T, widths[-1]]."""
     layers: list[nn.Module] = []
     for narrow, wide in pairwise(widths):
-        layers += [nn.Linear(narrow, wide), nn.LeakyReLU(leak)]
+        # In place: torch needs the result alone to undo a slope that is positive.
+        layers += [nn.Linear(narrow, wide), nn.LeakyReLU(leak, inplace=leak > 0)]
     return nn.Sequential(*layers[:-1])
 
 

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from weft.io.products import Filtered, Schema
+from weft.io.wire_products import GOOD_TRIPLET
 from weft.tasks.larmatch.batch import TripletBatch
 from weft.tasks.larmatch.gather import extract_features
-from weft.tasks.larmatch.network import LarmatchNetwork
+from weft.tasks.larmatch.network import Answers, LarmatchNetwork
 
 
 def judge(
@@ -45,29 +46,32 @@ def judge(
     return made
 
 
-def answer_in_chunks(network: LarmatchNetwork, batch: TripletBatch, chunk: int) -> dict[str, Tensor]:
-    """What the network answers about all triplets, as in a forward pass, with the heads on a chunk at a time."""
+def answer_in_chunks(network: LarmatchNetwork, batch: TripletBatch, chunk: int, min_score: float) -> Answers:
+    """What the network answers about all triplets of a batch with labels, a chunk at a time.
+
+    Other heads than larmatch are asked about triplets that are good, which the loss is made of, or kept, which are
+    written; the answer is 0 elsewhere.
+    """
     pixels = network.pixels(batch)
-    parts = [
-        network.classify_triplets(extract_features(pixels, batch.triplets[part]))
-        for part in _chunks(0, len(batch.triplets), chunk)
-    ]
-    if len(parts) == 1:
-        return parts[0]
-    if not parts:
-        return network.classify_triplets(extract_features(pixels, batch.triplets))
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    good = batch.targets["good"] == GOOD_TRIPLET
+    heads, parts = network.classify_triplets, []
+    for part in _chunks(0, len(batch.triplets), chunk) or [slice(0, 0)]:
+        triplets = batch.triplets[part]
+        score = heads(extract_features(pixels, triplets), ["larmatch"])["larmatch"].float().sigmoid()
+        parts.append(network.answers(pixels, triplets, good[part] | (score >= min_score)))
+    return network.with_log_variances({name: torch.cat([part[name] for part in parts]) for name in parts[0]})
 
 
-def products_of(answers: Mapping[str, Tensor], batch: TripletBatch, schema: Schema, min_score: float) -> list[Filtered]:
+def products_of(answers: Answers, batch: TripletBatch, schema: Schema, min_score: float) -> list[Filtered]:
     """`triplet_scores` of each event, of answers about all triplets of the batch."""
-    score = probabilities({"larmatch": answers["larmatch"]})["larmatch"]
+    heads = {name: answer for name, answer in answers.items() if isinstance(answer, Tensor)}
+    score = probabilities({"larmatch": heads["larmatch"]})["larmatch"]
     made = []
     for start, stop in itertools.pairwise(batch.triplet_offsets.tolist()):
         kept = start + np.flatnonzero(score[start:stop] >= min_score)
         rows = torch.from_numpy(kept).to(batch.triplets.device)
         values = np.empty(len(kept), schema.dtype)
-        _fill(values, {name: answers[name][rows] for name in answers if name != "log_variance"}, schema)
+        _fill(values, {name: answer[rows] for name, answer in heads.items()}, schema)
         made.append(Filtered(values, _index(batch, kept)))
     return made
 

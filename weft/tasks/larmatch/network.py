@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from weft.detector.wires import PLANES
+from weft.io.wire_products import GOOD_TRIPLET
 from weft.sparse.layers import PerVoxel, SubmanifoldConv
 from weft.sparse.norm import VoxelBatchNorm
 from weft.sparse.tensor import SparseTensor
@@ -18,6 +19,8 @@ from weft.tasks.larmatch.gather import extract_features
 from weft.tasks.larmatch.heads import TripletHeads
 from weft.tasks.larmatch.options import ModelOptions
 
+Answers = dict[str, Tensor | dict[str, Tensor]]
+"""by head, see :class:`weft.tasks.larmatch.heads.TripletHeads`; and `log_variance` {term: scalar}"""
 DIMS = 2
 #: Features of a pixel: charge, dead flag.
 MEASURED = 2
@@ -59,7 +62,7 @@ class PlaneFeatures(nn.Module):
 
     def levels(self) -> list[list[nn.Module]]:
         """The modules in the order of the forward pass."""
-        first = [self.stem] if self.plane is None else [self.plane, self.stem]
+        first: list[nn.Module] = [self.stem] if self.plane is None else [self.plane, self.stem]
         return [first, *self.unet.levels(), [self.blocks, self.features]]
 
 
@@ -89,12 +92,28 @@ class LarmatchNetwork(nn.Module):
         features = self.forward_features(batch)
         return torch.cat([features, batch.features.to(features.dtype)], dim=1) if self.charges else features
 
-    def forward(self, batch: TripletBatch) -> dict[str, Tensor | dict[str, Tensor]]:
-        answers: dict[str, Tensor | dict[str, Tensor]] = {
-            **self.classify_triplets(extract_features(self.pixels(batch), batch.triplets))
-        }
-        if self.log_variance:
-            answers["log_variance"] = dict(self.log_variance.items())
+    def forward(self, batch: TripletBatch) -> Answers:
+        """Answers about all triplets. In training only the larmatch head is asked about those that are not good, of
+        which nothing else is taught: the answers of other heads are 0 there."""
+        asked = batch.targets["good"] == GOOD_TRIPLET if self.training and "good" in batch.targets else None
+        return self.with_log_variances(self.answers(self.pixels(batch), batch.triplets, asked))
+
+    def with_log_variances(self, answers: dict[str, Tensor]) -> Answers:
+        """The answers, and `log_variance` beside them where there are any."""
+        return {**answers, "log_variance": dict(self.log_variance.items())} if self.log_variance else {**answers}
+
+    def answers(self, pixels: Tensor, triplets: Tensor, asked: Tensor | None = None) -> dict[str, Tensor]:
+        """Answers by head about `triplets` int64 [T, 3], rows of `pixels` [P, F].
+
+        asked: bool [T], triplets about which other heads than larmatch are asked; the answer is 0 elsewhere. None: all.
+        """
+        heads, features = self.classify_triplets, extract_features(pixels, triplets)
+        if asked is None:
+            return heads(features)
+        rows = asked.nonzero()[:, 0]
+        answers = heads(features, ["larmatch"])
+        for name, part in heads(features[rows], [name for name in heads.names if name != "larmatch"]).items():
+            answers[name] = part.new_zeros(len(triplets), *part.shape[1:]).index_copy(0, rows, part)
         return answers
 
 

@@ -8,13 +8,13 @@ from pydantic import AfterValidator, Field
 
 from weft.config.strict import Strict
 from weft.tasks.larmatch.baseline_options import BaselineOptions
-from weft.tasks.larmatch.loss_options import LossOptions
+from weft.tasks.larmatch.loss_options import TERMS, LossOptions, TermName
 from weft.tasks.larmatch.sampling_options import SamplingOptions
 from weft.triplets.label_options import LabelOptions
 
-Head = Literal["larmatch", "key_points", "semantics", "affinity", "shift"]
-#: In the order of the network.
-HEADS: tuple[Head, ...] = ("larmatch", "key_points", "semantics", "affinity", "shift")
+Head = TermName
+#: In the order of the network; each has its term of the loss.
+HEADS: tuple[Head, ...] = TERMS
 _Width = Annotated[int, Field(ge=1)]
 
 

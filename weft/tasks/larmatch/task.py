@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from weft.tasks.larmatch.baseline import LarmatchBaseline
     from weft.tasks.larmatch.loss import LarmatchLoss
+    from weft.tasks.larmatch.network import Answers
 
 _PIXEL = ("tpc", "plane", "row", "wire", "charge", "dead")
 
@@ -55,8 +56,8 @@ class Larmatch(Task[Options]):
         if labels:
             from weft.triplets.labels import label_event
 
-            truth = [event[f"truth/{name}"] for name in self.labels]
-            made = label_event(pixels, triplets, *truth, self.options.data.labels)
+            deposits, particles = event["truth/wire_deposits"], event["truth/particles"]
+            made = label_event(pixels, triplets, deposits, particles, self.options.data.labels)
             arrays |= {name: getattr(made, name) for name in LABELS}
         return Sample(arrays, index)
 
@@ -81,7 +82,9 @@ class Larmatch(Task[Options]):
         from weft.tasks.larmatch.network import LarmatchNetwork
 
         uncertainty, heads = self.options.loss.uncertainty, self.options.model.heads
-        learned = {} if uncertainty is None else {term: uncertainty.initial.get(term, 0.0) for term in heads}
+        learned: dict[str, float] = {}
+        if uncertainty is not None:
+            learned = {term: uncertainty.initial.get(term, 0.0) for term in heads}
         return LarmatchNetwork(self.options.model, len(self.options.data.labels.classes.classes), learned)
 
     def layers(self, network: nn.Module) -> list[list[nn.Module]]:
@@ -98,10 +101,10 @@ class Larmatch(Task[Options]):
         return [] if uncertainty is None else [(network.log_variance, uncertainty.rate)]
 
     def weights(self, batch: Batch, counts: Tensor | None) -> Mapping[str, Tensor | float]:
-        return self._loss.weights(batch)
+        return self._loss.weights(batch)  # type: ignore[arg-type]
 
-    def loss(self, output: Mapping[str, Tensor], batch: Batch, counts: Tensor | None = None) -> LossTerms:
-        return self._loss(output, batch)
+    def loss(self, output: Answers, batch: Batch, counts: Tensor | None = None) -> LossTerms:
+        return self._loss(output, batch)  # type: ignore[arg-type]
 
     @cached_property
     def _loss(self) -> LarmatchLoss:
@@ -109,7 +112,7 @@ class Larmatch(Task[Options]):
 
         return LarmatchLoss(self.options.loss, tuple(self.options.model.heads))
 
-    def decode(self, output: Mapping[str, Tensor], batch: Batch) -> list[Products]:
+    def decode(self, output: Answers, batch: Batch) -> list[Products]:
         from weft.tasks.larmatch.judging import products_of
 
         (schema,) = self.makes
@@ -129,7 +132,8 @@ class Larmatch(Task[Options]):
         from weft.engine.precision import loss_terms
         from weft.tasks.larmatch.judging import answer_in_chunks
 
-        output = answer_in_chunks(model, batch, self.options.data.chunk)  # type: ignore[arg-type]
+        data = self.options.data
+        output = answer_in_chunks(model, batch, data.chunk, data.min_score)  # type: ignore[arg-type]
         return loss_terms(self, output, batch, counts), self.decode(output, batch)
 
     # --- judging ------------------------------------------------------------------------------------------
