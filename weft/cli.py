@@ -96,6 +96,9 @@ def convert(
     product: Annotated[list[str] | None, typer.Option(help="product=tree, or product=none to leave it out")] = None,
     namespace: Annotated[str, typer.Option(help="tells apart files that repeat run, subrun and event numbers")] = "",
     detector: Annotated[str | None, typer.Option(help="of files with triplets but no positions: name or path")] = None,
+    tick_backward: Annotated[
+        bool, typer.Option("--tick-backward", help="images begin with the latest tick: turn them")
+    ] = False,
 ) -> None:
     """Convert detector data to an event store.
 
@@ -122,6 +125,7 @@ def convert(
             products=products,
             namespace=namespace,
             detector=where,
+            tick_backward=tick_backward,
             progress=progress,
         )
     print(f"{target}: {done.events} events of kind {done.kind}")
@@ -446,6 +450,7 @@ def evaluate(
     from weft.metrics.scores import read_scores
 
     run = _run(experiment, scale, results, stage, variant, overrides)
+    _require_judged(run.experiment)
     task = tasks.of(run.stage, f"experiment '{experiment}', stage '{run.stage_name}'")
     for source in run.sources:
         folder = Path(run.score("events", source)).parent
@@ -471,6 +476,7 @@ def report(
     from weft.report.experiment import report_experiment
 
     loaded, dataset = _experiment(experiment, scale, [])
+    _require_judged(loaded)
     layout = _layout(results)
     path = Path(layout.report(loaded.id))
     judges = {name: tasks.of(stage) for name, stage in loaded.stages.items()}
@@ -484,7 +490,8 @@ def status(
     scale: Scale = None,
     results: Results = None,
 ) -> None:
-    """How far each run of an experiment is, and the file to ask snakemake for where something is missing.
+    """How far each run of an experiment is, and the file to ask snakemake for where something is missing; of one that
+    is deployed only, what became of each file.
 
     Example: `weft status segmentation --scale study`
     """
@@ -495,6 +502,11 @@ def status(
 
     loaded, dataset = _experiment(experiment, scale, [])
     layout = _layout(results)
+    if not loaded.truth:
+        from weft.report.deployed import deployed, summary
+
+        print("\n".join(summary(deployed(loaded, dataset, layout))))
+        return
     judges = {name: tasks.of(stage) for name, stage in loaded.stages.items()}
     states = [status_of(run, judges[run.stage_name]) for run in plan(loaded, dataset, layout)]
     print("\n".join(status_lines(states)))
@@ -761,6 +773,11 @@ def _dataset(name: str, scale: str | None, overrides: tuple[str, ...]) -> Any:
     from weft.config import load_dataset
 
     return load_dataset(name, _setting(scale, "scale"), overrides)
+
+
+def _require_judged(experiment: Any) -> None:
+    if not experiment.truth:
+        raise WeftError(f"experiment '{experiment.name}' has no truth to judge by (truth: false)")
 
 
 def _experiment(name: str, scale: str | None, overrides: list[str]) -> Any:

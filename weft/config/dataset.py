@@ -125,6 +125,9 @@ class FileDataset(_Dataset):
     detector: NamedDetector | None = Field(
         None, description="of files that have triplets but no positions: a file in config/detectors, or what it says"
     )
+    tick_backward: bool = Field(
+        False, description="whether images of LArCV files begin with the latest tick; they are turned when read"
+    )
     files: tuple[str, ...] = Field((), description="paths, globs or @list.txt, for splits given by fraction")
     manifest: str | None = Field(None, description="CSV of file,start,stop as `weft inspect --manifest` writes it")
     splits: dict[Annotated[str, Field(pattern=_NAME)], FileSplit] = Field(

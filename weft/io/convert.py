@@ -122,8 +122,9 @@ def open_source(
     kind: str = "auto",
     products: Mapping[str, str | None] | None = None,
     detector: Detector | None = None,
+    tick_backward: bool = False,
 ) -> Source:
-    """Open a native file; `products` is described in `weft.io.root_source.RootSource`, `detector` in `convert_file`."""
+    """Open a native file; `products` is described in `weft.io.root_source.RootSource`, the others in `convert_file`."""
     path = Path(path)
     if kind not in (*KINDS, "auto"):
         raise WeftError(f"source kind is {kind!r}, expected auto or one of {', '.join(KINDS)}")
@@ -131,6 +132,8 @@ def open_source(
     if kind not in ("auto", found):
         raise WeftError(f"{path}: asked to read as {kind}, but the file is {found}")
     chosen = products or {}
+    if tick_backward and found not in ("larcv", "weft"):
+        raise WeftError(f"{path}: only images of LArCV files can be backward in time, this file is {found}")
     if found == "larmatch":
         from weft.io.larmatch_file import LarmatchSource
 
@@ -140,7 +143,7 @@ def open_source(
     if found in ("larcv", "weft"):
         from weft.io.root_source import RootSource
 
-        return RootSource(path, chosen)
+        return RootSource(path, chosen, tick_backward)
     if found == "larcv3":
         from weft.io.larcv3 import Larcv3Source
 
@@ -169,6 +172,7 @@ def convert_file(
     products: Mapping[str, str | None] | None = None,
     namespace: str = "",
     detector: Detector | None = None,
+    tick_backward: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Conversion:
     """Convert one native file, or a range of it, into one event store, block by block.
@@ -182,13 +186,14 @@ def convert_file(
         products: which tree or group becomes which product.
         namespace: part of the unique ids, for datasets that repeat run, subrun and event numbers.
         detector: where the wires are, for files that have triplets of pixels without positions (LArMatch).
+        tick_backward: the images begin with the latest tick; they are turned, so that row 0 is the earliest.
         progress: called with the entries read so far, and how many there are to read.
 
     Raises:
         WeftError: the file is damaged, inconsistent or of an unsupported kind; nothing is written then.
     """
     source = Path(source)
-    opened = open_source(source, kind, products, detector)
+    opened = open_source(source, kind, products, detector, tick_backward)
     try:
         first, last = _range(source, opened.entries, start, stop)
         table, distinct = event_table(opened.entries, opened.numbers(), source.name, namespace)

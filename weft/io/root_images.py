@@ -27,10 +27,12 @@ class Images:
     LArCV stores pixels column by column. Planes of different sizes are padded with zeros at the upper ends; the metas
     give the true sizes. Both layouts of the meta are read: corners ``_p1, _p2``, or ``_origin`` with ``_width`` and
     ``_height``. In files of ours (`weft.io.root_planes`) the images of an event lie end to end, ``_n`` are their sizes.
+
+    With `backward` row 0 of the file is at the upper edge, and so is ``_origin`` (LArCV 1: the left top corner).
     """
 
-    def __init__(self, tree: Tree, name: str) -> None:
-        self.name, self.where, self.tree = name, tree.where, tree
+    def __init__(self, tree: Tree, name: str, backward: bool = False) -> None:
+        self.name, self.where, self.tree, self.backward = name, tree.where, tree, backward
         self.pixels = tree.column("image_v.img")
         self.sizes = tree.column("image_v.n") if "image_v.n" in tree else None
         self.schemas = [
@@ -60,6 +62,8 @@ class Images:
         else:
             for a, size in (("x", "width"), ("y", "height")):
                 table[f"min_{a}"] = member(f"origin.{a}").values
+                if a == "y" and self.backward:
+                    table["min_y"] -= member(size).values
                 table[f"max_{a}"] = table[f"min_{a}"] + member(size).values
         return [table[a:b] for a, b in zip(rows.offsets[:-1], rows.offsets[1:], strict=True)]
 
@@ -81,7 +85,8 @@ class Images:
                     f"{self.where}: entry {self._start + k}: image {plane} has {len(pixels)} pixels, its meta says "
                     f"{rows}×{cols}"
                 )
-            image[plane, :rows, :cols] = pixels.reshape(cols, rows).T
+            one = pixels.reshape(cols, rows).T
+            image[plane, :rows, :cols] = one[::-1] if self.backward else one
         return {self.name: image, f"{self.name}_meta": metas}
 
 

@@ -41,10 +41,12 @@ class RootSource:
     Args:
         products: which tree becomes ``charge``, ``semantics``, ``clusters`` or ``particles``, without ``_tree``; None
             leaves the product out. Other supported trees are kept under their own names, unless set to None.
+        tick_backward: whether row 0 of the images is the latest tick, as in files that LArCV calls so. Images are
+            turned; sparse ones, which do not say how many rows they have, are left out.
     """
 
-    def __init__(self, path: Path, products: Mapping[str, str | None]) -> None:
-        self.file = RootFile(path)
+    def __init__(self, path: Path, products: Mapping[str, str | None], tick_backward: bool = False) -> None:
+        self.file, self.tick_backward = RootFile(path), tick_backward
         try:
             self._open(path, products)
         except BaseException:
@@ -64,6 +66,14 @@ class RootSource:
             for name, tree in trees.items()
             if tree.type not in _SUPPORTED
         }
+        if self.tick_backward:
+            if not any(tree.type == "image2d" for tree in trees.values()):
+                raise WeftError(
+                    f"{path}: no images (image2d) that could be backward in time; it has {', '.join(trees)}"
+                )
+            sparse = [name for name, tree in trees.items() if tree.type == "sparseimg"]
+            self.skipped |= dict.fromkeys(sparse, "sparse images that are backward in time do not say how many rows")
+            left_out |= set(sparse)
         used = [t for t in trees.values() if t.type in _SUPPORTED and t.name not in left_out]
         used = [t for t in used if t.name in roles.values() or t.name not in _claimed(trees, left_out)]
         if not used:
@@ -88,9 +98,10 @@ class RootSource:
             return ParticleTree(tree, name, codes)
         if tree.type == "cluster3d":
             return ClusterTree(tree, name, self.file.streamers)
+        if tree.type == "image2d":
+            return Images(tree, name, self.tick_backward)
         readers = {
             "sparse3d": SparseTree,
-            "image2d": Images,
             "chstatus": ChannelStatus,
             "sparseimg": SparseImages,
             "neutrino": ObjectTable,
@@ -102,6 +113,8 @@ class RootSource:
     def about(self) -> dict[str, Any]:
         """Facts for the provenance."""
         facts: dict[str, Any] = {"uuid": self.file.uuid}
+        if self.tick_backward:
+            facts["tick_backward"] = True
         written = self.file.text("weft_provenance")
         if written:
             facts["provenance"] = json.loads(written)

@@ -176,9 +176,11 @@ def _check_times(detector: Detector, meta: np.ndarray) -> None:
         ticks = readout.first_tick, readout.first_tick + readout.rows * readout.ticks_per_row
         seen = float(image["min_y"]), float(image["max_y"])
         if int(image["rows"]) != readout.rows or not np.allclose(seen, ticks, atol=1e-3):
+            backward = int(image["rows"]) == readout.rows and np.isclose(seen[0], ticks[1], atol=1e-3)
+            hint = "; if the file is backward in time, convert it with tick_backward" if backward else ""
             raise WeftError(
                 f"image {number} has {image['rows']} rows of ticks {seen[0]:g} to {seen[1]:g}; the detector "
-                f"{detector.name} has {readout.rows} of {ticks[0]:g} to {ticks[1]:g}"
+                f"{detector.name} has {readout.rows} of {ticks[0]:g} to {ticks[1]:g}{hint}"
             )
         if not np.isclose(image["min_x"], 0) or not np.isclose(image["max_x"] - image["min_x"], image["cols"]):
             raise WeftError(

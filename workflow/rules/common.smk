@@ -131,6 +131,8 @@ def conversion_of(wildcards):
         "stop": shard.stop,
         "keep": dataset.keep(wildcards.split),
     }
+    if dataset.tick_backward:
+        options["tick_backward"] = True
     return options if dataset.detector is None else options | {"detector": dataset.detector.model_dump(mode="json")}
 
 

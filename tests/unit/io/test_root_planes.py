@@ -107,3 +107,62 @@ def test_sizes_that_do_not_fit(tmp_path, tree, jagged, text):
     with pytest.raises(WeftError, match=f"{tree}: entry 0: {text}"):
         convert_file(tmp_path / "a.root", tmp_path / "a.h5")
     assert not (tmp_path / "a.h5").exists()
+
+
+def backward(event):
+    """The pixels of an image of four rows with the latest first."""
+    return event._replace(row=3 - event.row)
+
+
+def test_images_that_are_backward_in_time(tmp_path):
+    for name, events in (("forward", EVENTS), ("backward", [backward(event) for event in EVENTS])):
+        with RootWriter(tmp_path / f"{name}.root", {"weft_provenance": {}}) as writer:
+            write_images(writer, "image2d_wire_tree", identity(3), PLANES, events)
+            write_status(writer, "chstatus_wire_tree", identity(3), STATUS)
+    forward = convert_file(tmp_path / "forward.root", tmp_path / "a.h5")
+    turned = convert_file(tmp_path / "backward.root", tmp_path / "b.h5", tick_backward=True)
+    assert turned.content_hash == forward.content_hash
+    assert convert_file(tmp_path / "backward.root", tmp_path / "c.h5").content_hash != forward.content_hash
+
+
+def write_as_larcv1(path, event, origin):
+    """One event with metas of LArCV 1, whose origin is the left top corner, without sizes of ours."""
+    sizes = [plane.rows * plane.cols for plane in PLANES]
+    image = np.zeros(sum(sizes), np.float32)
+    image[np.array([0, sizes[0]])[event.plane] + 4 * event.col + event.row] = event.value
+    members = {
+        "._plane": np.arange(2, dtype=np.uint16),
+        "._row_count": np.array([4, 4], np.uint64),
+        "._col_count": np.array([3, 5], np.uint64),
+        "._origin._x": np.zeros(2),
+        "._origin._y": np.full(2, origin),
+        "._width": np.array([3.0, 5.0]),
+        "._height": np.full(2, 24.0),
+    }
+    with RootWriter(path) as writer:
+        vectors = {
+            "_image_v._img": (np.array([sum(sizes)]), {"": image}),
+            "_image_v._n": (np.array([2]), {"": np.array(sizes)}),
+            "_image_v._meta": (np.array([2]), members),
+        }
+        writer.extend("image2d_wire_tree", identity(1), vectors)
+
+
+def test_the_origin_of_images_that_are_backward_is_their_latest_tick(tmp_path):
+    write_as_larcv1(tmp_path / "forward.root", EVENTS[0], 10.0)
+    write_as_larcv1(tmp_path / "backward.root", backward(EVENTS[0]), 34.0)
+    forward = convert_file(tmp_path / "forward.root", tmp_path / "a.h5")
+    turned = convert_file(tmp_path / "backward.root", tmp_path / "b.h5", tick_backward=True)
+    assert forward.kind == "larcv"
+    with EventStore.open(turned.path) as store:
+        meta = store["image2d_wire_meta"][0]
+        assert meta[["min_y", "max_y"]].tolist() == [(10, 34), (10, 34)]
+        assert np.asarray(store["image2d_wire"][0])[0, 3, 0] == 7.5
+    assert turned.content_hash == forward.content_hash
+
+
+def test_what_cannot_be_backward(tmp_path):
+    with RootWriter(tmp_path / "a.root", {"weft_provenance": {}}) as writer:
+        write_status(writer, "chstatus_wire_tree", identity(1), STATUS)
+    with pytest.raises(WeftError, match=r"a\.root: no images \(image2d\) that could be backward in time; it has chst"):
+        convert_file(tmp_path / "a.root", tmp_path / "a.h5", tick_backward=True)

@@ -14,6 +14,8 @@ from weft.engine.fixed import settle
 from weft.errors import WeftError
 from weft.io.convert import convert_file
 from weft.io.products import EventId
+from weft.io.root_planes import Pixels, PlaneMeta, write_images, write_status
+from weft.io.root_write import RootWriter
 from weft.io.store import EventStore
 from weft.io.writer import StoreWriter
 from weft.metrics.scores import concat
@@ -25,6 +27,7 @@ from weft.triplets.options import TripletOptions
 from weft.triplets.produce import write_triplets
 
 TOY = Path(__file__).resolve().parents[4] / "config/detectors/toy.yaml"
+META = ("rows", "cols", "min_y", "max_y", "min_x", "max_x")
 MADE = ("pixels", "dead_wires", "triplets", "triplet_rows")
 
 
@@ -145,6 +148,43 @@ def test_what_must_hold_of_simulated_events(scores):
     assert scores.objects["energy"].sum() == pytest.approx(events[energy].to_numpy().sum())
     for table in scores:
         assert set(table.attrs["columns"]) == set(table.columns)
+
+
+def test_a_file_that_is_backward_in_time(events, tmp_path):
+    """A reversed copy of the simulated images gives the same products, once it is said to be one."""
+    with EventStore.open(events) as store, RootWriter(tmp_path / "a.root", {"weft_provenance": {}}) as writer:
+        metas = [PlaneMeta(*(m[name].item() for name in META)) for m in store["image2d_wire_meta"][0]]
+        number = {f"_{name}": store.events[name].astype(np.uint64) for name in ("run", "subrun", "event")}
+        reversed_images = []
+        for i in range(len(store)):
+            image = np.asarray(store["image2d_wire"][i])
+            plane, row, col = np.nonzero(image)
+            reversed_images.append(Pixels(plane, metas[0].rows - 1 - row, col, image[plane, row, col]))
+        write_images(writer, "image2d_wire_tree", number, metas, reversed_images)
+        status = store["chstatus_wire"][0]
+        planes = [status["status"][status["plane"] == p] for p in range(3)]
+        write_status(writer, "chstatus_wire_tree", number, planes)
+    convert_file(tmp_path / "a.root", tmp_path / "turned.h5", tick_backward=True)
+    convert_file(tmp_path / "a.root", tmp_path / "as_it_is.h5")
+    made = [deployed(stage(), events, tmp_path / "1.h5"), deployed(stage(), tmp_path / "turned.h5", tmp_path / "2.h5")]
+    other = deployed(stage(), tmp_path / "as_it_is.h5", tmp_path / "3.h5")
+    with EventStore.open(made[0]) as one, EventStore.open(made[1]) as two, EventStore.open(other) as three:
+        for i in range(3):
+            assert all(np.array_equal(one[name][i], two[name][i]) for name in MADE)
+            assert not np.array_equal(one["pixels"][i], three["pixels"][i])
+
+
+def test_a_file_that_seems_to_be_backward_is_said_to_be(events, tmp_path):
+    with EventStore.open(events) as store, StoreWriter(tmp_path / "a.h5", store.products.values()) as writer:
+        read = {name: store[name][0] for name in store.products}
+        for name in ("image2d_wire", "image2d_tagged"):
+            read[name] = np.asarray(read[name])
+        read["image2d_wire_meta"] = read["image2d_wire_meta"].copy()
+        read["image2d_wire_meta"]["min_y"] += 1632
+        read["image2d_wire_meta"]["max_y"] += 1632
+        writer.append(EventId(1, 1, 1, 1), read)
+    with pytest.raises(WeftError, match=r"toy has 272 of 0 to 1632; if the file is backward in time, conv"):
+        deployed(stage(), tmp_path / "a.h5", tmp_path / "b.h5")
 
 
 def test_a_cap_is_scored(events, tmp_path):
