@@ -137,8 +137,8 @@ def is_numl(file: h5py.File) -> bool:
 
 def event_numbers(path: Path, file: h5py.File) -> np.ndarray:
     """int64 (events, 3): run, subrun, event of the rows of ``event_table``."""
-    ids = np.asarray(file[EVENTS][_ID]) if _ID in file[EVENTS] else np.zeros(0)
-    if ids.ndim != 2 or ids.shape[1] != 3:
+    ids = np.asarray(file[EVENTS][_ID]) if _ID in file[EVENTS] else np.zeros((0,))
+    if ids.ndim != 2 or ids.shape[-1] != 3:
         raise WeftError(f"{path}: {EVENTS}: {_ID} has shape {ids.shape}, expected run, subrun, event of each row")
     return ids.astype(np.int64)
 

@@ -31,7 +31,7 @@ _SAMPLE = 4096
 #: cm: particles that far away tell nothing of the detector.
 _FAR = 1000.0
 
-#: Shape of each ``category`` of HDF5Maker and the PDG codes of the particles that it is named after; "other" has none.
+#: Shape of each ``category`` of HDF5Maker and the PDG codes of the particles that it is named after.
 _CATEGORIES: Mapping[int, tuple[int, tuple[int, ...]]] = {
     0: (TRACK, (211,)),
     1: (TRACK, (13,)),
@@ -42,6 +42,9 @@ _CATEGORIES: Mapping[int, tuple[int, tuple[int, ...]]] = {
     6: (DELTA, ()),
     8: (SHOWER, ()),
 }
+#: "other": particles that made less than six hits, and neutral or heavy ones.
+_OTHER = 7
+_ELECTROMAGNETIC, _TRACKS = (11, 22), (13, 211, 321, 2212)
 
 
 def x_of_tick(tick: np.ndarray) -> np.ndarray:
@@ -137,11 +140,14 @@ def _positions(corrected: np.ndarray, tick: np.ndarray) -> np.ndarray:
 
 
 def _shapes(category: np.ndarray, pdg: np.ndarray) -> np.ndarray:
-    """int64 (n,): shapes of charge; −1 where the category is "other".
+    """int64 (n,): shapes of charge; −1 of neutral and heavy particles.
 
-    HDF5Maker gives slow electrons along a track the track's category: they are low-energy charge of it.
+    HDF5Maker gives slow electrons along a track the track's category, and those of a few hits none: both are
+    low-energy charge.
     """
     shapes = np.full(len(category), -1, np.int64)
+    shapes[(category == _OTHER) & np.isin(np.abs(pdg), _ELECTROMAGNETIC)] = LOW_ENERGY
+    shapes[(category == _OTHER) & np.isin(np.abs(pdg), _TRACKS)] = TRACK
     for code, (shape, of) in _CATEGORIES.items():
         mine = category == code
         shapes[mine] = shape

@@ -110,21 +110,23 @@ def test_particles_as_far_as_known(tmp_path):
         Particle(12, 11, 8, parent=7, instance=3, start=(130, 2, 520), end=(131, 2, 520)),
         Particle(13, 11, 1, parent=1, instance=0, processes=("muIoni", "eIoni")),  # a slow delta ray
         Particle(20, 2112, 7, momentum=0.25),
+        Particle(21, 22, 7, parent=20, processes=("nCapture", "phot")),
+        Particle(22, 2212, 7, parent=20, processes=("neutronInelastic", "hIoni")),
     ]
     event = Event([Charge((100, 0, 500), ((1, 2.0), (99, 0.5)))], particles, Neutrino((90.0, 1.0, 499.0), 12, 0))
     done, store = converted(tmp_path, [event])
     with store:
         rows, codes = store["particles"][0], store["particles"].schema.codes["process"]
-        assert rows["trackid"].tolist() == [1, 9, 7, 12, 13, 20, 99]
-        assert rows["pdg"].tolist() == [13, 11, 22, 11, 11, 2112, -1]
-        assert rows["shape"].tolist() == [1, 2, 0, 0, 4, -1, -1]
-        assert rows["group_id"].tolist() == [0, 1, 2, 2, 0, 5, 6]
-        assert rows["parent_id"].tolist() == [-1, 0, -1, 2, 0, -1, -1]
-        assert rows["parent_pdg"].tolist() == [-1, 13, -1, 22, 13, -1, -1]
+        assert rows["trackid"].tolist() == [1, 9, 7, 12, 13, 20, 21, 22, 99]
+        assert rows["pdg"].tolist() == [13, 11, 22, 11, 11, 2112, 22, 2212, -1]
+        assert rows["shape"].tolist() == [1, 2, 0, 0, 4, -1, 4, 1, -1]
+        assert rows["group_id"].tolist() == [0, 1, 2, 2, 0, 5, 6, 7, 8]
+        assert rows["parent_id"].tolist() == [-1, 0, -1, 2, 0, -1, 5, 5, -1]
+        assert rows["parent_pdg"].tolist() == [-1, 13, -1, 22, 13, -1, 2112, 2112, -1]
         assert [codes[code] for code in rows["process"][:5]] == ["primary", "Decay", "primary", "primary", "muIoni"]
         assert rows["p"][[0, 5]].tolist() == pytest.approx([500, 250])
         assert np.isnan(rows["px"]).all()
-        assert np.isnan(rows["vtx_x"][6])
+        assert np.isnan(rows["vtx_x"][8])
         # The neutrino is the ancestor of all; its x is in the coordinates of the images.
         assert (rows["ancestor_pdg"] == 12).all()
         assert (rows["current_type"] == 1).all()

@@ -68,8 +68,7 @@ def test_vertex_and_ends_are_key_points(opensamples):
     """Where the simulation has them, in spite of the offset of the file's corrected positions."""
     _, store = opensamples
     deposits, _ = deposits_from_pixels(store["pixels"][0], store["triplets"][0], store["pixel_truth"][0])
-    processes = store["particles"].schema.codes["process"]
-    points = true_key_points(store["particles"][0], deposits, LabelOptions(), processes)
+    points = true_key_points(store["particles"][0], deposits, LabelOptions())
     places = {(int(p["kind"]), int(p["particle"])): [p[a] for a in "xyz"] for p in points}
     assert set(places) == {(NU_VERTEX, -1), (TRACK_START, 0), (TRACK_END, 0), (TRACK_START, 1), (TRACK_END, 1)}
     for key, place in (
@@ -88,7 +87,7 @@ def test_labels_of_opensamples(opensamples):
 
     options = LabelOptions(truth="pixels")
     found = read_truth(
-        read, store["pixels"][0], store["triplets"][0], options, store["particles"].schema.codes["process"]
+        read, store["pixels"][0], store["triplets"][0], options
     )
     assert tuple(asked) == TRUE_PRODUCTS["pixels"]
     good = found.labels.good == 1
