@@ -6,13 +6,16 @@ What an analysis reads with one line: `uproot.open(path)["larmatch"].arrays()`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from weft.errors import WeftError
 from weft.io.products import Ragged, Schema
-from weft.io.root_write import RootWriter
 from weft.io.store import EventStore
+
+if TYPE_CHECKING:
+    from weft.io.root_write import RootWriter
 
 
 def require_flat(tree: str, schemas: Sequence[Schema], where: str) -> None:

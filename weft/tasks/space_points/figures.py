@@ -78,6 +78,8 @@ _CLOUD = {
     "electron_completeness": "electrons at good space points, of all that arrived",
 }
 
+_STAGES = {"all": "all candidates", "cut": "above the cut", "kept": "space points"}
+
 Metric = Callable[[np.ndarray], np.ndarray]
 
 
@@ -228,15 +230,16 @@ def cloud_table(scores: Mapping[str, Scores], split: str) -> Figure:
     rows = []
     arrays, metric = _counted(tables, [f"{name}{suffix}" for suffix in ("_cut", "") for name in _CLOUD])
     intervals = [bootstrap(arrays[v], metric, _REPLICAS) for v in models]
-    for stage, text in STAGES.items():
-        sums = {v: counts(tables[v]).sum() for v in models}
+    values = {v: metric(a.sum(axis=0)[None])[0] for v, a in arrays.items()}
+    sums = {v: counts(tables[v]).sum() for v in models}
+    states = [state for state in ("good", "ghost", "unknown") if sums[models[0]][f"{state}_all"]]
+    for stage, text in _STAGES.items():
         row: dict[str, object] = {"triplets": text}
-        for state in ("good", "ghost", "unknown"):
+        for state in states:
             per_event = [s[f"{state}_{stage}"] / s["n_events"] for s in sums.values()]
             row[f"{state} per event"] = spread(per_event, 1)
-        values = {v: metric(a.sum(axis=0)[None])[0] for v, a in arrays.items()}
         for k, name in enumerate(_CLOUD):
-            column = f"{metric_label(name)} [95 %]"
+            column = metric_label(name)
             if stage == "all":
                 s = sums[models[0]]
                 whole = {"point_efficiency": 1.0, "ghost_rejection": 0.0}
@@ -248,11 +251,12 @@ def cloud_table(scores: Mapping[str, Scores], split: str) -> Figure:
                 row[column] = f"{spread([values[v][at] for v in models], 3)} {envelope(intervals, at)}"
         rows.append(row)
     explained = "; ".join(f"{metric_label(name)}: {label}" for name, label in _CLOUD.items())
+    stages = "; ".join(f"{_STAGES[stage].capitalize()}: {text}" for stage, text in STAGES.items() if stage != "all")
     return Figure(
         "cloud",
         "From candidates to space points",
         f"{_events(tables)} of split {split}; {seeds(models)}. Good: electrons arrived where the three wires meet. "
-        f"{explained}. Intervals: bootstrap over events.",
+        f"{explained}. {stages}. Intervals: bootstrap over events.",
         table=pd.DataFrame(rows),
     )
 

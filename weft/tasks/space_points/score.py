@@ -21,7 +21,7 @@ from weft.metrics.points import harmonic_mean, nearest
 from weft.metrics.scores import Scores
 from weft.tasks.space_points.options import Options
 from weft.triplets.key_points import true_key_points, xyz
-from weft.triplets.truth import label_triplets
+from weft.triplets.stored_truth import EventTruth, read_truth
 
 #: Distances, cm, at which shares of found key points are quoted.
 MARKS = (1, 3, 5, 10)
@@ -91,7 +91,6 @@ CURVE_COLUMNS: Mapping[str, str] = {
 _OBJECT_TYPES = {"uid": "u8", "split": "str", "side": "str", "kind": "i1", "kind_any": "i1"}
 _OBJECT_TYPES |= {"support": "i4", "pdg": "i4"}
 _CURVE_TYPES = {"uid": "u8", "split": "str", "side": "str", "kind": "i1", "bin": "i2", "n": "i8"}
-_NEEDED = ("truth/wire_deposits", "truth/particles")
 
 
 class _Points(NamedTuple):
@@ -103,21 +102,26 @@ class _Points(NamedTuple):
 def score_shard(store: Store, split: str, shard: str, options: Options) -> Scores:
     """Score one shard.
 
-    store: with `pixels`, `triplets` and `triplet_scores` as the stage was fed them, truth/{wire_deposits, particles}
-    and prediction/{space_points, key_points}.
+    store: with `pixels`, `triplets` and `triplet_scores` as the stage was fed them, the truth that
+    `data.labels` names, and prediction/{space_points, key_points}.
     Returns tables with the columns described in EVENT_COLUMNS, OBJECT_COLUMNS and CURVE_COLUMNS.
     Raises WeftError naming the shard where truth is missing, and the event where rows do not fit.
     """
-    for name in _NEEDED:
-        if name not in store:
-            raise WeftError(f"shard {shard}: no product {name.partition('/')[2]}: space points cannot be scored")
+    for name in options.data.labels.products:
+        if f"truth/{name}" not in store:
+            raise WeftError(f"shard {shard}: no product {name}: space points cannot be scored")
+    if options.model.key_points is not None and options.data.labels.truth == "triplets":
+        raise WeftError(
+            f"shard {shard}: labels of triplets do not say where key points are: set model.key_points to null"
+        )
     counts, objects, curves = [], [], []
     for i in range(len(store)):
         event = store.events[i]
         where = f"shard {shard}: event {event['run']}/{event['subrun']}/{event['event']}"
-        row = _cloud_counts(store, i, options.model.min_score, where)
+        truth = _truth(store, i, options)
+        row = _cloud_counts(store, i, truth, options.model.min_score, where)
         if options.model.key_points is not None:
-            found, table, bins = _key_point_counts(store, i, options, where)
+            found, table, bins = _key_point_counts(store, i, truth, options, where)
             row |= found
             objects.append(table.assign(uid=event["uid"], split=split))
             curves.append(bins.assign(uid=event["uid"], split=split))
@@ -144,26 +148,29 @@ def count_columns(key_points: bool) -> list[str]:
     return names
 
 
-def _cloud_counts(store: Store, i: int, min_score: float, where: str) -> dict[str, float]:
-    """Good triplets, ghosts and electrons on their way from all candidates to the space points."""
+def _truth(store: Store, i: int, options: Options) -> EventTruth:
     pixels, triplets = np.asarray(store["pixels"][i]), np.asarray(store["triplets"][i])
-    deposits = np.asarray(store["truth/wire_deposits"][i])
-    truth = label_triplets(pixels, triplets, deposits)
+    return read_truth(lambda name: np.asarray(store[f"truth/{name}"][i]), pixels, triplets, options.data.labels)
+
+
+def _cloud_counts(store: Store, i: int, truth: EventTruth, min_score: float, where: str) -> dict[str, float]:
+    """Good triplets, ghosts and electrons on their way from all candidates to the space points."""
+    true, deposits = truth.triplets, truth.deposits
     scores = store["triplet_scores"]
     said = np.asarray(scores[i])["larmatch"]
     stages = {
-        "all": np.arange(len(triplets)),
+        "all": np.arange(len(true)),
         "cut": np.asarray(scores.index(i))[said >= np.float32(min_score)],
         "kept": np.asarray(store["prediction/space_points"][i])["triplet"],
     }
     row: dict[str, float] = {"n_events": 1}
     for stage, rows in stages.items():
-        if len(rows) and not 0 <= rows.min() <= rows.max() < len(triplets):
-            raise WeftError(f"{where}: a space point is triplet {rows.max()}, but there are {len(triplets)}")
-        states = truth["good"][rows]
+        if len(rows) and not 0 <= rows.min() <= rows.max() < len(true):
+            raise WeftError(f"{where}: a space point is triplet {rows.max()}, but there are {len(true)}")
+        states = true["good"][rows]
         for state, code in (("good", GOOD_TRIPLET), ("ghost", GHOST_TRIPLET), ("unknown", UNKNOWN_TRIPLET)):
             row[f"{state}_{stage}"] = int((states == code).sum())
-        row[f"electrons_{stage}"] = float(truth["electrons"][rows].sum(dtype=np.float64))
+        row[f"electrons_{stage}"] = float(true["electrons"][rows].sum(dtype=np.float64))
     seen = np.all([deposits[name] >= 0 for name in ("row", "wire_0", "wire_1", "wire_2")], axis=0)
     row["electrons"] = float(deposits["electrons"][seen].sum(dtype=np.float64))
     return row
@@ -172,7 +179,7 @@ def _cloud_counts(store: Store, i: int, min_score: float, where: str) -> dict[st
 def _key_point_counts(
     store: Store, i: int, options: Options, where: str
 ) -> tuple[dict[str, float], pd.DataFrame, pd.DataFrame]:
-    true = _true_points(store, i, options)
+    true = _true_points(store, truth, options)
     found = _found_points(np.asarray(store["prediction/key_points"][i]), where)
     sides = {TRUE: (true, found), FOUND: (found, true)}
     row: dict[str, float] = {}
@@ -199,8 +206,8 @@ def _key_point_counts(
     return row, pd.concat(tables, ignore_index=True), pd.concat(bins, ignore_index=True)
 
 
-def _true_points(store: Store, i: int, options: Options) -> _Points:
-    particles, deposits = (np.asarray(store[name][i]) for name in ("truth/particles", "truth/wire_deposits"))
+def _true_points(store: Store, truth: EventTruth, options: Options) -> _Points:
+    particles, deposits = truth.particles, truth.deposits
     schema = getattr(store["truth/particles"], "schema", None)
     processes = None if schema is None else dict(schema.codes.get("process", {})) or None
     points = true_key_points(particles, deposits, options.data.labels, processes)
