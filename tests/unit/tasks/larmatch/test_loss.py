@@ -299,6 +299,15 @@ def test_poor_events_give_zeros_and_no_nan(events):
             assert total == 0
 
 
+@pytest.mark.parametrize("name", TERMS)
+def test_factors_scale_their_own_term(three_events, name):
+    batch, output = three_events
+    plain, scaled = loss()(output, batch), loss(**{name: {"weight": 2.5}})(output, batch)
+    for term, (total, weight) in plain.items():
+        torch.testing.assert_close(scaled[term][0], total * (2.5 if term == name else 1))
+        assert scaled[term][1] == weight
+
+
 # --- hard examples ------------------------------------------------------------------------------------------
 
 

@@ -138,6 +138,16 @@ def test_a_triplet_near_two_key_points_counts_once():
     assert near(made, sample(made, triplets=1000), DELTA) == 50
 
 
+def test_how_close_is_close():
+    made = arrays(2000, 2000)
+    good = np.flatnonzero(made["good"] == 1)
+    made["key_points"][good[:40], VERTEX], made["key_points"][good[40:80], VERTEX] = 0.3, 0.8
+    rows = sample(made, triplets=200, key_points={"above": 0.5})
+    assert np.isin(good[40:80], rows).all()
+    assert np.isin(good[:40], rows).sum() < 20
+    assert near(made, sample(made, triplets=400), VERTEX) == 80
+
+
 def test_charge_cut():
     pixel = np.array([[0, 1, 2], [0, 1, 3], [0, 3, 4], [3, 3, 3]])
     charge = np.array([31.0, 50, 30, 10, 0], np.float32)  # the last on a dead wire
