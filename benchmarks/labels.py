@@ -42,7 +42,8 @@ SEED, SIMULATED = 5, 25
 class Counts:
     """Sums over events."""
 
-    def __init__(self) -> None:
+    def __init__(self, detector: Detector) -> None:
+        self.detector = detector
         self.options = {name: LabelOptions(classes=name) for name in SCHEMAS}
         self.number = dict.fromkeys(
             ("events", "pixels", "triplets", "good", "ghost", "live", "live_good", "directed"), 0
@@ -51,10 +52,11 @@ class Counts:
         self.weights = {name: np.zeros(3, int) for name in SCHEMAS}
         self.labelled = np.zeros(len(KEY_POINT_KINDS), int)
         self.gaps: list[list[np.ndarray]] = [[] for _ in KEY_POINT_KINDS]
+        self.far = np.zeros(4, int)  # key points without a triplet nearby, by how many dead wires are nearest to them
         self.seconds = 0.0
 
-    def add(self, pixels: np.ndarray, triplets: np.ndarray, deposits: np.ndarray, particles: np.ndarray) -> None:
-        event = (pixels, triplets, deposits, particles)
+    def add(self, event: list[np.ndarray], dead: np.ndarray) -> None:
+        pixels, triplets, deposits, particles = event
         for name, options in self.options.items():
             start = time.process_time()
             labels = label_event(*event, options)
@@ -76,6 +78,14 @@ class Counts:
         gap, _ = cKDTree(xyz(triplets[good])).query(xyz(points))
         for kind in range(len(KEY_POINT_KINDS)):
             self.gaps[kind].append(gap[points["kind"] == kind])
+        place = xyz(points[gap >= NEAR[0]])
+        volume = self.detector.tpc_of(place)
+        gone = np.zeros(len(place), int)
+        for number, tpc in enumerate(self.detector.tpcs):
+            for plane, wires in enumerate(tpc.wires(place).T):
+                mine = dead[(dead["tpc"] == number) & (dead["plane"] == plane)]
+                gone += (volume == number) & np.isin(wires, mine["wire"])
+        self.far += np.bincount(gone, minlength=4)
 
 
 def angles(radius: float) -> np.ndarray:
@@ -97,13 +107,14 @@ def angles(radius: float) -> np.ndarray:
     return np.concatenate(found)
 
 
-def events_of(paths: list[str], detector: Detector) -> Iterator[list[np.ndarray]]:
+def events_of(paths: list[str], detector: Detector) -> Iterator[tuple[list[np.ndarray], np.ndarray]]:
     for path in paths:
         with EventStore.open(path) as store:
             for i in range(len(store)):
                 event = _Event(store, i)
                 made = triplet_products(detector, event, TripletOptions())
-                yield [made["pixels"], made["triplets"], event["wire_deposits"], event["particles"]]
+                arrays = [made["pixels"], made["triplets"], event["wire_deposits"], event["particles"]]
+                yield arrays, made["dead_wires"]
 
 
 class _Event:
@@ -161,6 +172,11 @@ def page(counts: Counts, command: str) -> str:
         gap = np.concatenate(counts.gaps[kind])
         found = " | ".join(share(np.sum(gap < near), len(gap)) for near in NEAR)
         rows.append(f"| {name} | {len(gap) / events:.2f} | {found} | {share(counts.labelled[kind], good)} |")
+    rows += [
+        "",
+        f"Of {counts.far.sum()} key points without a good triplet within {NEAR[0]} cm, {counts.far[2:].sum()} lie "
+        f"where the nearest wires of two planes are dead.",
+    ]
     radius = LabelOptions().affinity_radius
     rows += [
         "",
@@ -185,11 +201,12 @@ def main() -> None:
     parser.add_argument("--detector", default="toy")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
-    counts = Counts()
-    for event in events_of(arguments.stores, load_detector(arguments.detector)):
+    detector = load_detector(arguments.detector)
+    counts = Counts(detector)
+    for event, dead in events_of(arguments.stores, detector):
         if counts.number["events"] == 0:
             label_event(*event, LabelOptions())  # what is imported then, is not measured
-        counts.add(*event)
+        counts.add(event, dead)
     text = page(counts, f"python benchmarks/labels.py wires-demo/train ({len(arguments.stores)} stores)")
     print(text)
     if arguments.write:
