@@ -297,6 +297,17 @@ class Task(ABC, Generic[Options]):
     def figures(self, scores: Mapping[str, Scores], split: str) -> list[Figure]:
         """Figures and tables of the report, from the scores of each variant; ``split``: the one to judge by."""
 
+    def event_payload(self, store: Store, index: int, subtitle: str, label: str) -> Mapping[str, Any] | None:
+        """One event as a report displays it (:func:`weft.report.display.event_payload`); None: its voxels.
+
+        store: as for :meth:`score`. subtitle, label: why this event, in words, and in one or two.
+        """
+        return None
+
+    def event_figures(self, store: Store, index: int, note: str) -> list[Figure]:
+        """Drawings of one event, the one in the middle of those judged; note: why this one. Default: none."""
+        return []
+
     @abstractmethod
     def baseline(self) -> Baseline:
         """An unfitted baseline."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,8 @@ class Judge(Protocol):
     def headline(self) -> tuple[str, ...]: ...
     def metrics(self, counts: pd.DataFrame) -> pd.DataFrame: ...
     def figures(self, scores: Mapping[str, Scores], split: str) -> list[Figure]: ...
+    def event_payload(self, store: Any, index: int, subtitle: str, label: str) -> Mapping[str, Any] | None: ...
+    def event_figures(self, store: Any, index: int, note: str) -> list[Figure]: ...
 
 
 _WORDS = {"iou": "IoU", "f1": "F1", "nll": "NLL", "ari": "ARI", "ece": "ECE", "pid": "PID"}

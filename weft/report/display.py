@@ -61,6 +61,9 @@ def event_payload(
     layers: Sequence[Layer] = (),
     markers: Sequence[Markers] = (),
     color: str | None = None,
+    classes: Mapping[int, tuple[str, str]] | None = None,
+    things: str = "voxels",
+    unit: str = "MeV",
 ) -> dict:
     """One event for :func:`event_display`, about 6 bytes a voxel on the page.
 
@@ -68,8 +71,9 @@ def event_payload(
     and ``predicted`` class indices [N] (-1: no valid label), ``score`` [N] the probability in [0, 1] of the predicted
     class. ``label``
     is a word for the list of events, such as "worst 1". ``layers`` are further ways to colour the voxels, ``markers``
-    are drawn over them; ``color`` is the layer that is looked at first, in place of the classes. Raises `WeftError`
-    where lengths disagree or a voxel lies outside of ``grid``.
+    are drawn over them; ``color`` is the layer that is looked at first, in place of the classes. ``classes`` are name
+    and colour of each class index where these are not the semantic ones, ``things`` and ``unit`` words for what is
+    drawn and for its charge. Raises `WeftError` where lengths disagree or a voxel lies outside of ``grid``.
     """
     voxels = np.asarray(voxels)
     n = len(voxels)
@@ -87,9 +91,13 @@ def event_payload(
         "origin": [float(x) for x in grid.origin],
         "size": [float(x) for x in grid.size],
         "shape": [int(x) for x in grid.shape],
+        "things": things,
+        "unit": unit,
         "voxels": _encoded(_steps(voxels.reshape(n, 3)), "<u2"),
         "charge": _encoded(_rounded(rows["charge"]), "<f4"),
     }
+    if classes is not None:
+        payload["classes"] = _classes(classes)
     for name in ("truth", "predicted"):
         if name in rows:
             payload[name] = _encoded(rows[name], "i1")
@@ -110,6 +118,10 @@ def event_payload(
             for marked in markers
         ]
     return payload
+
+
+def _classes(classes: Mapping[int, tuple[str, str]]) -> list[dict[str, object]]:
+    return [{"id": k, "name": name, "color": color} for k, (name, color) in classes.items()]
 
 
 def _layer(layer: Layer, n: int, title: str) -> dict[str, str]:
@@ -136,12 +148,14 @@ def event_display(
 ) -> Markup:
     """The HTML of one display of ``events`` (from :func:`event_payload`), the first of them shown.
 
-    The page carries :func:`viewer_script` once, and the styles of ``report.css``.
+    Classes are those that the payloads bring, the same in all, else ``names`` and ``colors``. The page carries
+    :func:`viewer_script` once, and the styles of ``report.css``.
     """
     if not events:
         raise ValueError("an event display needs at least one event")
-    classes = [{"id": k, "name": names[k], "color": colors[k]} for k in names]
-    config = json_for_script({"classes": classes, "events": list(events)})
+    classes = events[0].get("classes") or _classes({k: (names[k], colors[k]) for k in names})
+    shown = [{key: value for key, value in event.items() if key != "classes"} for event in events]
+    config = json_for_script({"classes": classes, "events": shown})
     return (
         Markup('<div class="event-display"><noscript>The event display needs JavaScript.</noscript>')
         + Markup('<script type="application/json">')

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from weft.config.plan import TRUTH
 from weft.errors import WeftError
 from weft.io.store import EventStore
 from weft.metrics.scores import read_scores
+from weft.reco.feed import FedStore
 from weft.report import rerun
 from weft.report.comparison import Comparison, Judge, Metrics, compare, metric_label
 from weft.report.dataset import dataset_table
+from weft.report.figure import Figure
 from weft.report.page import Cover, StageReport, render_report
 from weft.report.show import can_show, store_payload
 from weft.report.sweep import gather_points, sweep_figures, sweep_notes
@@ -117,7 +120,9 @@ def gather_stage(runs: Sequence[Run], task: Judge, source: str, inputs: Inputs |
     figures = task.figures(shown, split)
     # A task that shows the other splits itself does so in more detail.
     shifted = [] if any(figure.key == "shifts" for figure in figures) else others
-    displays, displayed = extreme_events(first, scores[first.variant].events, task, split, first.source_of(inputs))
+    judged, fed = scores[first.variant].events, first.source_of(inputs)
+    displays, displayed = extreme_events(first, judged, task, split, fed)
+    figures += middle_event(first, judged, task, split, fed)
     swept = len(points) > 1
     notes = (sweep_notes(points, task.headline[0]) if swept else []) + sample_notes(first, inputs)
     report = StageReport(
@@ -203,37 +208,61 @@ def rank_events(events: pd.DataFrame, metrics: Metrics, metric: str) -> pd.Serie
 
 def extreme_events(
     run: Run, events: pd.DataFrame, task: Judge, split: str, source: str | None = None
-) -> tuple[list[dict[str, Any]], str]:
-    """Payloads of the worst and best events of a split and how they were chosen; none if they are no voxels."""
+) -> tuple[list[Mapping[str, Any]], str]:
+    """Payloads of the worst and best events of a split and how they were chosen; none where they cannot be shown."""
     metric = task.headline[0]
-    table = events[events["split"] == split].reset_index(drop=True)
-    ranked = rank_events(table, task.metrics, metric)
+    table, ranked = _ranked(events, task, split)
     number = min(EXTREMES, len(ranked) // 2)
     chosen = [(f"worst {k + 1}", ranked.index[k]) for k in range(number)]
     chosen += [(f"best {k + 1}", ranked.index[-1 - k]) for k in range(number)]
-    files = run.evaluation_inputs(source)[split]
-    payloads = []
+    payloads: list[Mapping[str, Any]] = []
     for label, row in chosen:
-        shard, uid = table["shard"][row], table["uid"][row]
-        if shard not in files:
-            raise WeftError(
-                f"{run.score('events', source)}: shard {shard} is not one of split '{split}': evaluate again"
-            )
-        with EventStore.open(files[shard]) as store:
-            if not can_show(store):
+        note = f"{metric_label(metric)} {format_number(ranked[row])}"
+        with _event_store(run, table.loc[row], split, source) as (store, index):
+            payload = task.event_payload(store, index, note, label)
+            if payload is None and not can_show(store.store):
                 return [], ""
-            index = np.flatnonzero(store.events["uid"] == uid)
-            if not len(index):
-                raise WeftError(
-                    f"{files[shard][TRUTH]}: no event of id {uid}, which {run.variant} was scored on: evaluate again"
-                )
-            note = f"{metric_label(metric)} {format_number(ranked[row])}"
-            payloads.append(store_payload(store, int(index[0]), note, label))
+            payloads.append(payload or store_payload(store.store, index, note, label))
     how = (
         f"The events of the split '{split}' with the lowest and the highest {metric_label(metric)} of {run.variant}, "
         f"out of {len(ranked)}."
     )
     return payloads, how if payloads else ""
+
+
+def middle_event(run: Run, events: pd.DataFrame, task: Judge, split: str, source: str | None = None) -> list[Figure]:
+    """What the task draws of the event of a split with the median of the first headline metric."""
+    table, ranked = _ranked(events, task, split)
+    if not len(ranked):
+        return []
+    row = ranked.index[len(ranked) // 2]
+    label = metric_label(task.headline[0])
+    note = (
+        f"which has the median {label} of {run.variant} among the events of split {split}: {format_number(ranked[row])}"
+    )
+    with _event_store(run, table.loc[row], split, source) as (store, index):
+        return task.event_figures(store, index, note)
+
+
+def _ranked(events: pd.DataFrame, task: Judge, split: str) -> tuple[pd.DataFrame, pd.Series]:
+    table = events[events["split"] == split].reset_index(drop=True)
+    return table, rank_events(table, task.metrics, task.headline[0])
+
+
+@contextmanager
+def _event_store(run: Run, event: pd.Series, split: str, source: str | None) -> Iterator[tuple[FedStore, int]]:
+    """The stores that an event was scored from, and its number there."""
+    files = run.evaluation_inputs(source)[split]
+    shard, uid = event["shard"], event["uid"]
+    if shard not in files:
+        raise WeftError(f"{run.score('events', source)}: shard {shard} is not one of split '{split}': evaluate again")
+    with EventStore.open(files[shard]) as store:
+        index = np.flatnonzero(store.events["uid"] == uid)
+        if not len(index):
+            raise WeftError(
+                f"{files[shard][TRUTH]}: no event of id {uid}, which {run.variant} was scored on: evaluate again"
+            )
+        yield FedStore(store, run.providers(source)), int(index[0])
 
 
 def _json(path: Path) -> dict[str, Any]:

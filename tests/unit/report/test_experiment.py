@@ -35,6 +35,12 @@ class Accuracy:
         table = pd.DataFrame({"variant": list(scores), "rows": [len(s.events) for s in scores.values()]})
         return [Figure("rows", "Rows", f"Judged by {split}.", table=table)]
 
+    def event_payload(self, store, index, subtitle, label):
+        return None
+
+    def event_figures(self, store, index, note):
+        return []
+
 
 def in_order(voxels, *columns):
     order = np.lexsort(voxels.T)

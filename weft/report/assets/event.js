@@ -12,6 +12,7 @@ const decode = (text, Type) => {
 class DisplayEvent {
   constructor(payload) {
     Object.assign(this, { title: payload.title, subtitle: payload.subtitle || "", label: payload.label || "" });
+    this.things = payload.things || "voxels"; this.unit = payload.unit || "MeV";
     this.origin = payload.origin; this.size = payload.size; this.shape = payload.shape;
     this.voxels = decode(payload.voxels, Uint16Array);
     for (let i = 3; i < this.voxels.length; i++) this.voxels[i] += this.voxels[i - 3];

@@ -144,17 +144,17 @@ class Viewer {
       const right = event.n - [...tallies[0].values()].reduce((a, b) => a + b, 0);
       const name = event.truth.includes(NONE) ? "correct or without label" : "correct";
       items.unshift(this.legendItem("right", name, this.colors().faint, count(right)));
-      items.push(element("span", { class: "note" }, "wrong voxels in the colour of their predicted class"));
+      items.push(element("span", { class: "note" }, `wrong ${event.things} in the colour of their predicted class`));
     } else if (known.length < shown.length) {
       const without = shown.find((mode) => !known.includes(mode));
-      items.push(element("span", { class: "note" }, `${known.length ? `voxels of the ${known[0]}; ` : ""}the ${without} has no classes`));
+      items.push(element("span", { class: "note" }, `${known.length ? `${event.things} of the ${known[0]}; ` : ""}the ${without} has no classes`));
     } else if (options.mode === "both") {
-      items.push(element("span", { class: "note" }, "voxels: truth \u2192 prediction"));
+      items.push(element("span", { class: "note" }, `${event.things}: truth \u2192 prediction`));
     }
     if (options.color === "charge" || options.mode === "charge") {
       const digits = (q) => (q >= 10 ? q.toFixed(0) : q.toPrecision(2));
-      items.push(element("span", { class: "scale" }, `${digits(event.lowCharge)} MeV`,
-        element("span", { class: "ramp", style: `background:linear-gradient(90deg,${CHARGE_MAP.join()})` }), `${digits(event.highCharge)} MeV`));
+      items.push(element("span", { class: "scale" }, `${digits(event.lowCharge)} ${event.unit}`,
+        element("span", { class: "ramp", style: `background:linear-gradient(90deg,${CHARGE_MAP.join()})` }), `${digits(event.highCharge)} ${event.unit}`));
     }
     this.legend.replaceChildren(...items);
     this.say(options.mode);
@@ -163,7 +163,7 @@ class Viewer {
   say(mode) {
     const { event } = this;
     const name = event.modes.find(([key]) => key === mode)[1];
-    this.cloud.setAttribute("aria-label", `${event.title}, ${name.toLowerCase()}: ${count(event.n)} voxels in three dimensions. ` +
+    this.cloud.setAttribute("aria-label", `${event.title}, ${name.toLowerCase()}: ${count(event.n)} ${event.things} in three dimensions. ` +
       "Arrow keys turn the view, plus and minus zoom, 0 resets.");
   }
 
@@ -367,8 +367,9 @@ class Viewer {
       const c = this.classes[this.index.get(id) ?? this.index.get(NONE)];
       return element("span", {}, element("span", { class: "swatch", style: `background:${c.color}` }), c.name);
     };
-    const rows = [["position", `${xyz} cm`], ["voxel", [...event.voxels.slice(3 * i, 3 * i + 3)].join(", ")],
-      ["charge", `${event.charge[i].toPrecision(3)} MeV`]];
+    const rows = [["position", `${xyz} cm`]];
+    if (event.things === "voxels") rows.push(["voxel", [...event.voxels.slice(3 * i, 3 * i + 3)].join(", ")]);
+    rows.push(["charge", `${event.charge[i].toPrecision(3)} ${event.unit}`]);
     if (event.truth) rows.push(["truth", named(event.truth[i])]);
     if (event.predicted) rows.push(["predicted", named(event.predicted[i])]);
     for (const { name, truth, predicted } of event.layers) {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -37,7 +37,7 @@ class Larmatch(Task[Options]):
     reads = ("pixels", "triplets")
     labels = ("wire_deposits", "particles")
     variations = Task.variations | {"sampling", "min_score", "chunk"}
-    headline = ("average_precision", "efficiency_50", "purity_50")
+    headline = ("average_precision", "ghost_rejection_95", "efficiency_at_0.5", "purity_at_0.5")
 
     @property
     def makes(self) -> tuple[Schema, ...]:
@@ -152,6 +152,16 @@ class Larmatch(Task[Options]):
         from weft.tasks.larmatch.figures import figures
 
         return figures(scores, split, self.options)
+
+    def event_payload(self, store: Store, index: int, subtitle: str, label: str) -> Mapping[str, Any]:
+        from weft.tasks.larmatch.event_views import payload
+
+        return payload(store, index, self.options, subtitle, label)
+
+    def event_figures(self, store: Store, index: int, note: str) -> list[Figure]:
+        from weft.tasks.larmatch.event_views import event_figures
+
+        return event_figures(store, index, self.options, note)
 
     def baseline(self) -> LarmatchBaseline:
         from weft.tasks.larmatch.baseline import LarmatchBaseline
