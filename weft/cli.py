@@ -304,7 +304,7 @@ def deploy(
     split: Annotated[str | None, typer.Option(help="only this split; default: those of the stage's evaluation")] = None,
     events: Annotated[Path | None, typer.Option(help="an event store of your own instead of the dataset's")] = None,
     output: Annotated[Path | None, typer.Option(help="with --events: the store to write")] = None,
-    root: Annotated[bool, typer.Option("--root", help="write the predictions as ROOT too")] = False,
+    root: Annotated[bool, typer.Option("--root", help="write the predictions as ROOT too, beside the store")] = False,
 ) -> None:
     """Predict, with a trained model or baseline. `--stage chain` runs all stages one after the other.
 
@@ -344,6 +344,7 @@ def deploy(
             for name in splits
             for shard, files in run.inputs(name, source).items()
         ]
+    trees = _shared_trees({run.stage_name: task}) if root else {}
     for inputs, target, source in jobs:
         with progress_bar(str(target)) as progress:
             run_deploy(
@@ -361,11 +362,24 @@ def deploy(
                 progress=progress,
             )
         print(target)
-        if root:  # only this needs uproot, which a node that only predicts may lack
-            from weft.io.predictions_root import store_to_root
+        if root:
+            _write_root({**inputs, "prediction": target}, target, trees)
 
-            store_to_root({**inputs, "prediction": target}, target.with_suffix(".root"))
-            print(target.with_suffix(".root"))
+
+def _shared_trees(tasks: dict[str, Any]) -> dict[str, list[str]]:
+    """Before the work begins: what cannot be written is said then."""
+    from weft.engine.trees import shared_trees
+
+    return shared_trees(tasks)
+
+
+def _write_root(stores: dict[str, Any], target: Path, trees: dict[str, list[str]]) -> None:
+    """What was predicted as ROOT too, beside the store. Only this needs uproot, which a node that only predicts may
+    lack."""
+    from weft.io.predictions_root import store_to_root
+
+    store_to_root(stores, target.with_suffix(".root"), together=trees)
+    print(target.with_suffix(".root"))
 
 
 def _require_truth(run: Any, reads: tuple[str, ...], events: Path) -> None:
@@ -393,6 +407,7 @@ def _deploy_chain(
     output: Path | None,
     root: bool,
 ) -> None:
+    from weft import tasks
     from weft.config import chain_of
     from weft.config.dataset import require_split
     from weft.progress import progress_bar
@@ -412,6 +427,7 @@ def _deploy_chain(
             for name in ([split] if split else chain.splits)
             for shard in dataset.shards(name)
         ]
+    trees = _shared_trees({n: tasks.build(o["task"], o) for n, o in chain.options().items()}) if root else {}
     for source, target in jobs:
         with progress_bar(str(target)) as progress:
             run_chain(
@@ -426,10 +442,7 @@ def _deploy_chain(
             )
         print(target)
         if root:
-            from weft.io.predictions_root import store_to_root
-
-            store_to_root({"truth": source, "prediction": target}, target.with_suffix(".root"))
-            print(target.with_suffix(".root"))
+            _write_root({"truth": source, "prediction": target}, target, trees)
 
 
 @app.command()

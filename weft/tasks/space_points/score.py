@@ -177,7 +177,7 @@ def _cloud_counts(store: Store, i: int, truth: EventTruth, min_score: float, whe
 
 
 def _key_point_counts(
-    store: Store, i: int, options: Options, where: str
+    store: Store, i: int, truth: EventTruth, options: Options, where: str
 ) -> tuple[dict[str, float], pd.DataFrame, pd.DataFrame]:
     true = _true_points(store, truth, options)
     found = _found_points(np.asarray(store["prediction/key_points"][i]), where)

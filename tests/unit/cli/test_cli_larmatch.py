@@ -1,0 +1,109 @@
+"""`weft deploy --root` of space points: one tree with the columns of both tables, staged and as a chain."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import uproot
+import yaml
+from command_line import weft
+
+from weft.io.store import EventStore
+
+DATASET = {
+    "name": "planes",
+    "source": "simulation",
+    "simulation": {"box": {"voxels": 96}, "wires": {"detector": "toy"}},
+    "splits": {"train": {"events": 2, "seed": 1}, "val": {"events": 1, "seed": 2}, "test": {"events": 2, "seed": 3}},
+}
+TINY = {"stem_width": 2, "widths": [2, 2], "blocks": 1, "features": 2, "heads": {"larmatch": [2], "key_points": [2]}}
+EXPERIMENT: dict = {
+    "name": "points",
+    "chain": ["space_points"],
+    "stages": {
+        "triplets": {"task": "triplets", "needs": {"truth": ["image2d_wire", "image2d_wire_meta"]},
+                     "model": {"detector": "toy"}},
+        "larmatch": {"task": "larmatch", "needs": {"triplets": {"predictions": ["pixels", "triplets"]}},
+                     "model": TINY, "data": {"min_score": 0, "sampling": {"triplets": 100}}, "baseline": None,
+                     "training": {"iterations": 1, "batch_size": 1, "workers": 0}},
+        "space_points": {"task": "space_points", "baseline": None,
+                         "needs": {"triplets": {"predictions": ["pixels", "triplets"]},
+                                   "larmatch": {"predictions": ["triplet_scores"]}},
+                         # What an untrained network says is kept.
+                         "model": {"min_score": 0, "heads": ["key_points"],
+                                   "key_points": {"min_larmatch": 0, "min_score": 0}}},
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("planes")
+    (folder / "planes.yaml").write_text(yaml.safe_dump(DATASET))
+    (folder / "points.yaml").write_text(yaml.safe_dump(EXPERIMENT | {"dataset": str(folder / "planes.yaml")}))
+    assert weft("simulate", str(folder / "planes.yaml"), "--results", str(folder / "results")) == 0
+    for root in sorted((folder / "results/data/planes").rglob("*.root")):
+        assert weft("convert", str(root), str(root.with_suffix(".h5"))) == 0
+    for stage in EXPERIMENT["stages"]:
+        assert run(folder, "train", stage) == 0
+        for split in ("train", "val", "test") if stage == "triplets" else ("test",) if stage == "larmatch" else ():
+            assert run(folder, "deploy", stage, "--split", split) == 0
+    return folder
+
+
+def run(folder: Path, verb: str, stage: str, *more: str) -> int:
+    return weft(verb, str(folder / "points.yaml"), "--results", str(folder / "results"), "--stage", stage, *more)
+
+
+def test_the_tree_of_a_stage_holds_its_tables(folder: Path) -> None:
+    assert run(folder, "deploy", "space_points", "--root") == 0
+    (path,) = (folder / "results/points/space_points").rglob("test/0000.root")
+    with uproot.open(path) as file, EventStore.open(path.with_suffix(".h5")) as store:
+        assert file.keys(cycle=False, filter_classname="TTree") == ["larmatch"]
+        arrays = file["larmatch"].arrays()
+        assert json.loads(file["weft_codes"])["key_points.kind"]["1"] == "track_start"
+        assert json.loads(file["weft_units"])["space_points.charge_0"] == "ADC"
+        assert set(json.loads(file["weft_provenance"])["inputs"]) == {"truth", "triplets", "larmatch", "prediction"}
+        names = {f"{p}_{column}" for p in store.products for column in store[p].schema.dtype.names}
+        counters = {f"n{product}" for product in store.products}
+        assert set(arrays.fields) == {"run", "subrun", "event", "uid"} | counters | names
+        assert len(arrays) == len(store) == 2
+        assert sum(arrays["nspace_points"]) > 100
+        assert sum(arrays["nkey_points"]) > 0
+        for i in range(len(store)):
+            assert int(arrays["uid"][i]) == int(store.events["uid"][i])
+            for product in store.products:
+                rows = store[product][i]
+                for column in rows.dtype.names:
+                    np.testing.assert_array_equal(arrays[f"{product}_{column}"][i], rows[column])
+
+
+def test_the_tree_of_a_chain_lies_beside_those_of_its_other_products(folder: Path, tmp_path: Path) -> None:
+    events = str(folder / "results/data/planes/test/0000.h5")
+    own = ("--events", events, "--output", str(tmp_path / "own.h5"))
+    assert run(folder, "deploy", "chain", *own, "--root") == 0
+    with uproot.open(tmp_path / "own.root") as file, EventStore.open(tmp_path / "own.h5") as store:
+        trees = {name.rpartition(";")[0] or name for name in file.keys(filter_classname="TTree")}
+        assert trees == {"larmatch"} | {
+            f"{name}_weft_tree" for name in ("pixels", "dead_wires", "triplets", "triplet_rows", "triplet_scores")
+        }
+        x = file["larmatch"]["space_points_x"].array()
+        index = file["triplet_scores_weft_tree"]["_v._index"].array()
+        for i in range(len(store)):
+            np.testing.assert_array_equal(x[i], store["space_points"][i]["x"])
+            np.testing.assert_array_equal(index[i], store["triplet_scores"].index(i))
+
+
+def test_a_stage_whose_products_are_no_tables_is_refused_before_its_work(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from weft.io.products import Column, Schema
+    from weft.tasks.space_points.task import SpacePoints
+
+    volume = Schema("volume", "dense", np.dtype("f4"), (Column("v"),))
+    monkeypatch.setattr(SpacePoints, "makes", (volume,))
+    assert run(folder, "deploy", "space_points", "--root") == 1
+    error = capsys.readouterr().err
+    assert "--root: stage 'space_points': the tree 'larmatch' holds tables" in error
+    assert "volume is dense" in error
