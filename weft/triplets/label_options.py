@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
 from weft.config.strict import Strict
 from weft.triplets.semantic_schema import PARTICLES, SemanticSchema, load_schema
+
+#: True products that are read, by the form of the truth (`weft.triplets.stored_truth`).
+TRUE_PRODUCTS: Mapping[str, tuple[str, ...]] = {
+    "deposits": ("wire_deposits", "particles"),
+    "pixels": ("pixel_truth", "particles"),
+    "triplets": ("triplet_truth", "triplet_labels"),
+}
 
 
 def _named(value: Any) -> Any:
@@ -44,6 +52,11 @@ class LabelOptions(Strict):
     origin: tuple[float, float, float] = Field(
         (0.0, 0.0, 0.0), description="where in the detector the origin of the particles' coordinates lies, cm"
     )
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """The true products that labels are made of."""
+        return TRUE_PRODUCTS[self.truth]
 
     @property
     def cut(self) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -22,29 +23,30 @@ from weft.triplets.labels import TripletLabels, label_event
 from weft.triplets.pixel_truth import deposits_from_pixels
 from weft.triplets.truth import label_triplets
 
-#: True products that are read, by the form of the truth.
-TRUE_PRODUCTS: Mapping[str, tuple[str, ...]] = {
-    "deposits": ("wire_deposits", "particles"),
-    "pixels": ("pixel_truth", "particles"),
-    "triplets": ("triplet_truth", "triplet_labels"),
-}
-
 
 @dataclass(frozen=True)
 class EventTruth:
     """What is true of an event.
 
     Attributes:
-        labels: of its triplets.
-        triplets: `TRIPLET_TRUTH` of them.
         deposits: `WIRE_DEPOSITS`; where charge is not known in space, one for each good triplet and particle of it.
         particles: `PARTICLES`; where they are not known one that nothing is known of.
     """
 
-    labels: TripletLabels
-    triplets: np.ndarray
     deposits: np.ndarray
     particles: np.ndarray
+    _labels: Callable[[], TripletLabels]
+    _states: Callable[[], np.ndarray]
+
+    @cached_property
+    def labels(self) -> TripletLabels:
+        """Of its triplets."""
+        return self._labels()
+
+    @cached_property
+    def triplets(self) -> np.ndarray:
+        """`TRIPLET_TRUTH` of its triplets."""
+        return self._states()
 
 
 def read_truth(
@@ -57,18 +59,22 @@ def read_truth(
     """The truth of an event in the form that `options.truth` names.
 
     Args:
-        read: gives a true product of the event; it is asked for those of `TRUE_PRODUCTS` only.
+        read: gives a true product of the event; it is asked for `options.products` only.
         pixels, triplets: `PIXELS` and `TRIPLETS` of the event.
         processes: what codes of creation processes mean, see `weft.triplets.labels.label_event`.
     """
-    first, second = (np.asarray(read(name)) for name in TRUE_PRODUCTS[options.truth])
+    first, second = (np.asarray(read(name)) for name in options.products)
     if options.truth == "triplets":
         return _stated(pixels, triplets, first, second, options)
     known = None
     if options.truth == "pixels":
         first, known = deposits_from_pixels(pixels, triplets, first)
-    labels = label_event(pixels, triplets, first, second, options, known, processes)
-    return EventTruth(labels, label_triplets(pixels, triplets, first, known), first, second)
+    return EventTruth(
+        first,
+        second,
+        lambda: label_event(pixels, triplets, first, second, options, known, processes),
+        lambda: label_triplets(pixels, triplets, first, known),
+    )
 
 
 def _stated(
@@ -99,4 +105,13 @@ def _stated(
     deposits["class"], deposits["electrons"], deposits["energy"] = -1, 1, 1
     for axis in "xyz":
         deposits[axis] = triplets[axis][good]
-    return EventTruth(labels, truth, deposits, particle_rows(1, {}))
+    return EventTruth(deposits, particle_rows(1, {}), lambda: labels, lambda: _alike(truth, good))
+
+
+def _alike(truth: np.ndarray, good: np.ndarray) -> np.ndarray:
+    """`TRIPLET_TRUTH` to go with such deposits."""
+    states = truth.copy()
+    for name in ("electrons", "energy"):
+        states[name] = good
+    states["particle"] = np.where(good, 0, -1)
+    return states

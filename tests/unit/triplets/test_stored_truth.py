@@ -15,7 +15,7 @@ from weft.triplets.options import TripletOptions
 from weft.triplets.pixel_truth import deposits_from_pixels
 from weft.triplets.produce import write_triplets
 from weft.triplets.semantic_schema import Rule, SemanticSchema
-from weft.triplets.stored_truth import TRUE_PRODUCTS, read_truth
+from weft.triplets.stored_truth import read_truth
 
 
 def line(start, end, particle, step=0.25):
@@ -86,10 +86,8 @@ def test_labels_of_opensamples(opensamples):
         return store[name][0]
 
     options = LabelOptions(truth="pixels")
-    found = read_truth(
-        read, store["pixels"][0], store["triplets"][0], options
-    )
-    assert tuple(asked) == TRUE_PRODUCTS["pixels"]
+    found = read_truth(read, store["pixels"][0], store["triplets"][0], options)
+    assert asked == ["pixel_truth", "particles"]
     good = found.labels.good == 1
     assert np.array_equal(found.labels.good, store["triplet_truth"][0]["good"])
     assert np.array_equal(found.triplets, store["triplet_truth"][0])
@@ -136,6 +134,7 @@ def test_labels_of_training_files():
     assert np.isnan(found.labels.affinity).all()
     assert found.deposits[["row", "wire_0", "wire_1", "wire_2", "x"]].tolist() == [(4, 5, 5, 5, 1), (4, 6, 6, 6, 3)]
     assert (found.deposits["particle"] < len(found.particles)).all()
+    assert found.triplets[["good", "electrons", "particle"]].tolist() == [(1, 1, 0), (0, 0, -1), (1, 1, 0)]
     swapped = SemanticSchema(
         name="two", classes=("proton", "muon"),
         rules=(Rule(label="proton", pdg=(2212,)), Rule(label="muon", pdg=(13,))),

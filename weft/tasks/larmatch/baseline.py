@@ -21,7 +21,8 @@ from weft.io.products import Filtered
 from weft.io.wire_products import GHOST_TRIPLET, GOOD_TRIPLET
 from weft.tasks.larmatch.options import Options
 from weft.tasks.larmatch.perceptron import Perceptron, fit_classes, fit_values
-from weft.triplets.labels import TripletLabels, label_event
+from weft.triplets.labels import TripletLabels
+from weft.triplets.stored_truth import read_truth
 
 _KIND, _VERSION = "larmatch", 1
 _AHEAD = (0.0, 0.0, 1.0)
@@ -40,7 +41,7 @@ class LarmatchBaseline(Baseline):
         """events and triplets that the fit saw, and the seed"""
 
     def fit(self, events: Iterable[Event], seed: int) -> None:
-        """Learn from `pixels` and `triplets` as the stage is fed them and the true `wire_deposits` and `particles`.
+        """Learn from `pixels` and `triplets` as the stage is fed them and the truth that `data.labels` names.
 
         Memory is bounded by `max_triplets`, whatever the number of events. Raises WeftError where there are no good
         triplets, or no ghosts.
@@ -51,8 +52,7 @@ class LarmatchBaseline(Baseline):
         for event in events:
             n_events += 1
             pixels, triplets = event["pixels"], event["triplets"]
-            deposits, particles = event["truth/wire_deposits"], event["truth/particles"]
-            labels = label_event(pixels, triplets, deposits, particles, self.options.data.labels)
+            labels = _labels(event, pixels, triplets, self.options)
             features = self._features(pixels, triplets)
             for drawn, state in ((good, GOOD_TRIPLET), (ghost, GHOST_TRIPLET)):
                 drawn.add(np.flatnonzero(labels.good == state), features, labels)
@@ -201,3 +201,7 @@ def _mean_direction(vectors: np.ndarray, weight: np.ndarray) -> np.ndarray:
     mean = _mean(vectors, weight)
     size = np.linalg.norm(mean)
     return mean / size if size > 1e-9 else np.array(_AHEAD)
+
+
+def _labels(event: Event, pixels: np.ndarray, triplets: np.ndarray, options: Options) -> TripletLabels:
+    return read_truth(lambda name: event[f"truth/{name}"], pixels, triplets, options.data.labels).labels

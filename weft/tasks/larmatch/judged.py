@@ -14,11 +14,11 @@ from weft.io.larmatch_products import KEY_POINT_KINDS
 from weft.io.products import Filtered
 from weft.io.wire_products import GHOST_TRIPLET, GOOD_TRIPLET
 from weft.tasks.larmatch.options import Options
-from weft.triplets.labels import TripletLabels, label_event
-from weft.triplets.truth import label_triplets
+from weft.triplets.labels import TripletLabels
+from weft.triplets.stored_truth import read_truth
 
 SCORES = "triplet_scores"
-DEPOSITS, PARTICLES = "wire_deposits", "particles"
+PARTICLES = "particles"
 
 #: A triplet is kept from this score on, where one threshold is meant: that of an analysis (spec §6).
 CUT = 0.5
@@ -29,7 +29,7 @@ class Judged:
     """One event.
 
     Attributes:
-        pixels, triplets, deposits: `PIXELS`, `TRIPLETS` (n rows) and `WIRE_DEPOSITS`.
+        pixels, triplets, deposits, particles: `PIXELS`, `TRIPLETS` (n rows), `WIRE_DEPOSITS` and `PARTICLES`.
         truth: `TRIPLET_TRUTH` (n,).
         labels: of the n triplets.
         said: `triplet_scores` of the m triplets that were written.
@@ -40,6 +40,7 @@ class Judged:
     pixels: np.ndarray
     triplets: np.ndarray
     deposits: np.ndarray
+    particles: np.ndarray
     truth: np.ndarray
     labels: TripletLabels
     said: np.ndarray
@@ -98,13 +99,12 @@ class Judged:
 
 
 def read_judged(store: Store, i: int, options: Options, shard: str) -> Judged:
-    """Event i of a store with `pixels` and `triplets` as the stage was fed them, truth/wire_deposits, truth/particles
+    """Event i of a store with `pixels` and `triplets` as the stage was fed them, the truth that `data.labels` names
     and prediction/triplet_scores.
 
     Raises WeftError naming shard and event where scores are no probabilities or not those of these triplets.
     """
     pixels, triplets = np.asarray(store["pixels"][i]), np.asarray(store["triplets"][i])
-    deposits, particles = (np.asarray(store[f"truth/{name}"][i]) for name in (DEPOSITS, PARTICLES))
     said = _filtered(store, i)
     event = store.events[i]
     where = f"shard {shard}: event {event['run']}/{event['subrun']}/{event['event']}"
@@ -114,10 +114,13 @@ def read_judged(store: Store, i: int, options: Options, shard: str) -> Judged:
     bad = ~((score >= 0) & (score <= 1))
     if bad.any():
         raise WeftError(f"{where}: a larmatch score is {score[bad][0]:g}, expected a probability")
-    labels = label_event(pixels, triplets, deposits, particles, options.data.labels, processes=_processes(store))
-    truth = label_triplets(pixels, triplets, deposits)
+    true = read_truth(
+        lambda name: np.asarray(store[f"truth/{name}"][i]), pixels, triplets, options.data.labels, _processes(store)
+    )
     classes = options.data.labels.classes.classes if "semantics" in options.model.heads else ()
-    return Judged(pixels, triplets, deposits, truth, labels, said.values, row, classes)
+    return Judged(
+        pixels, triplets, true.deposits, true.particles, true.triplets, true.labels, said.values, row, classes
+    )
 
 
 def _filtered(store: Store, i: int) -> Filtered:
@@ -128,5 +131,7 @@ def _filtered(store: Store, i: int) -> Filtered:
 
 
 def _processes(store: Store) -> dict[int, str] | None:
+    if f"truth/{PARTICLES}" not in store:  # files that state labels of triplets have none
+        return None
     schema = getattr(store[f"truth/{PARTICLES}"], "schema", None)
     return None if schema is None else dict(schema.codes.get("process", {})) or None

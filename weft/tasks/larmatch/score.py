@@ -62,7 +62,7 @@ EFFICIENCIES = (90, 95, 99)
 def score_shard(store: Store, split: str, shard: str, options: Options) -> Scores:
     """Score one shard.
 
-    store: with `pixels` and `triplets` as the stage was fed them, truth/{wire_deposits, particles} and
+    store: with `pixels` and `triplets` as the stage was fed them, the truth that `data.labels` names, and
     prediction/triplet_scores.
     Returns tables with the columns described in EVENT_COLUMNS, OBJECT_COLUMNS and the CURVE_COLUMNS of the slices.
     Raises WeftError naming shard and event for scores that do not fit.
@@ -73,7 +73,7 @@ def score_shard(store: Store, split: str, shard: str, options: Options) -> Score
         distance = ghost_distance(judged)
         counts.append(event_counts(judged, distance))
         curves.append(event_curves(judged, distance))
-        objects.append(_objects(judged, np.asarray(store["truth/particles"][i]), options))
+        objects.append(_objects(judged, judged.particles, options))
     uids = np.asarray(store.events["uid"])
     frame = pd.DataFrame({name: store.events[name] for name in ("run", "subrun", "event", "uid")})
     frame["split"] = pd.array([split] * len(frame), dtype="str")
@@ -108,7 +108,7 @@ def nothing(options: Options) -> Judged:
     )
     labels = label_event(pixels, triplets, deposits, particles, options.data.labels)
     none = np.zeros(0, np.int64)
-    return Judged(pixels, triplets, deposits, truth, labels, np.zeros(0, said.dtype), none, classes)
+    return Judged(pixels, triplets, deposits, particles, truth, labels, np.zeros(0, said.dtype), none, classes)
 
 
 def object_columns() -> list[str]:

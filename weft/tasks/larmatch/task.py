@@ -35,7 +35,6 @@ class Larmatch(Task[Options]):
     name = "larmatch"
     options_model = Options
     reads = ("pixels", "triplets")
-    labels = ("wire_deposits", "particles")
     variations = Task.variations | {"sampling", "min_score", "chunk"}
     headline = ("average_precision", "ghost_rejection_95", "efficiency_at_0.5", "purity_at_0.5")
 
@@ -44,6 +43,10 @@ class Larmatch(Task[Options]):
         heads = self.options.model.heads
         classes = self.options.data.labels.classes.classes if "semantics" in heads else ()
         return (triplet_scores(classes, "key_points" in heads, "affinity" in heads, "shift" in heads),)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.options.data.labels.products
 
     # --- data ---------------------------------------------------------------------------------------------
 
@@ -54,11 +57,10 @@ class Larmatch(Task[Options]):
         arrays["pixel"] = np.stack([triplets[f"pixel_{plane}"] for plane in range(PLANES)], axis=1)
         arrays["triplet"] = np.arange(len(triplets), dtype=np.int32)
         if labels:
-            from weft.triplets.labels import label_event
+            from weft.triplets.stored_truth import read_truth
 
-            deposits, particles = event["truth/wire_deposits"], event["truth/particles"]
-            made = label_event(pixels, triplets, deposits, particles, self.options.data.labels)
-            arrays |= {name: getattr(made, name) for name in LABELS}
+            truth = read_truth(lambda name: event[f"truth/{name}"], pixels, triplets, self.options.data.labels)
+            arrays |= {name: getattr(truth.labels, name) for name in LABELS}
         return Sample(arrays, index)
 
     def draw(self, sample: Sample, rng: np.random.Generator) -> Sample:
