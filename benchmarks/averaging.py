@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import platform
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +25,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_avg_fn, get_ema_multi_a
 from weft import tasks
 from weft.config.training import Ema
 from weft.engine.averaging import Averaging
+from weft.io.provenance import processor
+from weft.sparse.benchmark import commit
 
 RESULT = Path(__file__).parent / "results" / "averaging.md"
 
@@ -89,8 +89,7 @@ def main() -> None:
     for name, values in taken.items():
         low, middle, high = statistics.quantiles(values, n=4)
         lines.append(f"| {name} | {middle:.1f} | {low:.1f} to {high:.1f} |")
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    lines += ["", f"{_cpu()}, torch {torch.__version__}, {datetime.date.today()}, commit {commit.stdout.strip()}."]
+    lines += ["", f"{processor()}, torch {torch.__version__}, {datetime.date.today()}, commit {commit()}."]
     text = "\n".join(lines)
     print(text)
     if arguments.write:
@@ -98,13 +97,6 @@ def main() -> None:
 
 
 _COMMAND = "OMP_NUM_THREADS=1 python benchmarks/averaging.py --write"
-
-
-def _cpu() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 if __name__ == "__main__":

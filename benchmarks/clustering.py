@@ -18,8 +18,6 @@ import argparse
 import datetime
 import importlib.metadata
 import importlib.util
-import platform
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,8 +27,10 @@ import numpy as np
 from sklearn import metrics as sklearn_metrics
 from sklearn.cluster import DBSCAN
 
+from weft.io.provenance import processor
 from weft.metrics.clustering import contingency
 from weft.reco.dbscan import dbscan, masked_dbscan
+from weft.sparse.benchmark import commit
 from weft.sparse.synthetic import synthetic_event
 
 RESULT = Path(__file__).parent / "results" / "clustering.md"
@@ -121,7 +121,6 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help=f"write {RESULT.name}")
     arguments = parser.parse_args()
     rows = measure(arguments.rounds, arguments.longest)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     installed = [
         name
         for name in ("spine", "scikit-learn", "numpy")
@@ -138,8 +137,7 @@ def main() -> None:
             "|---|---|---|---|",
             *rows,
             "",
-            f"{platform.processor() or platform.machine()}, one thread, {versions}; "
-            f"{datetime.date.today()}, commit {commit.stdout.strip()}.",
+            f"{processor()}, one thread, {versions}; {datetime.date.today()}, commit {commit()}.",
         ]
     )
     print(text)

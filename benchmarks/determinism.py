@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import platform
-import subprocess
 import time
 from pathlib import Path
 
@@ -21,6 +19,8 @@ import torch
 from weft import tasks
 from weft.engine.determinism import deterministic
 from weft.engine.task import Sample
+from weft.io.provenance import processor
+from weft.sparse.benchmark import commit
 from weft.sparse.synthetic import synthetic_event
 
 CASES = ("without", "deterministic", "and new tensors filled with NaN")
@@ -73,11 +73,10 @@ def main() -> None:
     table = "\n".join(rows)
     print(table)
     if arguments.write:
-        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
         text = (
             "# Deterministic algorithms on the CPU\n\nProcessor time of a training step over that without, U-ResNet of "
             "16 filters, 4 events, one thread.\nMade by `python benchmarks/determinism.py --write` on "
-            f"{platform.machine()}, torch {torch.__version__}, {datetime.date.today()}, commit {commit}.\n\n{table}\n"
+            f"{processor()}, torch {torch.__version__}, {datetime.date.today()}, commit {commit()}.\n\n{table}\n"
         )
         (Path(__file__).parent / "results" / "determinism.md").write_text(text)
 

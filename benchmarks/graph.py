@@ -20,9 +20,7 @@ import argparse
 import datetime
 import importlib.metadata
 import importlib.util
-import platform
 import statistics
-import subprocess
 import tempfile
 import time
 import warnings
@@ -39,6 +37,8 @@ from weft.graph.compositions import COMPOSITIONS
 from weft.graph.features import edge_features, node_features, reverse
 from weft.graph.grouping import group_by_score
 from weft.io.products import Ragged
+from weft.io.provenance import processor
+from weft.sparse.benchmark import commit
 from weft.sparse.synthetic import synthetic_event
 
 RESULT = Path(__file__).parent / "results" / "graph.md"
@@ -233,7 +233,6 @@ def main() -> None:
     same(Event(12, 600))  # compiles both, too
     rows = measure(SIZES, arguments.rounds, arguments.longest)
     grown = measure(GROWTH, arguments.rounds, 0.0)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     powers = ", ".join(f"{step} {growth(grown, step):.2f}" for step in ("closest", "iterative", "nodes"))
     lines = [
         "Milliseconds of processor time of one event, weft / SPINE (ratio); — where SPINE was not run for its length.",
@@ -246,8 +245,8 @@ def main() -> None:
         "",
         f"Time grows with the power of the number of voxels: {powers}.",
         "",
-        f"{_cpu()}, one thread, {arguments.rounds} rounds, SPINE {importlib.metadata.version('spine')}, "
-        f"{datetime.date.today()}, commit {commit.stdout.strip()}.",
+        f"{processor()}, one thread, {arguments.rounds} rounds, SPINE {importlib.metadata.version('spine')}, "
+        f"{datetime.date.today()}, commit {commit()}.",
     ]
     text = "\n".join(lines)
     print(text)
@@ -256,13 +255,6 @@ def main() -> None:
 
 
 _COMMAND = "NUMBA_NUM_THREADS=1 OMP_NUM_THREADS=1 python benchmarks/graph.py --write"
-
-
-def _cpu() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 if __name__ == "__main__":

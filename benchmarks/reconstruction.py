@@ -17,8 +17,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import platform
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -26,12 +24,13 @@ from typing import Any
 
 import numpy as np
 
+from weft.io.provenance import processor
 from weft.io.store import EventStore
-from weft.reco.builders import needed
 from weft.reco.ends import cluster_ends
 from weft.reco.feed import FedStore
 from weft.reco.positions import set_xyz, to_cm
-from weft.reco.settings import Settings
+from weft.reco.settings import Settings, needed
+from weft.sparse.benchmark import commit
 from weft.tasks.reconstruction.options import Options
 from weft.tasks.reconstruction.task import Reconstruction
 
@@ -125,25 +124,13 @@ def main() -> None:
         f"|---|{'---|' * len(columns)}",
         *(f"| {key.replace('_', ' ')} | {' | '.join(f'{c[key]:.3f}' for c in columns.values())} |" for key in shown),
         "",
-        f"{_cpu()}, one thread, processor time, {datetime.date.today()}, commit {_commit()}.",
+        f"{processor()}, one thread, processor time, {datetime.date.today()}, commit {commit()}.",
     ]
     text = "\n".join(lines)
     print(text)
     if arguments.write:
         command = (__doc__ or "").split("\n\n")[1]
         RESULT.write_text(f"# Reconstruction from true clusters\n\n{command}\n\n{text}\n")
-
-
-def _commit() -> str:
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-
-
-def _cpu() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 if __name__ == "__main__":

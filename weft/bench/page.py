@@ -13,7 +13,8 @@ import torch
 from weft.bench.compare import JOINT, SEGMENTATION, Comparison, Timing, share
 from weft.bench.growth import FITTED_FROM, Size, exponent
 from weft.bench.spine_setup import STAND_INS
-from weft.sparse.benchmark import commit, machine
+from weft.io.provenance import processor
+from weft.sparse.benchmark import commit
 
 GOAL = 2.0
 """times faster than SPINE, all stages together"""
@@ -29,7 +30,7 @@ def page(
         "",
         f"    {command}",
         "",
-        f"{datetime.date.today()}, commit {state}, {machine()}, {torch.get_num_threads()} thread, torch "
+        f"{datetime.date.today()}, commit {state}, {processor()}, {torch.get_num_threads()} thread, torch "
         f"{torch.__version__}, {'SPINE ' + spine + ', MinkowskiEngine 0.5.4' if spine else 'without SPINE'}. "
         f"Beside it ran: {beside}; load {load:.0f}. Times are processor time.",
         "",

@@ -134,16 +134,19 @@ def _packages() -> dict[str, str]:
     return versions
 
 
-def _device() -> str:
-    """The processor, and the GPU where torch is loaded already and sees one."""
-    processor = platform.processor() or platform.machine()
+def processor() -> str:
+    """Its name."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         for line in cpuinfo.read_text().splitlines():
             if line.startswith("model name"):
-                processor = line.partition(":")[2].strip()
-                break
-    device = f"{processor} ({os.cpu_count()} cores)"
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _device() -> str:
+    """The processor, and the GPU where torch is loaded already and sees one."""
+    device = f"{processor()} ({os.cpu_count()} cores)"
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         device += f", {torch.cuda.get_device_name()}"

@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from weft.io.provenance import processor
 from weft.sparse.convolve import ENGINES, convolve
 from weft.sparse.gemm import uses_onednn
 from weft.sparse.kernel_map import KernelMap
@@ -128,7 +129,7 @@ def benchmark_sparse(
         load_minkowski()
     steps = [step for events in batch_sizes for step in time_steps(events, engines, repeats, voxels)]
     rates = measure_rates(rate_events, engines, repeats, voxels)
-    return SparseBenchmark(machine(), torch.get_num_threads(), steps, rates, rate_events)
+    return SparseBenchmark(processor(), torch.get_num_threads(), steps, rates, rate_events)
 
 
 class _Trainee:
@@ -282,16 +283,6 @@ def high_water() -> float:
         return int(line.split()[1]) / 1024
     scale = 2**20 if platform.system() == "Darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
-
-
-def machine() -> str:
-    """The processor's name."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def main(engines: Sequence[str] = ("numba", "torch", "minkowski")) -> str:
