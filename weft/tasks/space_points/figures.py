@@ -251,12 +251,12 @@ def cloud_table(scores: Mapping[str, Scores], split: str) -> Figure:
                 row[column] = f"{spread([values[v][at] for v in models], 3)} {envelope(intervals, at)}"
         rows.append(row)
     explained = "; ".join(f"{metric_label(name)}: {label}" for name, label in _CLOUD.items())
-    stages = "; ".join(f"{_STAGES[stage].capitalize()}: {text}" for stage, text in STAGES.items() if stage != "all")
     return Figure(
         "cloud",
         "From candidates to space points",
         f"{_events(tables)} of split {split}; {seeds(models)}. Good: electrons arrived where the three wires meet. "
-        f"{explained}. {stages}. Intervals: bootstrap over events.",
+        f"{explained}. Above the cut: {STAGES['cut']}; space points: these, and of each pixel of a plane only the "
+        "best where model.best_per_pixel names one. Intervals: bootstrap over events.",
         table=pd.DataFrame(rows),
     )
 

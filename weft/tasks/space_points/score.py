@@ -37,7 +37,7 @@ TRUE, FOUND = "true", "found"
 STAGES: Mapping[str, str] = {
     "all": "all candidates",
     "cut": "with a larmatch score of at least model.min_score",
-    "kept": "space points: these, after the choice of the best of each pixel where there is one",
+    "kept": "space points, after the choice of the best of each pixel where there is one",
 }
 
 EVENT_COLUMNS: Mapping[str, str] = {
@@ -118,7 +118,7 @@ def score_shard(store: Store, split: str, shard: str, options: Options) -> Score
     for i in range(len(store)):
         event = store.events[i]
         where = f"shard {shard}: event {event['run']}/{event['subrun']}/{event['event']}"
-        truth = _truth(store, i, options)
+        truth = stored_truth(store, i, options)
         row = _cloud_counts(store, i, truth, options.model.min_score, where)
         if options.model.key_points is not None:
             found, table, bins = _key_point_counts(store, i, truth, options, where)
@@ -148,7 +148,8 @@ def count_columns(key_points: bool) -> list[str]:
     return names
 
 
-def _truth(store: Store, i: int, options: Options) -> EventTruth:
+def stored_truth(store: Store, i: int, options: Options) -> EventTruth:
+    """What is true of event i, in the form that `data.labels` names."""
     pixels, triplets = np.asarray(store["pixels"][i]), np.asarray(store["triplets"][i])
     return read_truth(lambda name: np.asarray(store[f"truth/{name}"][i]), pixels, triplets, options.data.labels)
 
@@ -179,7 +180,7 @@ def _cloud_counts(store: Store, i: int, truth: EventTruth, min_score: float, whe
 def _key_point_counts(
     store: Store, i: int, truth: EventTruth, options: Options, where: str
 ) -> tuple[dict[str, float], pd.DataFrame, pd.DataFrame]:
-    true = _true_points(store, truth, options)
+    true = _true_points(stored_key_points(store, truth, options), truth.particles)
     found = _found_points(np.asarray(store["prediction/key_points"][i]), where)
     sides = {TRUE: (true, found), FOUND: (found, true)}
     row: dict[str, float] = {}
@@ -206,11 +207,14 @@ def _key_point_counts(
     return row, pd.concat(tables, ignore_index=True), pd.concat(bins, ignore_index=True)
 
 
-def _true_points(store: Store, truth: EventTruth, options: Options) -> _Points:
-    particles, deposits = truth.particles, truth.deposits
+def stored_key_points(store: Store, truth: EventTruth, options: Options) -> np.ndarray:
+    """`TRUE_KEY_POINTS` of an event of which this is true."""
     schema = getattr(store["truth/particles"], "schema", None)
     processes = None if schema is None else dict(schema.codes.get("process", {})) or None
-    points = true_key_points(particles, deposits, options.data.labels, processes)
+    return true_key_points(truth.particles, truth.deposits, options.data.labels, processes)
+
+
+def _true_points(points: np.ndarray, particles: np.ndarray) -> _Points:
     owner = points["particle"]
     of_one = owner >= 0
     pdg, energy = np.zeros(len(points), np.int32), np.full(len(points), np.nan)

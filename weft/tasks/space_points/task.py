@@ -28,6 +28,7 @@ class SpacePoints(FixedTask[Options]):
     name = "space_points"
     options_model = Options
     reads = ("pixels", "triplets", SCORES)
+    fits = False
     fitted_with = ("data", "model")
     tree = "larmatch"
 
@@ -103,6 +104,16 @@ class SpacePoints(FixedTask[Options]):
         from weft.tasks.space_points.figures import figures
 
         return figures(scores, split)
+
+    def event_payload(self, store: Store, index: int, subtitle: str, label: str) -> Mapping[str, Any]:
+        from weft.tasks.space_points.event_views import payload
+
+        return payload(store, index, self.options, subtitle, label)
+
+    def event_figures(self, store: Store, index: int, note: str) -> list[Figure]:
+        from weft.tasks.space_points.event_views import event_figures
+
+        return event_figures(store, index, self.options, note)
 
     def baseline(self) -> CloudEndsBaseline:
         from weft.tasks.space_points.baseline import CloudEndsBaseline
