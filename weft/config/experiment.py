@@ -111,6 +111,7 @@ class Stage(Strict):
     follow: bool = Field(False, description="train at every point of the earlier stages' sweeps, times one's own")
     points: dict[str, Stage] = Field({}, repr=False, description="set by the loader: the stage at each point")
     learned: bool = Field(True, repr=False, description="set by the loader: whether there is something to train")
+    fits: bool = Field(True, repr=False, description="set by the loader: whether its baseline learns from events")
     fitted_with: tuple[str, ...] = Field(
         ("data",), repr=False, description="set by the loader: options that the baseline depends on besides its own"
     )
@@ -180,7 +181,7 @@ class Stage(Strict):
             given = () if self.checkpoint is None else ("checkpoint",)
             return self.model_dump(mode="json", include={"task", "model", "data", *given})
         left_out = {"resources", "evaluation", "baseline", "sweep", "follow", "points", "learned", "fitted_with"}
-        left_out.add("checkpoint")
+        left_out |= {"checkpoint", "fits"}
         options = self.model_dump(mode="json", exclude=left_out if self.inputs else {*left_out, "train_on"})
         if self.training is not None:
             del options["training"]["workers"]

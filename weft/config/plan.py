@@ -102,7 +102,8 @@ class Run:
 
     def training_inputs(self, split: str) -> dict[str, dict[str, str]]:
         """Files to learn from by shard and alias; none where there is nothing to learn."""
-        return self.inputs(split, self.trained_on) if self.stage.learned or self.is_baseline else {}
+        learns = self.stage.fits if self.is_baseline else self.stage.learned
+        return self.inputs(split, self.trained_on) if learns else {}
 
     def inputs(self, split: str, source: str | None = None) -> dict[str, dict[str, str]]:
         """Files by shard and alias: ``{"0000": {"truth": ..., "uresnet": ...}}``; default source: :attr:`source`."""

@@ -174,7 +174,8 @@ def fit_baseline(
     if not speaks():
         return  # one of several that torchrun has started, with nothing to share
     corpus = Corpus(train, providers)
-    _require_events(corpus, "train")
+    if task.fits:
+        _require_events(corpus, "train")
     baseline = task.baseline()
     with threadpool_limits(threads):
         baseline.fit(corpus, seed)

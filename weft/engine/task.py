@@ -158,6 +158,8 @@ class Task(ABC, Generic[Options]):
     without ``baseline`` there is none"""
     reads: ClassVar[tuple[str, ...]]
     """products that a prediction needs, by the names that :class:`Event` knows"""
+    fits: ClassVar[bool] = True
+    """whether the baseline learns from training events; one that does not waits for none"""
     fitted_with: ClassVar[tuple[str, ...]] = ("data",)
     """options that the baseline depends on besides its own, as dotted keys of the stage: ``model.classes``"""
     variations: ClassVar[frozenset[str]] = frozenset({"flip", "rotate", "shift", "charge_jitter"})

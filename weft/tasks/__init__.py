@@ -85,7 +85,7 @@ def _resolved(stage: Stage, where: str) -> Stage:
             raise ConfigError(f"{where}: {key}: {why}")
     if stage.evaluation.views > 1 and type(task).mean is Task.mean:
         raise ConfigError(f"{where}: evaluation.views: task '{stage.task}' has no mean over views of an event; use 1")
-    of_task = {"learned": learned, "fitted_with": task.fitted_with}
+    of_task = {"learned": learned, "fits": task.fits, "fitted_with": task.fitted_with}
     return stage.model_copy(update={key: options[key] for key in SECTIONS} | of_task)
 
 

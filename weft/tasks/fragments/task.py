@@ -30,6 +30,7 @@ class Fragments(FixedTask[Options]):
 
     name = "fragments"
     options_model = Options
+    fits = False
     fitted_with = ("data", "model.providers")
     headline = ("ari", "purity", "efficiency")
 

@@ -25,6 +25,7 @@ class Reconstruction(FixedTask[Options]):
 
     name = "reconstruction"
     options_model = Options
+    fits = False
     fitted_with = ("data", "model")
     headline = ("pid_accuracy", "vertex_within_3cm", "interaction_efficiency")
 
