@@ -107,7 +107,7 @@ class Comparison:
         """What was found, in words, with the caveat that too few seeds or events ask for."""
         events = f"{self.n_events} held-out event{'s' if self.n_events != 1 else ''}"
         if self.verdict == "alone":
-            return f"{stage} reaches a {self.label} of {format_number(self.mean)} on {events}; it has no baseline."
+            return f"{stage} reaches {format_number(self.mean)} in {self.label} on {events}; it has no baseline."
         differences = self.differences or {}
         size = format_number(abs(mean(d.value for d in differences.values())))
         if len(differences) == 1:

@@ -53,7 +53,14 @@ def figures(scores: Mapping[str, Scores], split: str) -> list[Figure]:
     svg = event_histogram(
         "per-event", values, "share of the true cells of an event", "Distribution of the candidate efficiency"
     )
-    made.append(Figure("per-event", "Events", "Share of the events by how many true cells are candidates.", svg=svg))
+    made.append(
+        Figure(
+            "per-event",
+            "Efficiency of events",
+            "Share of the events by how much of their truth has a candidate.",
+            svg=svg,
+        )
+    )
     if next(iter(scores.values())).events["split"].nunique() > 1:
         made.append(shift_table(scores, split))
     return made
