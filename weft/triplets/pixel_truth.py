@@ -17,9 +17,9 @@ def label_from_pixels(pixels: np.ndarray, triplets: np.ndarray, truth: np.ndarra
 
     A triplet is good if a particle is seen in all of its live pixels, a ghost if there is none and the origin of all of
     them is known, else unknown. So "ghost" is certain, "good" is not: the particle may have been at other wires of the
-    same row. Of the simulated events, where the exact truth is known, 53 % of those called good are good, and 89 % are
-    within two wires of charge, which is what the first LArMatch called good; 99.97 % of what is good is called so
-    (docs/wire_files.md). Electrons are those that the energy frees.
+    same row. Of simulated events 53 % of those of three live pixels that are called good are good, and 88 % are within
+    two wires of charge, which is what the first LArMatch called good (benchmarks/results/wire_files.md). Electrons are
+    those that the energy frees.
 
     Args:
         pixels, triplets: `PIXELS` and `TRIPLETS` of an event.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from weft.config.strict import Strict
 from weft.tasks.larmatch.baseline_options import BaselineOptions
@@ -85,3 +85,10 @@ class Options(Strict):
     loss: LossOptions = LossOptions()
     data: DataOptions = DataOptions()
     baseline: BaselineOptions = BaselineOptions()
+
+    @model_validator(mode="after")
+    def _taught(self) -> Options:
+        for head in ("affinity", "shift"):
+            if self.data.labels.truth == "triplets" and head in self.model.heads:
+                raise ValueError(f"labels of triplets in a file have no {head}: leave the head out of model.heads")
+        return self
