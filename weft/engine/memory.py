@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from weft.engine.task import Products
+from weft.io.products import Schema
 from weft.io.store import Product
 from weft.reco.feed import Derived, FedStore, together
 
@@ -59,6 +60,11 @@ class _Run:
 
     def __getitem__(self, i: int) -> Any:
         return self._product[self._first + range(self._count)[i]]
+
+    @property
+    def schema(self) -> Schema | None:
+        """None of a derived product."""
+        return getattr(self._product, "schema", None)
 
     @property
     def counts(self) -> np.ndarray:

@@ -107,6 +107,11 @@ class FedEvent:
     def __contains__(self, product: object) -> bool:
         return product in self._store
 
+    def codes(self, product: str) -> Mapping[str, Mapping[int, str]]:
+        """``{column: {code: meaning}}`` of a product that the store holds; nothing of a derived one."""
+        read = self._store[product]
+        return read.schema.codes if isinstance(read, Product) else {}
+
 
 class Derived:
     """A true product that the store does not hold; reads like a :class:`~weft.io.store.Product`."""
@@ -127,6 +132,14 @@ class Derived:
 
     def read(self, start: int, stop: int) -> Ragged | Nested:
         return together([self[i] for i in range(*slice(start, stop).indices(len(self)))])
+
+
+def processes_of(event: Any) -> Mapping[int, str] | None:
+    """What the codes of creation processes in `truth/particles` mean; None where the event does not say."""
+    name = f"{TRUTH}/particles"
+    if not hasattr(event, "codes") or name not in event:
+        return None
+    return event.codes(name).get("process") or None
 
 
 def together(events: list[Any]) -> Ragged | Nested:

@@ -19,6 +19,7 @@ from weft.errors import WeftError
 from weft.io.larmatch_products import KEY_POINT_KINDS, triplet_scores
 from weft.io.products import Filtered
 from weft.io.wire_products import GHOST_TRIPLET, GOOD_TRIPLET
+from weft.reco.feed import processes_of
 from weft.tasks.larmatch.options import Options
 from weft.tasks.larmatch.perceptron import Perceptron, fit_classes, fit_values
 from weft.triplets.labels import TripletLabels
@@ -204,4 +205,5 @@ def _mean_direction(vectors: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def _labels(event: Event, pixels: np.ndarray, triplets: np.ndarray, options: Options) -> TripletLabels:
-    return read_truth(lambda name: event[f"truth/{name}"], pixels, triplets, options.data.labels).labels
+    labels = options.data.labels
+    return read_truth(lambda name: event[f"truth/{name}"], pixels, triplets, labels, processes_of(event)).labels

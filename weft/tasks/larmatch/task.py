@@ -57,9 +57,12 @@ class Larmatch(Task[Options]):
         arrays["pixel"] = np.stack([triplets[f"pixel_{plane}"] for plane in range(PLANES)], axis=1)
         arrays["triplet"] = np.arange(len(triplets), dtype=np.int32)
         if labels:
+            from weft.reco.feed import processes_of
             from weft.triplets.stored_truth import read_truth
 
-            truth = read_truth(lambda name: event[f"truth/{name}"], pixels, triplets, self.options.data.labels)
+            truth = read_truth(
+                lambda name: event[f"truth/{name}"], pixels, triplets, self.options.data.labels, processes_of(event)
+            )
             arrays |= {name: getattr(truth.labels, name) for name in LABELS}
         return Sample(arrays, index)
 

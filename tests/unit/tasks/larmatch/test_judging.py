@@ -44,6 +44,19 @@ def test_scores_do_not_depend_on_chunks_nor_on_other_events(network):
             assert largest_difference(whole, predicted(network, together=together, min_score=0, chunk=chunk)) <= 1e-6
 
 
+def test_no_more_than_a_chunk_is_judged_at_a_time(network):
+    """So a deploy has room for any number of triplets; benchmarks/larmatch_deploy.py measures it."""
+    seen = []
+    handle = network.classify_triplets.register_forward_hook(lambda _, given, __: seen.append(len(given[0])))
+    predicted(network, min_score=0, chunk=100)
+    batch = batch_of(small_task(), *EVENTS, labels=True)
+    with torch.inference_mode():
+        small_task(data={"chunk": 100}).validate(network, batch)
+    handle.remove()
+    assert max(seen) == 100
+    assert len(seen) > 20
+
+
 def test_scores_do_not_depend_on_the_order_of_triplets(network):
     task, rng = small_task(data={"min_score": 0}), np.random.default_rng(0)
     sample = task.sample(event(0), (0, 0), False)

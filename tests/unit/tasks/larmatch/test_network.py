@@ -96,6 +96,20 @@ def test_an_event_is_judged_alike_alone_and_among_others(norm):
                 assert torch.allclose(together[name][part], alone[name], atol=1e-6), name
 
 
+def test_drift_volumes_do_not_see_each_other():
+    """The same pixels in two volumes are two times the images of one."""
+    task = small_task()
+    sample = task.sample(event(0), (0, 0), False)
+    n = len(sample.arrays["row"])
+    twice = {name: np.concatenate([array, array]) for name, array in sample.arrays.items()}
+    twice["tpc"][n:] = 1
+    twice["pixel"][len(sample.arrays["pixel"]) :] += n
+    network = network_of(task)
+    one, two = network(task.collate([sample])), network(task.collate([sample.with_arrays(**twice), sample]))
+    for name in HEADS:
+        assert torch.allclose(two[name], one[name].repeat(3, *[1] * (one[name].ndim - 1)), atol=1e-6), name
+
+
 def test_answers_have_the_shapes_that_they_should():
     task = small_task(data={"labels": {"classes": {"name": "two", "classes": ["a", "b"], "rules": [
         {"label": "a", "pdg": [13]}, {"label": "b", "pdg": [11]}]}}})  # fmt: skip

@@ -11,8 +11,9 @@ from larmatch_tasks import HEADS, SMALL, batch_of, network_of, small_task
 from wire_events import event, nothing, single_plane
 
 from weft.config.experiment import Stage
+from weft.engine.corpus import Corpus
 from weft.engine.deploy import deploy
-from weft.engine.fit import fit
+from weft.engine.fit import fit, fit_baseline
 from weft.engine.model_file import load_weights, read_model
 from weft.errors import WeftError
 from weft.io.deposits import WIRE_DEPOSITS
@@ -29,13 +30,13 @@ PROVIDERS = {"pixels": "triplets", "triplets": "triplets"}
 def shard(tmp_path_factory) -> dict[str, Path]:
     """Truth and triplets of the events, as a dataset and an earlier stage leave them."""
     folder = tmp_path_factory.mktemp("events")
-    files = {"truth": [WIRE_DEPOSITS, PARTICLES], "triplets": [PIXELS, TRIPLETS]}
+    particles = dataclasses.replace(PARTICLES, codes={**PARTICLES.codes, "process": {0: "primary", 1: "Decay"}})
+    files = {"truth": [WIRE_DEPOSITS, particles], "triplets": [PIXELS, TRIPLETS]}
     for alias, schemas in files.items():
         parents = {}
         if alias == "triplets":
             with EventStore.open(folder / "truth.h5") as store:
                 parents = {"truth": next(iter(store.files.values())).content_hash}
-        schemas = [dataclasses.replace(schema) for schema in schemas]
         with StoreWriter(folder / f"{alias}.h5", schemas, provenance={}, parents=parents) as writer:
             for k, one in enumerate(EVENTS):
                 named = {s.name: one[f"truth/{s.name}" if alias == "truth" else s.name] for s in schemas}
@@ -152,6 +153,21 @@ def test_of_events_without_triplets_nothing_is_learned():
     gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
     assert gradients
     assert all((gradient == 0).all() for gradient in gradients)
+
+
+def test_classes_may_ask_for_the_process_that_made_a_particle(tmp_path, shard):
+    """What its codes mean is in the file: in training, validation and baseline."""
+    rules = [{"label": "primary", "process": ["primary"]}, {"label": "other", "process": ["Decay"]}]
+    classes = {"name": "by process", "classes": ["other", "primary"], "rules": rules}
+    task = small_task(data={"labels": {"classes": classes}})
+    corpus = Corpus([shard], PROVIDERS)
+    semantic = task.sample(corpus[0], (0, 0), True).arrays["semantic"]
+    assert set(semantic.tolist()) == {-1, 1}
+    log = pd.read_csv(trained(task, shard, tmp_path).parent / "log.csv")
+    assert np.isfinite(log[log.split == "val"]["loss"]).all()
+    fit_baseline(task, [shard], tmp_path / "baseline", {}, 0, PROVIDERS)
+    with pytest.raises(WeftError, match="codes mean was not given"):
+        task.sample(EVENTS[0], (0, 0), True)
 
 
 @pytest.mark.parametrize("engine", ["numba", "torch"])
