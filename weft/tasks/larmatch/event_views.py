@@ -115,11 +115,13 @@ def planes_figure(judged: Judged, name: str) -> Figure:
             axis: Any = axes[volume, plane]
             mine = (pixels["tpc"] == volume) & (pixels["plane"] == plane) & (pixels["dead"] == 0)
             unsaid, said = mine & np.isnan(score), mine & np.isfinite(score)
-            axis.scatter(pixels["wire"][unsaid], pixels["row"][unsaid], 1.5, _UNSAID, "s", linewidth=0, rasterized=True)
+            axis.scatter(
+                pixels["wire"][unsaid], pixels["row"][unsaid], 1.5, _UNSAID, marker="s", linewidth=0, rasterized=True
+            )
             order = np.flatnonzero(said)[np.argsort(score[said], kind="stable")]  # the best on top
             drawn = axis.scatter(
-                pixels["wire"][order], pixels["row"][order], 1.5, score[order], "s", linewidth=0, cmap=_SCORES, vmin=0,
-                vmax=1, rasterized=True,
+                pixels["wire"][order], pixels["row"][order], 1.5, score[order], marker="s", linewidth=0,
+                cmap=_SCORES, vmin=0, vmax=1, rasterized=True,
             )  # fmt: skip
             axis.set_title(f"plane {plane}" + (f", volume {volume}" if volumes > 1 else ""))
             axis.set_xlabel("wire")

@@ -1,0 +1,212 @@
+import json
+import warnings
+
+import numpy as np
+import pytest
+from judged_events import ALL_HEADS, CLASSES, MemoryStore
+from wire_events import event, nothing, single_plane
+
+from weft.errors import WeftError
+from weft.io.conform import conform
+from weft.io.larmatch_products import triplet_scores
+from weft.metrics.scores import pool
+from weft.tasks.larmatch.baseline import Drawn, LarmatchBaseline
+from weft.tasks.larmatch.baseline_options import BaselineOptions
+from weft.tasks.larmatch.options import Options
+from weft.tasks.larmatch.perceptron import Perceptron, fit_classes, fit_values
+from weft.tasks.larmatch.score import metrics, score_shard
+from weft.triplets.labels import TripletLabels
+
+SMALL = {"hidden": [8], "epochs": 10, "per_event": 200}
+
+
+def options(**changes):
+    made = ALL_HEADS.model_dump()
+    made["baseline"] |= SMALL | changes.pop("baseline", {})
+    made["data"]["min_score"] = changes.pop("min_score", 0.0)
+    return Options.model_validate(made | changes)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    baseline = LarmatchBaseline(options())
+    baseline.fit((event(seed) for seed in range(14, 18)), seed=0)
+    return baseline
+
+
+def test_learns_what_charges_say():
+    events = [event(seed, particles=2) for seed in range(14, 18)]
+    baseline = LarmatchBaseline(options(baseline={"hidden": [32], "epochs": 300, "learning_rate": 0.01}))
+    baseline.fit(events, seed=0)
+    said = [baseline.predict(of)["triplet_scores"] for of in events]
+    found = metrics(pool(score_shard(MemoryStore(events, said), "test", "0", baseline.options).events)).iloc[0]
+    assert found["average_precision"] > found["good_share"] + 0.1
+    assert found["roc_auc"] > 0.65
+    assert found["ece"] < 0.15
+
+
+def test_products_have_the_form_of_the_models(fitted):
+    schema = triplet_scores(CLASSES, True, True, True)
+    for of in (event(20), event(2, dead=40), nothing(), single_plane()):
+        said = conform(schema, fitted.predict(of)["triplet_scores"], "here")
+        assert len(said.values) == len(of["triplets"])  # min_score is 0
+        assert np.isfinite(said.values.view("f4")).all()
+        assert ((said.values["larmatch"] >= 0) & (said.values["larmatch"] <= 1)).all()
+        total = sum(said.values[f"class_{name}"] for name in CLASSES)
+        np.testing.assert_allclose(total, 1, rtol=1e-5)
+        length = sum(said.values[f"affinity_{axis}"].astype(float) ** 2 for axis in "xyz")
+        np.testing.assert_allclose(length, 1, rtol=1e-5)
+
+
+def test_a_triplet_is_judged_by_its_own_pixels_alone(fitted):
+    of = event(20, dead=30)
+    whole = fitted.predict(of)["triplet_scores"].values
+    rows = np.arange(0, len(of["triplets"]), 7)
+    alone = fitted.predict({**of, "triplets": of["triplets"][rows]})["triplet_scores"].values
+    for name in whole.dtype.names:
+        np.testing.assert_allclose(alone[name], whole[name][rows], rtol=1e-5, atol=1e-7)
+    # Rows and wires may be any.
+    moved = of["pixels"].copy()
+    moved["row"] += 17
+    moved["wire"] = moved["wire"][::-1]
+    np.testing.assert_array_equal(fitted.predict({**of, "pixels": moved})["triplet_scores"].values, whole)
+
+
+def test_low_scores_are_not_written(fitted):
+    of = event(20)
+    everything = fitted.predict(of)["triplet_scores"]
+    threshold = float(np.median(everything.values["larmatch"]))
+    few = LarmatchBaseline(options(min_score=threshold))
+    few.parts, few.constants = fitted.parts, fitted.constants
+    said = few.predict(of)["triplet_scores"]
+    kept = everything.values["larmatch"] >= np.float32(threshold)
+    assert 0 < kept.sum() < len(kept)
+    np.testing.assert_array_equal(said.index, np.flatnonzero(kept))
+    np.testing.assert_array_equal(said.values, everything.values[kept])
+
+
+def test_heads_that_the_network_does_not_have_are_not_said():
+    made = options()
+    one = Options.model_validate(made.model_dump() | {"model": {"heads": {"larmatch": [4]}}})
+    baseline = LarmatchBaseline(one)
+    baseline.fit([event(10)], seed=0)
+    assert baseline.predict(event(11))["triplet_scores"].values.dtype.names == ("larmatch",)
+    assert list(baseline.parts) == ["larmatch"]
+
+
+def test_a_file_holds_all_of_it(fitted, tmp_path):
+    fitted.save(tmp_path / "model.ckpt")
+    again = LarmatchBaseline.load(tmp_path / "model.ckpt")
+    of = event(20)
+    one, two = (b.predict(of)["triplet_scores"] for b in (fitted, again))
+    np.testing.assert_array_equal(one.values, two.values)
+    assert again.fitted_on == fitted.fitted_on
+    assert again.options == fitted.options
+    content = json.loads((tmp_path / "model.ckpt").read_text())  # plain numbers, no pickle
+    (tmp_path / "model.ckpt").write_text(json.dumps(content | {"version": 0}))
+    with pytest.raises(WeftError, match="version is 0, expected 1; fit the baseline again"):
+        LarmatchBaseline.load(tmp_path / "model.ckpt")
+
+
+def test_same_seed_same_baseline(fitted):
+    again = LarmatchBaseline(options())
+    again.fit((event(seed) for seed in range(14, 18)), seed=0)
+    other = LarmatchBaseline(options())
+    other.fit((event(seed) for seed in range(14, 18)), seed=1)
+    for one, two in zip(fitted.parts["larmatch"].weights, again.parts["larmatch"].weights, strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert (fitted.parts["larmatch"].weights[0] != other.parts["larmatch"].weights[0]).any()
+
+
+def test_events_without_both_kinds_are_refused(tmp_path):
+    baseline = LarmatchBaseline(options())
+    with pytest.raises(WeftError, match="2 events with 0 good triplets and 0 ghosts, expected some of both"):
+        baseline.fit([nothing(), single_plane()], seed=0)
+    with pytest.raises(WeftError, match="has not been fitted"):
+        baseline.predict(nothing())
+    with pytest.raises(WeftError, match="nothing to save"):
+        baseline.save(tmp_path / "model.ckpt")
+
+
+# ---------------------------------------------------------------------------------------------------- perceptrons
+
+
+def made_up(n, classes, seed=0):
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(n, 6))
+    return features, np.argmax(features[:, :classes] + 0.3 * rng.normal(size=(n, classes)), axis=1)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_answers_are_those_of_scikit_learn(classes):
+    from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+    features, labels = made_up(600, classes)
+    chosen = BaselineOptions(hidden=(8, 5), epochs=4)
+    settings = {"hidden_layer_sizes": (8, 5), "alpha": chosen.l2, "learning_rate_init": chosen.learning_rate,
+                "max_iter": 4, "random_state": 3, "batch_size": 1000}  # fmt: skip
+    weights = np.ones(600)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = MLPClassifier(**settings).fit(features, labels).predict_proba(features)
+        values = MLPRegressor(**settings).fit(features, features[:, :3]).predict(features)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # ours warns of nothing
+        ours = fit_classes(features, labels, weights, classes, chosen, 3)
+        regressed = fit_values(features, features[:, :3], weights, chosen, 3)
+    np.testing.assert_allclose(ours(features), theirs, atol=1e-12)
+    np.testing.assert_allclose(regressed(features), values, atol=1e-12)
+    np.testing.assert_array_equal(
+        Perceptron.from_json(json.loads(json.dumps(ours.to_json())))(features), ours(features)
+    )
+
+
+def test_classes_that_never_occur_have_no_probability():
+    features, labels = made_up(300, 2)
+    chosen = BaselineOptions(hidden=(4,), epochs=2)
+    said = fit_classes(features, np.where(labels == 1, 3, 1), np.ones(300), 5, chosen, 0)(features)
+    assert said[:, [0, 2, 4]].max() == 0
+    np.testing.assert_allclose(said.sum(axis=1), 1)
+    one = fit_classes(features, np.full(300, 2), np.ones(300), 5, chosen, 0)(features)
+    assert one[0].tolist() == [0, 0, 1, 0, 0]
+    none = fit_classes(features[:0], labels[:0], np.ones(0), 4, chosen, 0)(features)
+    assert none[0].tolist() == [0.25] * 4
+    assert not fit_values(features[:0], np.zeros((0, 6)), np.ones(0), chosen, 0)(features).any()
+
+
+def test_weights_matter():
+    features, _ = made_up(400, 2)
+    features[:] = 0  # nothing to tell them by: the answer is the share of each
+    labels = np.arange(400) % 2
+    chosen = BaselineOptions(hidden=(4,), epochs=200, learning_rate=0.02)
+    said = fit_classes(features, labels, np.where(labels == 1, 3.0, 1.0), 2, chosen, 0)(features[:1])[0]
+    assert said == pytest.approx([0.25, 0.75], abs=0.05)
+
+
+# --------------------------------------------------------------------------------------------------------- the draw
+
+
+def labels_of(n):
+    nan = np.full((n, 6, 3), np.nan, np.float32)
+    return TripletLabels(
+        np.ones(n, np.int8), np.zeros((n, 6), np.float32), nan, nan[:, 0], np.zeros(n, np.int8), np.ones(n, np.float32)
+    )
+
+
+def test_what_is_drawn_stands_for_what_is_not():
+    drawn = Drawn(50, 10_000, (0,))
+    for n in (10, 200, 0, 70):
+        drawn.add(np.arange(n), np.arange(n, dtype=float)[:, None] * np.ones(6), labels_of(n))
+    assert len(drawn) == 10 + 50 + 0 + 50
+    assert drawn["weight"].sum() == pytest.approx(280)
+    assert drawn["features"].shape == (110, 6)
+
+
+def test_thinning_bounds_the_draw():
+    drawn = Drawn(100, 1000, (0,))
+    for k in range(60):
+        drawn.add(np.arange(100), np.full((100, 6), float(k)), labels_of(100))
+        assert len(drawn) <= 1000
+    counts = np.bincount(drawn["features"][:, 0].astype(int), minlength=60)
+    assert len(drawn) > 400
+    assert counts[:30].sum() == pytest.approx(counts[30:].sum(), rel=0.25)  # early events and late ones alike
