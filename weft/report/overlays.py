@@ -220,7 +220,7 @@ def _places(values: np.ndarray, schema: Schema) -> tuple[np.ndarray, np.ndarray]
     names = [column.name for column in schema.columns]
     if schema.kind != "table" or not any({f"{p}x", f"{p}y", f"{p}z"} <= set(names) for p in ("", "vertex_")):
         return None
-    if schema.name == "voxels":
+    if schema.name == "voxels" or "pixel_0" in names or "wire_0" in names:  # what an event is made of, no marks on it
         return None
     prefix = "" if "x" in names else "vertex_"
     column: Any = values if schema.dtype.names else dict(zip(names, values.T, strict=True))

@@ -13,16 +13,18 @@ import numpy as np
 import pytest
 
 from weft.errors import WeftError
+from weft.io.larmatch_products import KEY_POINTS, space_points, triplet_scores
 from weft.io.products import CHARGE, CLUSTERS, META, PARTICLES, SEMANTICS, VOXELS, EventId, Ragged
 from weft.io.reco_objects import RECONSTRUCTED
 from weft.io.reco_products import FRAGMENT_VOXELS, FRAGMENTS, POINTS, groups, vertex
 from weft.io.store import EventStore
+from weft.io.wire_products import TRIPLETS
 from weft.io.writer import StoreWriter
 from weft.reco.builders import build
 from weft.reco.feed import FedStore
 from weft.reco.settings import Settings
 from weft.report.display import Grid, event_payload
-from weft.report.overlays import Layer, _different, alike, layers, markers
+from weft.report.overlays import Layer, _different, _places, alike, layers, markers
 from weft.report.show import show_event, store_payload
 
 EVENT = EventId(1, 2, 3, 4)
@@ -205,3 +207,13 @@ def test_objects_stand_for_what_they_were_made_of():
     ]
     assert [layer.name for layer in _different(found)] == ["fragments", "reco fragments", "reco particles"]
     assert [layer.name for layer in _different(found[:2])] == ["candidates", "fragments"]
+
+
+def test_key_points_are_marks_and_what_they_were_found_in_is_none() -> None:
+    points = np.zeros(2, KEY_POINTS.dtype)
+    points["y"] = [1, np.nan]
+    found = _places(points, KEY_POINTS)
+    assert found is not None
+    assert found[0].tolist() == [[0, 1, 0]]
+    for schema in (TRIPLETS, space_points(triplet_scores())):
+        assert _places(np.zeros(3, schema.dtype), schema) is None

@@ -23,7 +23,7 @@ class KeyPointOptions(Strict):
     min_score: Share | dict[Kind, Share] = Field(
         0.5, description="triplets of a lower key-point score say nothing; one for all kinds, or one for each by name"
     )
-    min_support: int = Field(3, ge=1, description="fewest triplets within the radius that say so, itself included")
+    min_support: int = Field(6, ge=1, description="fewest triplets within the radius that say so, itself included")
 
     @property
     def least(self) -> list[float]:
