@@ -65,7 +65,8 @@ class LarmatchBaseline(Baseline):
         x, bad = good["features"], ghost["features"]
         weight, bad_weight = good["weight"], ghost["weight"]
         both = np.concatenate([np.ones(len(x), np.int64), np.zeros(len(bad), np.int64)])
-        every = np.concatenate([weight, bad_weight])
+        # As the network learns from them: good ones and ghosts weigh the same.
+        every = np.concatenate([weight / weight.sum(), bad_weight / bad_weight.sum()])
         self.parts = {"larmatch": fit_classes(np.concatenate([x, bad]), both, every, 2, options, seed)}
         if "semantics" in heads:
             label = good["semantic"].astype(np.int64)
