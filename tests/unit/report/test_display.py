@@ -73,3 +73,19 @@ def test_json_cannot_leave_its_script_element(value):
 def test_a_display_needs_an_event():
     with pytest.raises(ValueError, match="at least one"):
         event_display([])
+
+
+def test_things_that_are_no_voxels_bring_their_words_and_classes():
+    classes = {0: ("good", "#0072b2"), -1: ("<unknown>", "#c0bca8")}
+    payload = event_payload(
+        VOXELS, np.ones(2), np.array([0, -1]), grid=GRID, title="t", classes=classes, things="triplets", unit="ADC"
+    )
+    text = str(event_display([payload, payload]))
+    config = json.loads(text.partition('json">')[2].partition("</script>")[0])
+    assert config["classes"] == [
+        {"id": 0, "name": "good", "color": "#0072b2"}, {"id": -1, "name": "<unknown>", "color": "#c0bca8"}
+    ]  # fmt: skip
+    assert [event["things"] for event in config["events"]] == ["triplets"] * 2
+    assert config["events"][0]["unit"] == "ADC"
+    plain = str(event_display([event_payload(VOXELS, np.ones(2), grid=GRID, title="t")]))
+    assert '"name":"track"' in plain

@@ -14,7 +14,14 @@ from weft.io.products import CHARGE, META, SEMANTICS, VOXELS, EventId, semantic_
 from weft.io.store import EventStore
 from weft.io.writer import StoreWriter
 from weft.metrics.scores import Scores, read_scores, write_scores
-from weft.report.experiment import code_notes, extreme_events, rank_events, report_experiment, sample_notes
+from weft.report.experiment import (
+    code_notes,
+    extreme_events,
+    middle_event,
+    rank_events,
+    report_experiment,
+    sample_notes,
+)
 from weft.report.figure import Figure
 from weft.report.index import read_summary
 from weft.report.show import show_event
@@ -179,6 +186,34 @@ def test_the_events_shown_are_the_worst_and_the_best(study, written):
             assert np.array_equal(np.cumsum(steps, axis=0, dtype=np.uint16), store["voxels"][k])
             called = unpacked(payload["predicted"], "i1")
             assert np.array_equal(called, store["prediction/semantics"][k][:, 0])
+
+
+class Shows(Accuracy):
+    """A task that shows events its own way."""
+
+    def event_payload(self, store, index, subtitle, label):
+        return {"title": f"mine {index}", "subtitle": subtitle, "label": label}
+
+    def event_figures(self, store, index, note):
+        charge = store["charge"][index].sum()
+        return [Figure("own", "Its own", f"Event {index} of {charge:.3f} MeV, {note}.", svg="<svg/>")]
+
+
+def test_a_task_shows_events_its_own_way(study):
+    experiment, dataset, layout = study
+    run = plan(experiment, dataset, layout)[0]
+    events = read_scores(Path(run.score("events")).parent).events
+    payloads, how = extreme_events(run, events, Shows(), "test")
+    ranked = rank_events(events[events["split"] == "test"].reset_index(drop=True), invented.metrics, "accuracy")
+    assert [p["title"] for p in payloads] == [f"mine {k}" for k in [*ranked.index[:3], *ranked.index[:-4:-1]]]
+    assert payloads[0]["subtitle"].startswith("accuracy 0.")
+    assert "'test'" in how
+    (figure,) = middle_event(run, events, Shows(), "test")
+    with EventStore.open(run.evaluation_inputs()["test"]["0000"]) as store:
+        middle = int(ranked.index[len(ranked) // 2])
+        assert figure.caption.startswith(f"Event {middle} of {store['truth/charge'][middle].sum():.3f} MeV, which has")
+    assert middle_event(run, events, Accuracy(), "test") == []
+    assert middle_event(run, events.iloc[:0], Shows(), "test") == []
 
 
 def test_a_missing_file_is_named(study, tmp_path):
