@@ -56,8 +56,8 @@ def _suppress(position, key, rank, stride, reach, min_support):
     all has rank 0."""
     n = len(position)
     order = np.empty(n, np.int64)
-    for i in range(n):
-        order[rank[i]] = i
+    for k in range(n):
+        order[rank[k]] = k
     lone = np.zeros(n, np.bool_)
     rows = np.empty(n, np.int64)
     support = np.empty(n, np.int64)
