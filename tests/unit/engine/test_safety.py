@@ -11,6 +11,7 @@ import pytest
 import torch
 from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from weft.engine.checkpoint_file import DiskFull
 from weft.engine.corpus import Corpus
@@ -371,8 +372,10 @@ def test_an_event_that_cannot_be_read_is_named(
     ],
 )
 def test_the_death_of_a_loader_is_told_with_its_cause_and_event(
-    train: Train, toy: Any, tmp_path: Path, action: Callable[[], None], said: str
+    train: Train, toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: Callable[[], None], said: str
 ) -> None:
+    # How often torch looks whether its processes live: 5 s, unless told otherwise here.
+    monkeypatch.setattr(_MultiProcessingDataLoaderIter._try_get_data, "__defaults__", (0.5,))
     with pytest.raises(WeftError, match=rf"^training\.workers: loader process \d+ {said}") as error:
         train(FailingEvents(toy, (0, 4), action), workers=2)
     assert "while making micro-batch " in str(error.value)
