@@ -74,7 +74,8 @@ class LarmatchSource:
     """A source of events, see `weft.io.convert.Source`: `pixels`, `triplets`, their truth and their labels.
 
     Args:
-        detector: where the wires are; positions of triplets are made with it, which the files have not.
+        detector: where the wires are; positions of triplets are made with it, which the files have not. Events cannot
+            be read without one.
     """
 
     kind = "larmatch"
@@ -83,9 +84,7 @@ class LarmatchSource:
     def __init__(self, path: Path, products: Mapping[str, str | None], detector: Detector | None) -> None:
         if products:
             raise WeftError(f"{path}: products of {TREE} have fixed names, none can be chosen or left out")
-        if detector is None:
-            raise WeftError(f"{path}: {TREE} has no positions; say of which detector it is: --detector microboone")
-        if len(detector.tpcs) != 1:
+        if detector is not None and len(detector.tpcs) != 1:
             raise WeftError(f"{path}: {TREE} is of one drift volume, {detector.name} has {len(detector.tpcs)}")
         self.detector, self.path = detector, path
         self.file = RootFile(path)
@@ -108,7 +107,8 @@ class LarmatchSource:
 
     @property
     def about(self) -> dict[str, Any]:
-        return {"uuid": self.file.uuid, "detector": self.detector.name, "labels": sorted(self._labels)}
+        name = None if self.detector is None else self.detector.name
+        return {"uuid": self.file.uuid, "detector": name, "labels": sorted(self._labels)}
 
     @property
     def notes(self) -> dict[str, Any]:
@@ -120,13 +120,15 @@ class LarmatchSource:
     def events(
         self, start: int, stop: int, encode: Callable[[str, str, Sequence[str]], np.ndarray]
     ) -> Iterator[dict[str, Any]]:
+        if self.detector is None:
+            raise WeftError(f"{self.path}: {TREE} has no positions; say of which detector it is: --detector microboone")
         for entry in range(start, stop):
-            yield self._event(entry)
+            yield self._event(entry, self.detector)
 
-    def _event(self, entry: int) -> dict[str, Any]:
+    def _event(self, entry: int, detector: Detector) -> dict[str, Any]:
         where = f"{self._tree.where}: entry {entry}"
-        tpc = self.detector.tpcs[0]
-        pixels, place = self._pixels(where, entry, tpc)
+        tpc = detector.tpcs[0]
+        pixels, place = self._pixels(where, entry, detector)
         match = self._one(self._match, where, entry, PLANES)
         for p in range(PLANES):
             if len(match) and not 0 <= match[:, p].min() <= match[:, p].max() < len(place[p]):
@@ -186,7 +188,7 @@ class LarmatchSource:
             raise WeftError(f"{where}: {name} has {len(found)} rows, matchtriplet_v has {number}")
         return found
 
-    def _pixels(self, where: str, entry: int, tpc: Tpc) -> tuple[np.ndarray, list[np.ndarray]]:
+    def _pixels(self, where: str, entry: int, detector: Detector) -> tuple[np.ndarray, list[np.ndarray]]:
         """`PIXELS`, and the row in them of each pixel of the three planes."""
         coords, charges = self._coord.read(entry), self._feat.read(entry)
         if len(coords) != PLANES or len(charges) != PLANES:
@@ -196,11 +198,12 @@ class LarmatchSource:
             coord = coord.reshape(-1, 2) if coord.size == 0 else coord
             if coord.ndim != 2 or coord.shape[1] != 2 or charge.size != len(coord):
                 raise WeftError(f"{where}: plane {p} has pixels {coord.shape} and charges {charge.shape}")
+            tpc = detector.tpcs[0]
             sizes = tpc.readout.rows, tpc.planes[p].wires
             if len(coord) and ((coord < 0).any() or (coord >= sizes).any()):
                 raise WeftError(
                     f"{where}: plane {p} has pixels up to row {coord[:, 0].max()}, wire {coord[:, 1].max()}; "
-                    f"{self.detector.name} has {sizes[0]} rows and {sizes[1]} wires there"
+                    f"{detector.name} has {sizes[0]} rows and {sizes[1]} wires there"
                 )
             number = coord[:, 0].astype(np.int64) * sizes[1] + coord[:, 1]
             distinct, first, inverse, count = np.unique(

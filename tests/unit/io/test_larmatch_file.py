@@ -12,6 +12,7 @@ from weft.config.detector import load_detector
 from weft.errors import WeftError
 from weft.io.check import check
 from weft.io.convert import convert_file, recognise
+from weft.io.inspect import describe
 from weft.io.larmatch_products import KEY_POINT_KINDS
 from weft.io.store import EventStore
 
@@ -188,6 +189,10 @@ def test_it_needs_a_detector(tmp_path):
     assert recognise(source) == "larmatch"
     with pytest.raises(WeftError, match="say of which detector it is: --detector microboone"):
         convert_file(source, tmp_path / "store.h5")
+    assert not (tmp_path / "store.h5").exists()
+    about = describe(source)  # looking does not need one
+    assert about["events"] == 1
+    assert set(about["products"]) == {"pixels", "triplets", "triplet_truth", "triplet_labels"}
     with pytest.raises(WeftError, match="of one drift volume, two_sided has 2"):
         convert_file(source, tmp_path / "store.h5", detector=load_detector("config/detectors/two_sided.yaml"))
     with pytest.raises(WeftError, match="have fixed names"):

@@ -11,6 +11,7 @@ from opensamples_files import MICROBOONE, SHIFT, TPC, Charge, Event, Neutrino, P
 from weft.errors import WeftError
 from weft.io.check import check
 from weft.io.convert import convert_file, recognise
+from weft.io.inspect import describe
 from weft.io.store import EventStore
 from weft.triplets.images import pixels_of
 
@@ -143,7 +144,9 @@ def test_particles_as_far_as_known(tmp_path):
 def test_the_offset_in_x_is_recorded(tmp_path):
     from weft.io.convert import open_source
 
-    source = open_source(write_opensamples(tmp_path / "events.h5", [simple()]))
+    path = write_opensamples(tmp_path / "events.h5", [simple()])
+    assert describe(path)["products"].keys() >= {"image2d_wire", "hits", "particles", "pixel_truth"}
+    source = open_source(path)
     offset = next(value for name, value in source.about.items() if name.startswith("x of corrected"))
     assert offset == pytest.approx(SHIFT, abs=1e-3)
     source.close()
