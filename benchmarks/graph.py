@@ -19,19 +19,16 @@ from __future__ import annotations
 import argparse
 import datetime
 import importlib.metadata
-import importlib.util
 import statistics
-import tempfile
 import time
 import warnings
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 
+from weft.bench.spine_setup import spine_grouping
 from weft.graph.build import build_graph
 from weft.graph.compositions import COMPOSITIONS
 from weft.graph.features import edge_features, node_features, reverse
@@ -117,7 +114,7 @@ def theirs(event: Event) -> dict[str, Callable[[], Any]]:
             parts.append(get_cluster_dedxs(event.coords, event.values, points, event.rows, 5.0)[:, None])
         return np.concatenate(parts, 1)
 
-    grouping = _evaluation()
+    grouping = spine_grouping()
     return {
         "closest": lambda: inter_cluster_distance(event.coords, event.rows, return_index=True),
         "iterative": lambda: inter_cluster_distance(event.coords, event.rows, iterative=True, return_index=True),
@@ -125,27 +122,6 @@ def theirs(event: Event) -> dict[str, Callable[[], Any]]:
         "edges": lambda: get_cluster_edge_features(event.coords, event.rows, event.edges, closest),
         "groups": lambda: grouping.edge_assignment_score(event.edges, event.logits, n),
     }
-
-
-@cache
-def _evaluation() -> Any:
-    """SPINE's grouping, by its file: its package asks for MinkowskiEngine."""
-    spec = importlib.util.find_spec("spine")
-    assert spec is not None
-    assert spec.submodule_search_locations is not None
-    path = Path(spec.submodule_search_locations[0]) / "model/grappa/evaluation.py"
-    loaded = importlib.util.spec_from_file_location("spine_grappa_evaluation", path)
-    assert loaded is not None
-    assert loaded.loader is not None
-    module = importlib.util.module_from_spec(loaded)
-    settings: Any = numba.config
-    before = settings.CACHE_DIR
-    settings.CACHE_DIR = tempfile.mkdtemp()  # what is cached under this name would not do for the package
-    try:
-        loaded.loader.exec_module(module)
-    finally:
-        settings.CACHE_DIR = before
-    return module
 
 
 def same(event: Event) -> None:

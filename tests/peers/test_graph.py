@@ -1,13 +1,12 @@
 """Features, distances, directions, energy loss and groups of clusters, against SPINE (`pip install spine`)."""
 
-import importlib.util
 import warnings
 
-import numba
 import numpy as np
 import pytest
 from scipy.special import softmax
 
+from weft.bench.spine_setup import spine_grouping
 from weft.graph.build import build_graph
 from weft.graph.closest import closest_pairs, distance_matrix, farthest_pairs
 from weft.graph.compositions import COMPOSITIONS
@@ -43,17 +42,8 @@ pytestmark = pytest.mark.peer
 
 
 @pytest.fixture(scope="module")
-def theirs(tmp_path_factory):
-    """SPINE's grouping; by its file, since its package asks for MinkowskiEngine, and with a cache of its own."""
-    path = importlib.util.find_spec("spine").submodule_search_locations[0] + "/model/grappa/evaluation.py"
-    spec = importlib.util.spec_from_file_location("spine_grappa_evaluation", path)
-    module = importlib.util.module_from_spec(spec)
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(tmp_path_factory.mktemp("cache"))
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        numba.config.CACHE_DIR = before
-    return module
+def theirs():
+    return spine_grouping()
 
 
 def random_event(seed, whole):

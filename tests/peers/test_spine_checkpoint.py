@@ -10,9 +10,9 @@ import pytest
 import torch
 import yaml
 from command_line import weft
-from spine_stand_ins import load_spine
 
 from weft import tasks
+from weft.bench.spine_setup import load_spine
 from weft.config.dialects import import_config
 from weft.engine.foreign_weights import Target, import_chain, read_checkpoint
 from weft.engine.model_file import read_model

@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
-from spine_stand_ins import load_spine
 
+from weft.bench.spine_setup import load_spine
 from weft.config.dialects.rules import Source, walk
 from weft.config.dialects.spine import SPINE
 from weft.config.dialects.spine_build import canonical

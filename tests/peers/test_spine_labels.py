@@ -1,12 +1,10 @@
 """True labels against SPINE: shared voxels, fragments, and which groups are clear enough to learn from
 (`pip install spine`)."""
 
-import importlib.util
-
-import numba
 import numpy as np
 import pytest
 
+from weft.bench.spine_setup import spine_grouping
 from weft.io.products import CLUSTERS, PARTICLES, Ragged
 from weft.io.voxels import merge_voxels
 from weft.reco.labels import PRECEDENCE, voxel_particles
@@ -100,17 +98,8 @@ def test_true_fragments_are_the_clusters_that_are_formed_of_owners():
 
 
 @pytest.fixture(scope="module")
-def evaluation(tmp_path_factory):
-    """By its file, since its package asks for MinkowskiEngine, and with a cache of its own."""
-    path = importlib.util.find_spec("spine").submodule_search_locations[0] + "/model/grappa/evaluation.py"
-    spec = importlib.util.spec_from_file_location("spine_grappa_masks", path)
-    module = importlib.util.module_from_spec(spec)
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(tmp_path_factory.mktemp("cache"))
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        numba.config.CACHE_DIR = before
-    return module
+def evaluation():
+    return spine_grouping()
 
 
 def test_groups_with_one_primary_are_learned_from(evaluation):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
+import tempfile
 import types
 import warnings
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
+import numba
 import torch
 from torch import Tensor, nn
 
@@ -49,6 +54,31 @@ def load_spine() -> str:
     _stand_in("numexpr")  # for flash matching alone
     _stand_in("torch_cluster", knn_graph=None, radius_graph=_radius_graph, knn=None, radius=None)
     return found
+
+
+@cache
+def spine_grouping() -> Any:
+    """SPINE's module for groups and labels of nodes, by its file: its package cannot be had without MinkowskiEngine.
+
+    What numba compiles of it is kept for this process alone, since under this name it would not do for the package.
+    Raises WeftError where SPINE is not installed.
+    """
+    package = importlib.util.find_spec("spine")
+    if package is None or package.submodule_search_locations is None:
+        raise WeftError("SPINE is not installed: pip install spine")
+    path = Path(package.submodule_search_locations[0]) / "model/grappa/evaluation.py"
+    found = importlib.util.spec_from_file_location("spine_grappa_evaluation", path)
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    module.weft_cache = tempfile.TemporaryDirectory()  # type: ignore[attr-defined]  # removed with the module
+    settings: Any = numba.config
+    before, settings.CACHE_DIR = settings.CACHE_DIR, module.weft_cache.name
+    try:
+        found.loader.exec_module(module)
+    finally:
+        settings.CACHE_DIR = before
+    return module
 
 
 def _radius_graph(coords: Tensor, r: float, **_: object) -> Tensor:
