@@ -68,7 +68,7 @@ def real(tiny, root, tmp_path_factory):
     (folder / "list.txt").write_text("\n".join(str(folder / f"{name}.root") for name in ("a", "b", "broken")))
     model = layout.model("larmatch-tiny", "larmatch", "seed0")
     given = ("--config", f"results={folder}/results", f"experiments=[{folder}/real.yaml]", f"model={model}")
-    return folder, Layout(f"{folder}/results"), (*given, f"files=[@{folder}/list.txt]")
+    return folder, Layout(f"{folder}/results"), (*given, f"files=@{folder}/list.txt")
 
 
 def test_files_of_a_detector(snakemake, real):

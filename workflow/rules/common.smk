@@ -27,7 +27,9 @@ def check(given):
 
 def load(name):
     """An experiment with the options of its tasks filled in, and its dataset."""
-    experiment, dataset = load_with(name, config["scale"], config.get("model"), config.get("files", ()))
+    files = config.get("files", [])
+    files = [files] if isinstance(files, str) else files
+    experiment, dataset = load_with(name, config["scale"], config.get("model"), files)
     return resolve(experiment), dataset
 
 
