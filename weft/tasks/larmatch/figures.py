@@ -5,7 +5,7 @@ Curves of a model add the counts of all its seeds; bands are 95 % bootstrap inte
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,14 +18,14 @@ from weft.metrics.bootstrap import bootstrap
 from weft.metrics.calibration import expected_calibration_error
 from weft.metrics.scores import Scores, counts
 from weft.metrics.separation import SCORE_EDGES, average_precision, kept, roc_auc
-from weft.report.confusion import confusion_panels
 from weft.report.event_histogram import event_histogram
 from weft.report.figure import Figure
 from weft.report.palette import RULE, SERIES_COLORS, style, to_svg
 from weft.report.variants import MODEL, color_of, pooled, select, splits_of
-from weft.tasks.larmatch.counting import ANGLE_EDGES, CONFIDENCE_BINS, DISTANCE_BINS, DISTANCE_EDGES, THRESHOLDS
+from weft.tasks.larmatch.counting import CONFIDENCE_BINS, DISTANCE_BINS, DISTANCE_EDGES, THRESHOLDS
+from weft.tasks.larmatch.head_figures import affinity_figure, confusion_figure
 from weft.tasks.larmatch.options import Options
-from weft.tasks.larmatch.score import WITHIN, calibration, classes_of, confusion, histograms, metrics
+from weft.tasks.larmatch.score import calibration, classes_of, histograms, metrics
 from weft.tasks.larmatch.slices import ALL_GHOSTS, RATIO_GHOSTS
 from weft.tasks.larmatch.tables import (
     bounds_table,
@@ -332,58 +332,6 @@ def slice_figure(judged: Mapping[str, Scores]) -> Figure:
     )
 
 
-def confusion_figure(judged: Mapping[str, Scores], classes: Sequence[str]) -> Figure:
-    """Share of the good triplets of each true class by what they were called."""
-    matrices = {name: confusion(part.events, classes).sum(axis=0).astype(int) for name, part in judged.items()}
-    svg = confusion_panels(
-        "confusion",
-        matrices,
-        classes,
-        [*classes, "missed"],
-        ("said class", "true class"),
-        "Confusion matrices of the model and the baseline",
-        (0.55 * len(classes) + 1.9, 0.5 * len(classes) + 1.4),
-        _short,
-    )
-    return Figure(
-        "confusion",
-        "Confusion of classes",
-        "Per cent of the good triplets of a true class (rows) by the class that was said to be most likely, their "
-        "number below. Missed: a score below 0.5. The counts of all seeds are added.",
-        svg=svg,
-    )
-
-
-def affinity_figure(judged: Mapping[str, Scores]) -> Figure:
-    """Angle between the said and the true direction."""
-    centres = 0.5 * (ANGLE_EDGES[1:] + ANGLE_EDGES[:-1])
-    with style():
-        canvas = Canvas(figsize=(5.0, 3.0))
-        axis = canvas.subplots()
-        random = np.diff(-np.cos(np.radians(ANGLE_EDGES))) / 2
-        axis.plot(centres, random, color=RULE, linewidth=1.4, label="at random", zorder=1)
-        for name, part in judged.items():
-            angle = part.events[[f"angle_{k}" for k in range(len(ANGLE_EDGES) - 1)]].to_numpy(np.float64).sum(axis=0)
-            share = angle / max(angle.sum(), 1)
-            within = share[: int(np.searchsorted(ANGLE_EDGES, WITHIN))].sum()
-            label = f"{name}: {100 * within:.1f} % within {WITHIN}°"
-            axis.stairs(share, ANGLE_EDGES, color=_color(name), linewidth=1.6, label=label)
-        axis.axvline(WITHIN, color=RULE, linewidth=1.2, zorder=1)
-        axis.set_xlim(0, 180)
-        axis.set_xticks(range(0, 181, 30))
-        axis.set_ylim(bottom=0)
-        axis.set_xlabel("angle between said and true direction [°]")
-        axis.set_ylabel("share of triplets")
-        axis.legend(loc="upper right")
-        svg = to_svg(canvas, "affinity", "Angle between said and true directions")
-    return Figure(
-        "affinity",
-        "Directions",
-        "Of good triplets with a score of at least 0.5 and a true direction; the baseline says the same for all.",
-        svg=svg,
-    )
-
-
 def _color(name: str) -> str:
     return {CHARGE: _CHARGE_COLOR, ALL: _ALL_COLOR}.get(name) or color_of(name)
 
@@ -391,14 +339,6 @@ def _color(name: str) -> str:
 def _line(name: str) -> dict[str, Any]:
     dashes = {BASELINE: "--", CHARGE: "-.", ALL: ":"}
     return {"color": _color(name), "linestyle": dashes.get(name, "-"), "linewidth": 1.6 if name == MODEL else 1.3}
-
-
-def _short(n: int) -> str:
-    """At most four characters: 987, 1.2k, 34k, 5.6M."""
-    for size, unit in ((10**6, "M"), (10**3, "k")):
-        if n >= size:
-            return f"{n / size:.1f}{unit}" if n < 10 * size else f"{n / size:.0f}{unit}"
-    return str(n)
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
