@@ -47,35 +47,37 @@ def suppress(
     by_cell = np.argsort(key, kind="stable")
     sorted_rows = by_weight[by_cell]
     rows, support = _suppress(position[sorted_rows], key[by_cell], by_cell, stride, radius * radius, min_support)
-    return sorted_rows[rows], support
+    heaviest_first = np.argsort(by_cell[rows])
+    return sorted_rows[rows[heaviest_first]], support[heaviest_first]
 
 
 @kernel
 def _suppress(position, key, rank, stride, reach, min_support):
-    """Rows of maxima, heaviest first, and their support; points are sorted by the key of their cell, the heaviest of
-    all has rank 0."""
+    """Rows of maxima and their support; points are sorted by the key of their cell, the heaviest of all has rank 0."""
     n = len(position)
-    order = np.empty(n, np.int64)
-    for k in range(n):
-        order[rank[k]] = k
     lone = np.zeros(n, np.bool_)
     rows = np.empty(n, np.int64)
     support = np.empty(n, np.int64)
     first = np.empty(9, np.int64)
     last = np.empty(9, np.int64)
     m = 0
-    for i in order:
-        for k in range(9):
-            # Cells that differ in the last number alone lie side by side.
-            middle = key[i] + ((k // 3 - 1) * stride[1] + k % 3 - 1) * stride[2]
-            first[k] = np.searchsorted(key, middle - 1)
-            last[k] = np.searchsorted(key, middle + 1, side="right")
-        if _count(position, i, first, last, reach, min_support) < min_support:
-            lone[i] = True
-        elif not _is_below(position, i, first, last, reach, rank, lone):
-            rows[m] = i
-            support[m] = _count(position, i, first, last, reach, n)
-            m += 1
+    for judging in range(2):  # first who is alone, then who is a maximum among the others
+        start = 0
+        while start < n:
+            stop = np.searchsorted(key, key[start], side="right")
+            for k in range(9):
+                # Cells that differ in the last number alone lie side by side.
+                middle = key[start] + ((k // 3 - 1) * stride[1] + k % 3 - 1) * stride[2]
+                first[k] = np.searchsorted(key, middle - 1)
+                last[k] = np.searchsorted(key, middle + 1, side="right")
+            for i in range(start, stop):
+                if judging == 0:
+                    lone[i] = _count(position, i, first, last, reach, min_support) < min_support
+                elif not lone[i] and not _is_below(position, i, first, last, reach, rank, lone):
+                    rows[m] = i
+                    support[m] = _count(position, i, first, last, reach, n)
+                    m += 1
+            start = stop
     return rows[:m].copy(), support[:m].copy()
 
 

@@ -22,6 +22,7 @@ TASKS: dict[str, tuple[str, dict[str, Any]]] = {
     "shower": ("grappa", {"model": {"instance": "shower"}, "baseline": SMALL}),
     "interaction": ("grappa", {"model": {"instance": "interaction", "heads": ["edge", "pid"]}, "baseline": SMALL}),
     "reconstruction": ("reconstruction", {}),
+    "space_points": ("space_points", {}),
 }
 
 

@@ -110,12 +110,10 @@ def test_cells_of_a_tiny_radius_still_have_numbers() -> None:
     assert suppress(position, np.array([1.0, 0.5, 0.4]), 1e-6)[0].tolist() == [0, 1]
 
 
-@pytest.mark.parametrize("crowded", [False, True])
-def test_a_million_points_take_seconds_and_little_memory(crowded: bool) -> None:
+@pytest.mark.parametrize(("n", "extent"), [(1_000_000, 100.0), (100_000, 6.0)], ids=["large", "crowded"])
+def test_a_million_points_take_seconds_and_little_memory(n: int, extent: float) -> None:
     rng = np.random.default_rng(5)
-    n = 1_000_000
-    position = rng.normal(0, 8, (n, 3)) if crowded else rng.uniform(0, 300, (n, 3))
-    weight = rng.random(n)
+    position, weight = rng.uniform(0, extent, (n, 3)), rng.random(n)
     suppress(position[:9], weight[:9], 3.0)  # compiled from here on
     tracemalloc.start()
     start = time.process_time()
@@ -124,5 +122,5 @@ def test_a_million_points_take_seconds_and_little_memory(crowded: bool) -> None:
     tracemalloc.stop()
     assert len(rows)
     assert support.min() >= 3
-    assert seconds < 20, seconds  # about 2 s on a machine of its own
-    assert peak < 200e6, peak
+    assert seconds < 15, seconds  # about 2 s on a machine that others use too
+    assert peak < 300 * n, peak
