@@ -14,6 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from weft.config import BASELINE
+from weft.io.products import LOW_ENERGY
+from weft.metrics.binned import bin_of
 from weft.metrics.bootstrap import bootstrap
 from weft.metrics.calibration import expected_calibration_error
 from weft.metrics.scores import Scores, counts
@@ -21,6 +23,7 @@ from weft.metrics.separation import SCORE_EDGES, average_precision, kept, roc_au
 from weft.report.event_histogram import event_histogram
 from weft.report.figure import Figure
 from weft.report.palette import RULE, SERIES_COLORS, style, to_svg
+from weft.report.ratio_panels import binned, ratio_panels
 from weft.report.variants import MODEL, color_of, pooled, select, splits_of
 from weft.tasks.larmatch.counting import CONFIDENCE_BINS, DISTANCE_BINS, DISTANCE_EDGES, THRESHOLDS
 from weft.tasks.larmatch.head_figures import affinity_figure, confusion_figure
@@ -41,6 +44,8 @@ from weft.tasks.larmatch.tables import (
 )
 from weft.tasks.larmatch.without_training import agreement_counts, ghost_distances
 
+#: Edges of the bins of energy left by a particle, MeV.
+ENERGY_EDGES = np.geomspace(0.3, 3000.0, 13)
 _REPLICAS = 300
 _FEWEST = 50  # triplets of a bin that is drawn
 _GRID = np.concatenate([[0.005, 0.01, 0.02], np.linspace(0.04, 0.96, 47), np.linspace(0.97, 1.0, 7)])
@@ -64,6 +69,8 @@ def figures(scores: Mapping[str, Scores], split: str, options: Options) -> list[
     ]
     made += [threshold_figure(judged, options.data.min_score), distance_figure(judged), calibration_figure(judged)]
     made += [event_figure(judged), slice_figure(judged), slice_table(judged)]
+    if all((part.objects["energy_deposit"] > 0).any() for part in judged.values()):
+        made.append(energy_figure(judged))
     classes = classes_of(judged[MODEL].events)
     if classes:
         made.append(confusion_figure(judged, classes))
@@ -329,6 +336,27 @@ def slice_figure(judged: Mapping[str, Scores]) -> Figure:
         "Of candidates with a score of at least 0.5. Angles are those of true directions: 0° lies along the drift, 90° "
         "along the wire planes; ghosts have none.",
         svg=svg,
+    )
+
+
+def energy_figure(judged: Mapping[str, Scores]) -> Figure:
+    """Share of the good triplets of particles that is kept, by the energy that the particle left."""
+    arrays = {}
+    for name, part in judged.items():
+        objects = part.objects
+        uids = np.unique(part.events["uid"])
+        bins = bin_of(objects["energy_deposit"].to_numpy(), ENERGY_EDGES)
+        columns = [objects[column].to_numpy(np.float64) for column in ("n_good", "n_50")]
+        shape = objects["shape"].to_numpy()
+        n_bins = len(ENERGY_EDGES) - 1
+        arrays[name] = binned(uids, objects["uid"].to_numpy(), shape, bins, columns, LOW_ENERGY + 1, n_bins)
+    return Figure(
+        "energy",
+        "Efficiency against the energy left by the particle",
+        "Share of the good candidates with a score of at least 0.5, by the particle that most of their electrons come "
+        f"from and by its energy; bins of fewer than {_FEWEST} candidates are left out. Bands: 95 % intervals over "
+        "events.",
+        svg=ratio_panels(arrays, ENERGY_EDGES, "energy left by the particle [MeV]", "efficiency at 0.5", _FEWEST),
     )
 
 

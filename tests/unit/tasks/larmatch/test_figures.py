@@ -40,7 +40,14 @@ def few_replicas():
 
 @pytest.fixture(scope="module")
 def events():
-    return [event(seed, dead=20 * (seed % 2)) for seed in range(4)] + [nothing()]
+    made = [event(seed, dead=20 * (seed % 2)) for seed in range(4)] + [nothing()]
+    return [{**of, "truth/particles": with_energy(of["truth/particles"])} for of in made]
+
+
+def with_energy(particles):
+    particles = particles.copy()
+    particles["energy_deposit"] = 50
+    return particles
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +73,7 @@ def drawn(scores):
 def test_all_figures_are_drawn(drawn):
     assert list(drawn) == [
         "overall", "bounds", "separation", "charges", "thresholds", "distances", "calibration", "per-event", "parts",
-        "slices", "confusion", "affinity", "classes", "key-points", "shifts",
+        "slices", "energy", "confusion", "affinity", "classes", "key-points", "shifts",
     ]  # fmt: skip
     for figure in drawn.values():
         assert figure.title
@@ -80,6 +87,9 @@ def test_one_variant_without_baseline_and_with_one_head(events):
     alone = {"seed0": score_shard(store_of(events, options=ONE_HEAD), "test", "0", ONE_HEAD)}
     made = {figure.key: figure for figure in figures(alone, "test", ONE_HEAD)}
     assert not {"confusion", "affinity", "classes", "key-points", "shifts"} & set(made)
+    assert "energy" in made
+    unknown = score_shard(store_of([event(0)], options=ONE_HEAD), "test", "0", ONE_HEAD)
+    assert "energy" not in {figure.key for figure in figures({"seed0": unknown}, "test", ONE_HEAD)}
     assert "baseline" not in made["overall"].table.columns
     assert "charge agreement" in made["overall"].table.columns
 

@@ -8,7 +8,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from wire_events import event, nothing, single_plane
 
 from weft.errors import WeftError
-from weft.io.products import Filtered
+from weft.io.products import SHOWER, TRACK, Filtered
 from weft.io.wire_products import PIXELS
 from weft.metrics.scores import concat, pool, read_scores, write_scores
 from weft.metrics.separation import SCORE_BINS, first_bin, score_bin
@@ -310,6 +310,7 @@ def test_particles_have_their_triplets(scored):
     assert (objects["n_30"] >= objects["n_50"]).all()
     assert (objects["n_good"] >= objects["n_20"]).all()
     assert objects["pdg"].isin([11, 13]).all()
+    assert (objects["shape"] == np.where(objects["pdg"] == 13, TRACK, SHOWER)).all()
     assert objects["class"].isin([CLASSES.index("electron"), CLASSES.index("muon")]).all()
 
 
