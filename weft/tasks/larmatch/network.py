@@ -22,8 +22,11 @@ from weft.tasks.larmatch.options import ModelOptions
 Answers = dict[str, Tensor | dict[str, Tensor]]
 """by head, see :class:`weft.tasks.larmatch.heads.TripletHeads`; and `log_variance` {term: scalar}"""
 DIMS = 2
-#: Features of a pixel: charge, dead flag.
-MEASURED = 2
+
+
+def measured(options: ModelOptions) -> int:
+    """How many of a batch's features the network sees: charge and dead flag, and with `multiplicity` two counts."""
+    return 4 if options.multiplicity else 2
 
 
 class PlaneFeatures(nn.Module):
@@ -35,11 +38,11 @@ class PlaneFeatures(nn.Module):
 
     def __init__(self, options: ModelOptions) -> None:
         super().__init__()
-        self.engine = options.engine
+        self.engine, self.measured = options.engine, measured(options)
         style = _style(options)
         self.plane = nn.Embedding(PLANES, options.plane_embedding) if options.plane_embedding else None
         width, first = options.stem_width, options.widths[0]
-        stem: list[nn.Module] = [SubmanifoldConv(MEASURED + options.plane_embedding, width, 3, DIMS)]
+        stem: list[nn.Module] = [SubmanifoldConv(self.measured + options.plane_embedding, width, 3, DIMS)]
         if options.stem_blocks:
             stem += [ResidualBlock(width, width, style, DIMS) for _ in range(options.stem_blocks)]
         else:
@@ -54,10 +57,10 @@ class PlaneFeatures(nn.Module):
 
     def forward(self, batch: TripletBatch) -> Tensor:
         """float32 [P, features], in the order of the batch's pixels."""
-        measured = batch.features
+        seen = batch.features[:, : self.measured]
         if self.plane is not None:
-            measured = torch.cat([measured, self.plane(batch.plane).to(measured.dtype)], dim=1)
-        pixels = SparseTensor.from_points(batch.coords, measured, batch.images, engine=self.engine)
+            seen = torch.cat([seen, self.plane(batch.plane).to(seen.dtype)], dim=1)
+        pixels = SparseTensor.from_points(batch.coords, seen, batch.images, engine=self.engine)
         return self.features(self.blocks(self.unet(self.stem(pixels)).final)).at_points()
 
     def levels(self) -> list[list[nn.Module]]:
@@ -79,9 +82,9 @@ class LarmatchNetwork(nn.Module):
         self, options: ModelOptions, classes: int, log_variances: Mapping[str, float] = MappingProxyType({})
     ) -> None:
         super().__init__()
-        self.charges = options.charges
+        self.added = measured(options) if options.charges else 0
         self.forward_features = PlaneFeatures(options)
-        channels = PLANES * (options.features + MEASURED * options.charges)
+        channels = PLANES * (options.features + self.added)
         self.classify_triplets = TripletHeads(channels, options.heads, classes, options.leak)
         self.log_variance = nn.ParameterDict(
             {term: nn.Parameter(torch.tensor(float(value))) for term, value in log_variances.items()}
@@ -90,7 +93,8 @@ class LarmatchNetwork(nn.Module):
     def pixels(self, batch: TripletBatch) -> Tensor:
         """[P, F]: what triplets are judged by, of every pixel of whole images."""
         features = self.forward_features(batch)
-        return torch.cat([features, batch.features.to(features.dtype)], dim=1) if self.charges else features
+        seen = batch.features[:, : self.added].to(features.dtype)
+        return torch.cat([features, seen], dim=1) if self.added else features
 
     def forward(self, batch: TripletBatch) -> Answers:
         """Answers about all triplets. In training only the larmatch head is asked about those that are not good, of

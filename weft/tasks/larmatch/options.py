@@ -51,7 +51,11 @@ class ModelOptions(Strict):
     norm_eps: float = Field(1e-4, gt=0, description="normalisation, epsilon")
     norm_momentum: float = Field(0.1, gt=0, le=1, description="batch normalisation, weight of the new batch")
     leak: float = Field(0.01, ge=0, description="negative slope of the leaky ReLU; 0 is a ReLU")
-    charges: bool = Field(True, description="heads also see charge and dead flag of the three pixels")
+    multiplicity: bool = Field(
+        True,
+        description="the network also sees how many triplets of the event lead through a pixel; false: as LArMatch",
+    )
+    charges: bool = Field(True, description="heads also see of the three pixels what the network sees of one")
     heads: Annotated[dict[Head, list[_Width]], AfterValidator(_scores)] = Field(
         {"larmatch": [32, 32], "key_points": [32, 32], "semantics": [32, 32], "affinity": [64, 64]},
         description="what is said of a triplet, and the hidden layers of each perceptron that says it; key_points has "

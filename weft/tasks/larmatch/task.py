@@ -16,7 +16,7 @@ from weft.io.larmatch_products import triplet_scores
 from weft.io.products import Schema
 from weft.metrics.scores import Scores
 from weft.report.figure import Figure
-from weft.tasks.larmatch.batch import LABELS, collate
+from weft.tasks.larmatch.batch import LABELS, collate, triplets_through
 from weft.tasks.larmatch.options import Options
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ class Larmatch(Task[Options]):
     name = "larmatch"
     options_model = Options
     reads = ("pixels", "triplets")
-    variations = Task.variations | {"sampling", "min_score", "chunk"}
+    # Where the truth of other events lies does not matter to a network.
+    variations = Task.variations | {"sampling", "min_score", "chunk", "labels.truth", "labels.origin"}
     headline = ("average_precision", "ghost_rejection_95", "efficiency_at_0.5", "purity_at_0.5")
 
     @property
@@ -56,6 +57,7 @@ class Larmatch(Task[Options]):
         arrays = {name: np.ascontiguousarray(pixels[name]) for name in _PIXEL}
         arrays["pixel"] = np.stack([triplets[f"pixel_{plane}"] for plane in range(PLANES)], axis=1)
         arrays["triplet"] = np.arange(len(triplets), dtype=np.int32)
+        arrays |= triplets_through(arrays["pixel"], arrays["dead"])
         if labels:
             from weft.reco.feed import processes_of
             from weft.triplets.stored_truth import read_truth

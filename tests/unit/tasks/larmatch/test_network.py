@@ -28,7 +28,8 @@ def test_the_default_trunk_has_the_size_of_the_first_generation():
     def block(a, b):
         return 2 * a + 9 * a * b + 2 * b + 9 * b * b + (a * b if a != b else 0)
 
-    stem = 9 * (1 + 1 + 4) * 16 + 2 * 16 + 9 * 16 * 16 + 2 * 16 + 9 * 16 * 16  # charge, dead flag, embedding
+    inputs = 1 + 1 + 2 + 4  # charge, dead flag, numbers of triplets, embedding
+    stem = 9 * inputs * 16 + 2 * 16 + 9 * 16 * 16 + 2 * 16 + 9 * 16 * 16
     down = sum(2 * block(a, a) for a in n)
     between = sum((2 * a + 4 * a * b) + (2 * b + 4 * b * a) for a, b in itertools.pairwise(n))
     up = sum(block(2 * a, a) + block(a, a) for a in n[:-1])
@@ -72,6 +73,25 @@ def test_triplets_know_where_the_pixels_of_their_event_begin():
             assert np.array_equal(wire[part[:, p]], own["wire"])
 
 
+def test_a_pixel_knows_how_many_triplets_of_the_whole_event_lead_through_it():
+    task, one = small_task(data={"sampling": {"triplets": 40, "key_points": None}}), event(0, dead=20)
+    pixels, triplets = one["pixels"], one["triplets"]
+    sample = task.sample(one, (0, 0), True)
+    seen = task.collate([task.draw(sample, np.random.default_rng(0))]).features
+    for k in (0, 5, int(np.flatnonzero(pixels["dead"])[0])):
+        mine = triplets[triplets[f"pixel_{pixels['plane'][k]}"] == k]
+        live = [not any(pixels["dead"][t[f"pixel_{p}"]] for p in range(3)) for t in mine]
+        assert seen[k, 2:].tolist() == pytest.approx([np.log1p(len(mine)), np.log1p(sum(live))])
+    assert seen[:, 2].max() > seen[:, 3].max() > 0
+    blind = small_task({"multiplicity": False})
+    network, batch = network_of(blind), batch_of(blind, one)
+    before = network(batch)["larmatch"]
+    batch.features[:, 2:] = 0
+    assert torch.equal(before, network(batch)["larmatch"])
+    seeing = network_of(small_task())
+    assert not torch.allclose(seeing(batch)["larmatch"], seeing(batch_of(blind, one))["larmatch"], atol=1e-2)
+
+
 def test_the_charge_is_scaled_and_clipped_and_dead_pixels_are_marked():
     task, one = small_task(data={"charge_scale": 40, "charge_clip": 5}), event(0, dead=20)
     features = batch_of(task, one).features
@@ -102,7 +122,7 @@ def test_drift_volumes_do_not_see_each_other():
     sample = task.sample(event(0), (0, 0), False)
     n = len(sample.arrays["row"])
     twice = {name: np.concatenate([array, array]) for name, array in sample.arrays.items()}
-    twice["tpc"][n:] = 1
+    twice["tpc"][n:] = 1  # triplets through a pixel are those of its volume
     twice["pixel"][len(sample.arrays["pixel"]) :] += n
     network = network_of(task)
     one, two = network(task.collate([sample])), network(task.collate([sample.with_arrays(**twice), sample]))
@@ -177,7 +197,8 @@ def test_in_training_other_heads_are_asked_about_good_triplets_only():
 
 @pytest.mark.parametrize("option", [
     {"stem_width": 5}, {"stem_blocks": 1}, {"widths": [4, 6]}, {"blocks": 2}, {"input_kernel": 5}, {"final_blocks": 0},
-    {"features": 3}, {"plane_embedding": 2}, {"norm": "layer"}, {"charges": False}, {"heads": {"larmatch": [9]}},
+    {"features": 3}, {"plane_embedding": 2}, {"norm": "layer"}, {"charges": False},
+    {"multiplicity": False}, {"heads": {"larmatch": [9]}},
 ])  # fmt: skip
 def test_every_size_is_that_of_the_network(option):
     small, other = small_task().network().state_dict(), small_task(option).network().state_dict()
