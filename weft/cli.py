@@ -427,7 +427,7 @@ def _deploy_chain(
             for name in ([split] if split else chain.splits)
             for shard in dataset.shards(name)
         ]
-    trees = _shared_trees({n: tasks.build(o["task"], o) for n, o in chain.options().items()}) if root else {}
+    trees = _shared_trees({n: tasks.build(str(o["task"]), o) for n, o in chain.options().items()}) if root else {}
     for source, target in jobs:
         with progress_bar(str(target)) as progress:
             run_chain(
