@@ -65,13 +65,13 @@ def deployed(experiment: Experiment, dataset: Dataset, layout: Layout) -> list[D
 def deployed_rows(found: Sequence[Deployed]) -> list[dict[str, object]]:
     """A row per file and variant; a column for each counted product that any of them has. None: not known."""
     present = [name for name in COUNTED if any(name in one.rows for one in found)]
-    return [
-        {"variant": one.variant, "split": one.split, "file": one.file}
-        | {"events in": one.events_in, "events out": one.events_out}
-        | {COUNTED[name]: one.rows.get(name) for name in present}
-        | {"state": one.state, "said": one.said}
-        for one in found
-    ]
+    rows = []
+    for one in found:
+        row: dict[str, object] = {"variant": one.variant, "split": one.split, "file": one.file}
+        row |= {"events in": one.events_in, "events out": one.events_out}
+        row |= {COUNTED[name]: one.rows.get(name) for name in present}
+        rows.append(row | {"state": one.state, "said": one.said})
+    return rows
 
 
 def summary(found: Sequence[Deployed]) -> list[str]:
