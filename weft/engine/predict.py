@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,9 +101,18 @@ def require_same_options(task: Task[Any], trained: Mapping[str, Any], model: Pat
     """A stage must be fed as in its training; options of the loss, the baseline and random views do not matter here."""
     asked = task.options.model_dump(mode="json")
     for section in ("model", "data"):
-        for key, value in asked[section].items() if section in asked else ():
-            if section == "data" and key in task.variations:
-                continue
-            if trained.get(section, {}).get(key) != value:
-                was = trained.get(section, {}).get(key)
-                raise WeftError(f"{model}: trained with {section}.{key} = {was}, deploy asks for {value}")
+        free = task.variations if section == "data" else frozenset[str]()
+        was = _without(trained.get(section, {}), free)
+        for key, value in _without(asked.get(section, {}), free).items():
+            if was.get(key) != value:
+                raise WeftError(f"{model}: trained with {section}.{key} = {was.get(key)}, deploy asks for {value}")
+
+
+def _without(options: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]:
+    """Options without some of them, which are keys or, with a dot, keys of options inside: ``labels.truth``."""
+    kept = {}
+    for key, value in options.items():
+        if key not in keys:
+            inner = {name.removeprefix(f"{key}.") for name in keys if name.startswith(f"{key}.")}
+            kept[key] = _without(value, inner) if inner and isinstance(value, Mapping) else value
+    return kept

@@ -163,7 +163,8 @@ class Task(ABC, Generic[Options]):
     fitted_with: ClassVar[tuple[str, ...]] = ("data",)
     """options that the baseline depends on besides its own, as dotted keys of the stage: ``model.classes``"""
     variations: ClassVar[frozenset[str]] = frozenset({"flip", "rotate", "shift", "charge_jitter"})
-    """options of ``data`` that say how :meth:`draw` and :meth:`mix` vary events: a deploy may have others"""
+    """options of ``data`` that say how :meth:`draw` and :meth:`mix` vary events, and others that a prediction does not
+    depend on, ``labels.truth`` one of options inside: a deploy may have others"""
     headline: ClassVar[tuple[str, ...]]
     """names of the metrics to print first, best one first"""
     tree: ClassVar[str | None] = None

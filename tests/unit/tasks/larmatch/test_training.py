@@ -132,10 +132,11 @@ def test_micro_batches_add_up_to_a_step(tmp_path, shard):
 
 def test_a_deploy_transforms_its_input_as_the_training_did(tmp_path, shard):
     model = trained(small_task(), shard, tmp_path)
-    for data in ({"charge_scale": 40}, {"charge_clip": 5}):
+    for data in ({"charge_scale": 40}, {"charge_clip": 5}, {"labels": {"sigma": 5}}):
         with pytest.raises(WeftError, match=f"trained with data.{next(iter(data))} = "):
             deploy(small_task(data=data), model, shard, tmp_path / "out.h5", {}, providers=PROVIDERS)
-    free = {"min_score": 0.5, "chunk": 7, "flip": False, "shift": 3, "charge_jitter": 0.2, "sampling": {"triplets": 5}}
+    free = {"min_score": 0.5, "chunk": 7, "flip": False, "shift": 3, "charge_jitter": 0.2, "sampling": {"triplets": 5},
+            "labels": {"truth": "pixels", "origin": [1, 2, 3]}}  # fmt: skip
     deploy(small_task(data=free), model, shard, tmp_path / "out.h5", {}, providers=PROVIDERS)
     with EventStore.open({**shard, "prediction": tmp_path / "out.h5"}) as store:
         scores = [store["prediction/triplet_scores"][k]["larmatch"] for k in range(len(store))]
