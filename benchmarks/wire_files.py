@@ -1,6 +1,6 @@
 """How fast files of wire planes are converted, and how right the truth of triplets is that pixels alone tell.
 
-    OMP_NUM_THREADS=1 python benchmarks/wire_files.py            # about three minutes; prints the tables
+    OMP_NUM_THREADS=1 python benchmarks/wire_files.py            # about five minutes; prints the tables
     OMP_NUM_THREADS=1 python benchmarks/wire_files.py --write    # and writes benchmarks/results/wire_files.md
 
 Processor time of one process. The files are made here, of the size of MicroBooNE's events: 8256 waveforms of 6400 ticks
@@ -38,7 +38,7 @@ from weft.triplets.truth import label_triplets
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "wire_files.md"
 sys.path.append(str(ROOT / "tests/unit/io"))  # the writers of small files
-EVENTS, SIMULATED = (1, 3), 40
+EVENTS, SIMULATED = (2, 8), 40
 
 
 def child(what: Callable[[], object]) -> tuple[float, float]:
