@@ -36,6 +36,7 @@ class Larmatch(Task[Options]):
     options_model = Options
     reads = ("pixels", "triplets")
     # Where the truth of other events lies does not matter to a network.
+    fitted_with = ("data", "model.heads")
     variations = Task.variations | {"sampling", "min_score", "chunk", "labels.truth", "labels.origin"}
     headline = ("average_precision", "ghost_rejection_95", "efficiency_at_0.5", "purity_at_0.5")
 
