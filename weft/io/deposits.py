@@ -29,6 +29,14 @@ WIRE_DEPOSITS = Schema(
     description="what each particle left where a row and three wires meet; unique in these columns, sorted by them",
 )  # fmt: skip
 
+#: Columns that say where a row and three wires meet.
+CELL = ("tpc", "row", "wire_0", "wire_1", "wire_2")
+
+
+def arrived(deposits: np.ndarray) -> np.ndarray:
+    """Those rows of `WIRE_DEPOSITS` of which electrons arrived where the readout and all three planes see them."""
+    return deposits[np.all([deposits[name] >= 0 for name in CELL], axis=0) & (deposits["electrons"] > 0)]
+
 
 class DepositTree:
     """``wire_deposits``: a branch per column."""

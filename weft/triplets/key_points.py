@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from weft.errors import WeftError
+from weft.io.deposits import arrived
 from weft.io.larmatch_products import KEY_POINT_KINDS, TRUE_KEY_POINTS
 from weft.triplets.label_options import LabelOptions
 from weft.triplets.particle_kinds import NU_VERTEX, TRACK_END, TRACK_START, leaders, particle_kinds, sizes
@@ -19,7 +20,6 @@ from weft.triplets.particle_kinds import NU_VERTEX, TRACK_END, TRACK_START, lead
 if TYPE_CHECKING:
     from scipy.spatial import cKDTree
 
-_CELL = ("tpc", "row", "wire_0", "wire_1", "wire_2")
 _NEUTRINOS = (12, 14, 16)
 #: cm between particles in a tree of all of them: more than any detector is long.
 _APART = 1e6
@@ -35,7 +35,8 @@ def xyz(rows: np.ndarray, name: str = "") -> np.ndarray:
 
 def seen_deposits(deposits: np.ndarray) -> np.ndarray:
     """Those of `WIRE_DEPOSITS` that the readout and all three planes see, and that hold energy themselves."""
-    return deposits[np.all([deposits[name] >= 0 for name in _CELL], axis=0) & (deposits["energy"] > 0)]
+    deposits = arrived(deposits)
+    return deposits[deposits["energy"] > 0]
 
 
 def owned_tree(position: np.ndarray, owner: np.ndarray) -> cKDTree:

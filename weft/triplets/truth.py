@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from weft.io.deposits import CELL, arrived
 from weft.io.wire_products import GHOST_TRIPLET, GOOD_TRIPLET, TRIPLET_TRUTH, UNKNOWN_TRIPLET
-
-_CELL = ("tpc", "row", "wire_0", "wire_1", "wire_2")
 
 
 def label_triplets(
@@ -29,11 +28,11 @@ def label_triplets(
     if known is not None:
         clear = np.asarray(known, bool) | (pixels["dead"] != 0)
         truth["good"][~(clear[members[0]] & clear[members[1]] & clear[members[2]])] = UNKNOWN_TRIPLET
-    deposits = deposits[np.all([deposits[name] >= 0 for name in _CELL], axis=0)]
+    deposits = arrived(deposits)
     if not len(deposits) or not len(triplets):
         return truth
     ours = [pixels["tpc"][members[0]], pixels["row"][members[0]], *(pixels["wire"][m] for m in members)]
-    theirs = [deposits[name] for name in _CELL]
+    theirs = [deposits[name] for name in CELL]
     key, cell_of = cell_keys(ours, theirs)
     # Cells in increasing order of key, their deposits with the most electrons last; ties go to the lower particle.
     order = np.lexsort([-deposits["particle"].astype(np.int64), deposits["electrons"], cell_of])

@@ -26,7 +26,9 @@ def test_true_cells_are_candidates(dead):
 
         live = np.zeros((3, 272, 351), bool)
         live[p.plane, p.row, p.col] = True
+        assert (event.deposits["electrons"] >= 0).all()
         deposits = event.deposits[np.all([event.deposits[name] >= 0 for name in CELL], axis=0)]
+        deposits = deposits[deposits["electrons"] > 0]
         seen = np.stack([live[k, deposits["row"], deposits[f"wire_{k}"]] for k in range(3)], 1)
         gone = np.stack([wires.dead_wires[k][deposits[f"wire_{k}"]] for k in range(3)], 1)
         assert not (seen & gone).any()

@@ -126,3 +126,10 @@ def test_nothing_to_label_and_nothing_true():
     assert len(label_triplets(empty.pixels, empty.triplets, deposits((0, 4, 15, 15, 9, 0, 1, 1, 1)))) == 0
     nobody = np.zeros(len(event.pixels), bool)
     assert label_triplets(event.pixels, event.triplets, deposits(), nobody)["good"].tolist() == [-1]
+
+
+def test_energy_whose_electrons_were_all_lost_makes_no_triplet_good():
+    event = event_of((0, 4, 15, 15, 9), (0, 4, 16, 14, 10))
+    truth = label_triplets(event.pixels, event.triplets, deposits((0, 4, 15, 15, 9, 2, 0, 0, 0.25)))
+    assert set(truth["good"].tolist()) == {0}
+    assert truth["energy"].sum() == 0

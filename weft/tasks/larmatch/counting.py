@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy.spatial import cKDTree
 
+from weft.io.deposits import CELL, arrived
 from weft.io.larmatch_products import KEY_POINT_KINDS
 from weft.metrics.binned import bin_of
 from weft.metrics.calibration import confidence_bins
@@ -30,7 +31,6 @@ CONFIDENCE_BINS = 20
 #: Key-point scores from here on are near a key point.
 NEAR = 0.5
 
-_CELL = ("tpc", "row", "wire_0", "wire_1", "wire_2")
 
 COUNTS: Mapping[str, str] = {
     "triplets": "triplets",
@@ -103,11 +103,6 @@ def flat(counts: Mapping[str, np.ndarray | float]) -> dict[str, np.ndarray]:
     return found
 
 
-def true_cells(deposits: np.ndarray) -> np.ndarray:
-    """Those of `WIRE_DEPOSITS` that three wires and the readout see as electrons."""
-    return deposits[np.all([deposits[name] >= 0 for name in _CELL], axis=0) & (deposits["electrons"] > 0)]
-
-
 def ghost_distance(judged: Judged) -> np.ndarray:
     """float64: of each ghost, cm to the nearest place that electrons arrived from; infinite where there is none."""
     deposits = judged.deposits[(judged.deposits["electrons"] > 0) & (judged.deposits["row"] >= 0)]
@@ -140,18 +135,17 @@ def distance_counts(distance: np.ndarray) -> np.ndarray:
 
 
 def _cells(judged: Judged, score: np.ndarray) -> dict[str, float]:
-    deposits, truth, good = true_cells(judged.deposits), judged.truth, judged.good
-    columns = [deposits[name] for name in _CELL]
+    deposits, truth, good = arrived(judged.deposits), judged.truth, judged.good
+    columns = [deposits[name] for name in CELL]
     found = {
         "cells": len(np.unique(cell_keys(columns, columns)[0])) if len(deposits) else 0,
-        "found": int((good & (truth["electrons"] > 0)).sum()),
+        "found": int(good.sum()),
         "electrons": float(deposits["electrons"].sum(dtype=np.float64)),
         "electrons_found": float(truth["electrons"][good].sum(dtype=np.float64)),
     }
     for t in THRESHOLDS:
         found[_at("electrons", t)] = float(truth["electrons"][good & (score >= np.float32(t))].sum(dtype=np.float64))
-    seen = judged.deposits[np.all([judged.deposits[name] >= 0 for name in _CELL], axis=0)]
-    found["energy"] = float(seen["energy"].sum(dtype=np.float64))
+    found["energy"] = float(deposits["energy"].sum(dtype=np.float64))
     found["energy_found"] = float(truth["energy"][good].sum(dtype=np.float64))
     return found
 

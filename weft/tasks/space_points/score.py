@@ -13,6 +13,7 @@ import pandas as pd
 
 from weft.engine.task import Store
 from weft.errors import WeftError
+from weft.io.deposits import arrived
 from weft.io.larmatch_products import KEY_POINT_KINDS as KINDS
 from weft.io.larmatch_products import KEY_POINTS
 from weft.io.wire_products import GHOST_TRIPLET, GOOD_TRIPLET, UNKNOWN_TRIPLET
@@ -172,8 +173,7 @@ def _cloud_counts(store: Store, i: int, truth: EventTruth, min_score: float, whe
         for state, code in (("good", GOOD_TRIPLET), ("ghost", GHOST_TRIPLET), ("unknown", UNKNOWN_TRIPLET)):
             row[f"{state}_{stage}"] = int((states == code).sum())
         row[f"electrons_{stage}"] = float(true["electrons"][rows].sum(dtype=np.float64))
-    seen = np.all([deposits[name] >= 0 for name in ("row", "wire_0", "wire_1", "wire_2")], axis=0)
-    row["electrons"] = float(deposits["electrons"][seen].sum(dtype=np.float64))
+    row["electrons"] = float(arrived(deposits)["electrons"].sum(dtype=np.float64))
     return row
 
 

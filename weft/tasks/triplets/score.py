@@ -13,13 +13,13 @@ import pandas as pd
 
 from weft.engine.task import Store
 from weft.errors import WeftError
+from weft.io.deposits import CELL, arrived
 from weft.io.wire_products import GOOD_TRIPLET
 from weft.metrics.binned import bin_of
 from weft.metrics.scores import Scores
 from weft.triplets.truth import cell_keys, label_triplets
 
 DEPOSITS = "wire_deposits"
-_CELL = ("tpc", "row", "wire_0", "wire_1", "wire_2")
 
 #: What the three wires of a true cell saw of it; the last that fits.
 STATES: Mapping[str, str] = {
@@ -160,7 +160,7 @@ def score_event(
     deposits: np.ndarray, pixels: np.ndarray, dead_wires: np.ndarray, triplets: np.ndarray, rows: np.ndarray
 ) -> tuple[dict[str, float], pd.DataFrame, pd.DataFrame]:
     """Counts, particles and occupancy of one event; `deposits` as `WIRE_DEPOSITS`, the others as predicted."""
-    deposits = deposits[np.all([deposits[name] >= 0 for name in _CELL], axis=0)]
+    deposits = arrived(deposits)
     live = pixels["dead"] == 0
     members = [triplets[f"pixel_{p}"] for p in range(3)]
     through_dead = ~(live[members[0]] & live[members[1]] & live[members[2]])
@@ -178,7 +178,7 @@ def score_event(
         "n_capped": int((rows["found"] > rows["kept"]).sum()),
     }
     state, found = _state(deposits, pixels[live], dead_wires), _is_candidate(deposits, pixels, triplets)
-    key, _ = cell_keys([deposits[name] for name in _CELL], [deposits[name][:0] for name in _CELL])
+    key, _ = cell_keys([deposits[name] for name in CELL], [deposits[name][:0] for name in CELL])
     _, first = np.unique(key, return_index=True)
     for k, name in enumerate(STATES):
         here = state == k
@@ -212,7 +212,7 @@ def _is_candidate(deposits: np.ndarray, pixels: np.ndarray, triplets: np.ndarray
     """bool (deposits,): whether a triplet stands for the cell."""
     members = [triplets[f"pixel_{p}"] for p in range(3)]
     candidates = [pixels["tpc"][members[0]], pixels["row"][members[0]], *(pixels["wire"][m] for m in members)]
-    return _among([deposits[name] for name in _CELL], candidates)
+    return _among([deposits[name] for name in CELL], candidates)
 
 
 def _among(ours: list[np.ndarray], theirs: list[np.ndarray]) -> np.ndarray:
