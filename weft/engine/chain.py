@@ -80,7 +80,7 @@ def deploy_chain(
             for link in links:
                 stretch.add(link)
             for k, row in enumerate(stretch.rows):
-                event = EventId(*(int(store.events[row][name]) for name in EventId._fields))
+                event = EventId.of(store.events[row])
                 made = {
                     names[link.name, product]: value
                     for link in links

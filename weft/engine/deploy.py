@@ -45,7 +45,7 @@ def deploy(
     provenance = collect(config=options, inputs=parents, task=task.name, model=of_file(model))
     with StoreWriter(output, task.makes, provenance=provenance, parents=parents) as writer:
         for done, (event, products) in enumerate(zip(store.events, predict(corpus), strict=True), 1):
-            writer.append(EventId(*(int(event[name]) for name in EventId._fields)), products)
+            writer.append(EventId.of(event), products)
             if progress is not None:
                 progress(done, len(corpus))
     corpus.close()

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from weft.engine.log_file import LOG, write_rows
-from weft.engine.model_file import load_weights, read_model
-from weft.engine.predict import require_same_options
+from weft.engine.model_file import load_weights
+from weft.engine.predict import model_of
 from weft.engine.task import Task
-from weft.errors import WeftError
 from weft.io.atomic import atomic_path
 from weft.io.provenance import collect, of_file, write_record
 
@@ -23,10 +22,7 @@ def use_given(task: Task[Any], checkpoint: Path, output: Path, options: Mapping[
     Raises WeftError where the model is of another task, of other options than the stage (but for those that a deploy
     may choose), or does not fit the network.
     """
-    content = read_model(checkpoint)
-    if content.task != task.name:
-        raise WeftError(f"{checkpoint}: a model of task '{content.task}', not '{task.name}'")
-    require_same_options(task, content.options, checkpoint)
+    content = model_of(task, checkpoint)
     load_weights(task.network(), content.state, str(checkpoint))
     output.mkdir(parents=True, exist_ok=True)
     source = of_file(checkpoint)

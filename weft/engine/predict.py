@@ -14,6 +14,8 @@ from weft.reco.feed import Events
 if TYPE_CHECKING:
     from torch import nn
 
+    from weft.engine.model_file import ModelFile
+
 Predict = Callable[[Events], Iterator[Products]]
 """the products of each of some events, in their order"""
 
@@ -66,15 +68,12 @@ def _network(
     import torch
 
     from weft.engine.device import choose_device
-    from weft.engine.model_file import load_weights, read_model
+    from weft.engine.model_file import load_weights
     from weft.engine.stream import EventBatches
 
     if threads:
         torch.set_num_threads(threads)
-    content = read_model(model)
-    if content.task != task.name:
-        raise WeftError(f"{model}: a model of task '{content.task}', not '{task.name}'")
-    require_same_options(task, content.options, model)
+    content = model_of(task, model)
     network = task.network()
     load_weights(network, content.state, str(model))
     device = choose_device(int(gpu))
@@ -95,6 +94,17 @@ def _network(
             yield from predicted
 
     return predict
+
+
+def model_of(task: Task[Any], path: Path) -> ModelFile:
+    """The model in a file, which must be of the task and fed as the stage asks (:func:`require_same_options`)."""
+    from weft.engine.model_file import read_model
+
+    content = read_model(path)
+    if content.task != task.name:
+        raise WeftError(f"{path}: a model of task '{content.task}', not '{task.name}'")
+    require_same_options(task, content.options, path)
+    return content
 
 
 def require_same_options(task: Task[Any], trained: Mapping[str, Any], model: Path) -> None:

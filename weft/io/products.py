@@ -34,6 +34,11 @@ class EventId(NamedTuple):
     event: int
     uid: int
 
+    @classmethod
+    def of(cls, row: np.void) -> EventId:
+        """The identity that a row of a store's table of events says."""
+        return cls(*(int(row[name]) for name in cls._fields))
+
 
 EVENT_DTYPE = np.dtype([("run", "<i8"), ("subrun", "<i8"), ("event", "<i8"), ("uid", "<u8")])
 

@@ -151,7 +151,7 @@ def write_triplets(
                     label = label_triplets if truth == DEPOSITS else label_from_pixels
                     products["triplet_truth"] = label(products["pixels"], products["triplets"], store[truth][i])
                 _count(done, products)
-                writer.append(EventId(*(int(event[name]) for name in EventId._fields)), products)
+                writer.append(EventId.of(event), products)
                 if progress is not None:
                     progress(i + 1, len(store))
     return done
