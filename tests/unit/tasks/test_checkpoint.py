@@ -82,7 +82,10 @@ def test_what_cannot_be(trained, tmp_path):
     for given, message in (
         (experiment(tmp_path / "no/model.ckpt"), r"checkpoint: .*no/model\.ckpt: no such file; train that model"),
         (experiment(trained, task="points"), r"model\.ckpt is of task 'segmentation', not 'points'"),
-        (experiment(trained, training={"iterations": 3, "batch_size": 1}), "training: the model is given by checkpoint"),
+        (
+            experiment(trained, training={"iterations": 3, "batch_size": 1}),
+            "training: the model is given by checkpoint",
+        ),
         (experiment(trained, model={"fliters": 3}), r"unknown key 'model\.fliters' \(did you mean 'filters'\?\)"),
     ):
         with pytest.raises(ConfigError, match=message):
