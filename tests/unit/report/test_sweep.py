@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from weft.config import BASELINE, Experiment, Layout, Run, dataset_from, plan
+from weft.engine.task import Task
 from weft.io.products import VOXELS, EventId
 from weft.io.store import EventStore
 from weft.io.writer import StoreWriter
@@ -34,6 +35,7 @@ class Accuracy:
     """A task as the report sees it."""
 
     headline = ("accuracy", "mean_iou")
+    event_payload, event_figures = Task.event_payload, Task.event_figures
 
     def __init__(self) -> None:
         self.drawn: list[str] = []
