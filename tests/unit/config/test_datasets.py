@@ -12,6 +12,7 @@ FACTORS = {
     "test_lifetime_low": {"lifetime": 0.7},
     "test_lifetime_high": {"lifetime": 1.3},
     "test_noise": {"noise": 1.5},
+    "test_noise_triple": {"noise": 3},
     "test_diffusion": {"diffusion_longitudinal": 1.5, "diffusion_transverse": 1.5},
 }
 
