@@ -19,7 +19,10 @@ def complaint(snakemake, *arguments: str) -> str:
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [
-        ("scael=demo", "config: unknown key 'scael' (did you mean 'scale'?); known: experiments, scale, results, model, files"),
+        (
+            "scael=demo",
+            "config: unknown key 'scael' (did you mean 'scale'?); known: experiments, scale, results, model, files",
+        ),
         ("scale=huge", "config: scale: 'huge' is not one of ['tiny', 'demo', 'study', 'reference']"),
         ("experiments=segmentation", "config: experiments: 'segmentation' is not of type 'array'"),
         ("experiments=[]", "config: experiments: [] should be non-empty"),
