@@ -193,6 +193,16 @@ def chain_of_run(wildcards):
     return chains[wildcards.experiment, wildcards.variant]
 
 
+def without_running(experiment):
+    """An experiment but for how its jobs run, which is no reason to list again what they made."""
+    running = {"resources": True, "evaluation": {"batch_size"}}
+    left_out = {
+        name: running | {"points": {point: running for point in stage.points}}
+        for name, stage in experiment.stages.items()
+    }
+    return experiment.model_dump(mode="json", exclude={"stages": left_out})
+
+
 def chain_files(experiment):
     """What `deploy_chain` makes of an experiment's events, with each seed."""
     return [

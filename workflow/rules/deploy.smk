@@ -72,7 +72,7 @@ rule list_deployed:
         mem_mb=1000,
         runtime=30,
     params:
-        experiment=lambda w: experiments[w.experiment].model_dump(mode="json"),
+        experiment=lambda w: without_running(experiments[w.experiment]),
         dataset=lambda w: dataset_of(w.experiment).model_dump(mode="json"),
         layout=vars(layout),
     script:
