@@ -142,6 +142,13 @@ def processes_of(event: Any) -> Mapping[int, str] | None:
     return event.codes(name).get("process") or None
 
 
+def processes_in(store: Any) -> Mapping[int, str] | None:
+    """The same of a store as scoring reads it."""
+    name = f"{TRUTH}/particles"
+    schema = getattr(store[name], "schema", None) if name in store else None
+    return None if schema is None else schema.codes.get("process") or None
+
+
 def together(events: list[Any]) -> Ragged | Nested:
     """Arrays, or `Ragged`, of several events end to end, as a store reads a run of them."""
     if not events or not isinstance(events[0], Ragged):

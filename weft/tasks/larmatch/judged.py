@@ -13,6 +13,7 @@ from weft.errors import WeftError
 from weft.io.larmatch_products import KEY_POINT_KINDS
 from weft.io.products import Filtered
 from weft.io.wire_products import GHOST_TRIPLET, GOOD_TRIPLET
+from weft.reco.feed import processes_in
 from weft.tasks.larmatch.options import Options
 from weft.triplets.labels import TripletLabels
 from weft.triplets.stored_truth import read_truth
@@ -115,7 +116,7 @@ def read_judged(store: Store, i: int, options: Options, shard: str) -> Judged:
     if bad.any():
         raise WeftError(f"{where}: a larmatch score is {score[bad][0]:g}, expected a probability")
     true = read_truth(
-        lambda name: np.asarray(store[f"truth/{name}"][i]), pixels, triplets, options.data.labels, _processes(store)
+        lambda name: np.asarray(store[f"truth/{name}"][i]), pixels, triplets, options.data.labels, processes_in(store)
     )
     classes = options.data.labels.classes.classes if "semantics" in options.model.heads else ()
     return Judged(
@@ -128,10 +129,3 @@ def _filtered(store: Store, i: int) -> Filtered:
     product = store[f"prediction/{SCORES}"]
     found = product[i]
     return found if isinstance(found, Filtered) else Filtered(found, product.index(i))
-
-
-def _processes(store: Store) -> dict[int, str] | None:
-    if f"truth/{PARTICLES}" not in store:  # files that state labels of triplets have none
-        return None
-    schema = getattr(store[f"truth/{PARTICLES}"], "schema", None)
-    return None if schema is None else dict(schema.codes.get("process", {})) or None

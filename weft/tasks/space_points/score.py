@@ -20,6 +20,7 @@ from weft.io.wire_products import GHOST_TRIPLET, GOOD_TRIPLET, UNKNOWN_TRIPLET
 from weft.metrics.binned import quantile
 from weft.metrics.points import harmonic_mean, nearest
 from weft.metrics.scores import Scores
+from weft.reco.feed import processes_in
 from weft.tasks.space_points.options import Options
 from weft.triplets.key_points import true_key_points, xyz
 from weft.triplets.stored_truth import EventTruth, read_truth
@@ -152,7 +153,9 @@ def count_columns(key_points: bool) -> list[str]:
 def stored_truth(store: Store, i: int, options: Options) -> EventTruth:
     """What is true of event i, in the form that `data.labels` names."""
     pixels, triplets = np.asarray(store["pixels"][i]), np.asarray(store["triplets"][i])
-    return read_truth(lambda name: np.asarray(store[f"truth/{name}"][i]), pixels, triplets, options.data.labels)
+    return read_truth(
+        lambda name: np.asarray(store[f"truth/{name}"][i]), pixels, triplets, options.data.labels, processes_in(store)
+    )
 
 
 def _cloud_counts(store: Store, i: int, truth: EventTruth, min_score: float, where: str) -> dict[str, float]:
@@ -209,9 +212,7 @@ def _key_point_counts(
 
 def stored_key_points(store: Store, truth: EventTruth, options: Options) -> np.ndarray:
     """`TRUE_KEY_POINTS` of an event of which this is true."""
-    schema = getattr(store["truth/particles"], "schema", None)
-    processes = None if schema is None else dict(schema.codes.get("process", {})) or None
-    return true_key_points(truth.particles, truth.deposits, options.data.labels, processes)
+    return true_key_points(truth.particles, truth.deposits, options.data.labels, processes_in(store))
 
 
 def _true_points(points: np.ndarray, particles: np.ndarray) -> _Points:
