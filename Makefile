@@ -12,7 +12,6 @@ RUN  := $(VENV)/run-$(KEY)
 DEV  := $(VENV)/dev-$(KEY)
 
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
-FAST   := -m "not slow and not peer and not browser"
 
 .PHONY: help demo env test check docs test-slow test-peers test-browser test-all minkowski spine clean distclean
 
@@ -27,8 +26,7 @@ demo: $(RUN)  ## install into .venv, run the default workflow, say where the rep
 env: $(DEV)  ## install into .venv, with the tools for tests and documentation
 
 test: check docs  ## style, types, documentation, then all fast tests with a tiny run of the whole workflow
-	$(PYTEST) $(FAST) -n $(CORES) --dist loadfile tests/unit
-	$(PYTEST) $(FAST) --ignore=tests/unit
+	$(PYTEST) -m "not slow and not peer and not browser" -n $(CORES) --dist loadfile
 
 check: $(DEV)  ## ruff, mypy, snakefmt, snakemake --lint
 	$(BIN)/ruff check .
