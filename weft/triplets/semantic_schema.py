@@ -99,7 +99,7 @@ PARTICLES = SemanticSchema(
         Rule(label="electron", pdg=(11,)),
         Rule(label="photon", pdg=(22,)),
         Rule(label="muon", pdg=(13,)),
-        Rule(label="pion", pdg=(211,)),
+        Rule(label="pion", pdg=(211, 321)),
         Rule(label="proton", pdg=(2212,)),
     ),
 )

@@ -51,16 +51,3 @@ def topology_weights(
         distance, _ = cKDTree(vertices).query(position, distance_upper_bound=options.vertex_radius)
         weights[distance < options.vertex_radius] = options.vertex_weight
     return weights
-
-
-def class_weights(classes: np.ndarray, number: int) -> np.ndarray:
-    """float64 (number,): 1/(n_present · n_c) of each class, 0 of those that are not there; summed over labels 1.
-
-    Args:
-        classes: int (n,), −1 where there is no label. number: of classes.
-    """
-    counts = np.bincount(classes[classes >= 0], minlength=number)
-    weights = np.zeros(number)
-    present = counts > 0
-    weights[present] = 1.0 / (present.sum() * counts[present])
-    return weights

@@ -1,12 +1,11 @@
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weft.io.larmatch_products import TRUE_KEY_POINTS
 from weft.io.wire_products import PIXELS, TRIPLETS
 from weft.triplets.label_options import LabelOptions
-from weft.triplets.topology import boundary_neighbours, class_weights, topology_weights
+from weft.triplets.topology import boundary_neighbours, topology_weights
 
 
 def of_cells(cells):
@@ -71,11 +70,3 @@ def test_weights():
     nothing_near = options.model_copy(update={"vertex_radius": 0.0})
     assert topology_weights(place, np.zeros(4, int), points, nothing_near).tolist() == [1, 1, 1, 1]
     assert topology_weights(place[:0], np.zeros(0, int), points, options).shape == (0,)
-
-
-def test_class_weights():
-    labels = np.array([0, 0, 2, -1, 2, 2, -1])
-    weights = class_weights(labels, 4)
-    assert weights == pytest.approx([1 / 4, 0, 1 / 6, 0])  # 1/(2 classes · 2), 1/(2 classes · 3)
-    assert weights[labels[labels >= 0]].sum() == pytest.approx(1)
-    assert class_weights(labels[:0], 3).tolist() == [0, 0, 0]
