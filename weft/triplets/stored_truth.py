@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
+from weft.errors import WeftError
 from weft.io.deposits import WIRE_DEPOSITS
 from weft.io.larmatch_products import KEY_POINT_KINDS
 from weft.io.lartpc import particle_rows
@@ -83,7 +84,14 @@ def _stated(
     """Labels of `triplet_labels`: no shifts and directions; classes that the schema does not name are not labelled.
 
     Good triplets stand for the deposits, all alike, of a particle that nothing is known of.
+
+    Raises WeftError where there are not as many labels as triplets: then these are not the file's own.
     """
+    if len(truth) != len(triplets):
+        raise WeftError(
+            f"labels.truth: triplets: the file states labels of {len(truth)} triplets, but there are {len(triplets)}; "
+            "feed the stage the triplets of the file"
+        )
     good = truth["good"] == GOOD_TRIPLET
     scores = np.stack([stated[f"key_{kind}"] for kind in KEY_POINT_KINDS], axis=1)
     number = {name: k for k, name in enumerate(options.classes.classes)}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from opensamples_files import MICROBOONE, Charge, Event, Neutrino, Particle, write_opensamples
 
+from weft.errors import WeftError
 from weft.io.convert import convert_file
 from weft.io.larmatch_products import KEY_POINT_KINDS
 from weft.io.store import EventStore
@@ -148,3 +149,14 @@ def test_no_triplets():
     products = {"triplet_truth": truth, "triplet_labels": labels}
     found = read_truth(products.__getitem__, pixels, triplets, LabelOptions(truth="triplets"))
     assert len(found.labels.good) == len(found.deposits) == 0
+
+
+def test_labels_of_other_triplets_are_refused():
+    products = {"triplet_truth": np.zeros(3, TRIPLET_TRUTH.dtype), "triplet_labels": np.zeros(3, TRIPLET_LABELS.dtype)}
+    with pytest.raises(WeftError, match="labels of 3 triplets, but there are 2"):
+        read_truth(
+            products.__getitem__,
+            np.zeros(6, PIXELS.dtype),
+            np.zeros(2, TRIPLETS.dtype),
+            LabelOptions(truth="triplets"),
+        )
