@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from weft.errors import WeftError
+from weft.metrics.shares import share
 
 Array = NDArray[np.float64]
 
@@ -81,32 +82,32 @@ def without_class(counts: ArrayLike, removed: int) -> NDArray:
 def accuracy(counts: ArrayLike) -> Array:
     """Fraction of labelled voxels called right: [..., C, P] -> [...]; NaN without labelled voxels."""
     counts = np.asarray(counts, dtype=np.float64)
-    return _ratio(_right(counts).sum(axis=-1), counts.sum(axis=(-2, -1)))
+    return share(_right(counts).sum(axis=-1), counts.sum(axis=(-2, -1)))
 
 
 def recall(counts: ArrayLike) -> Array:
     """n_ii / true voxels of i, "per-class accuracy" in SPINE: [..., C, P] -> [..., C]."""
     counts = np.asarray(counts, dtype=np.float64)
-    return _ratio(_right(counts), counts.sum(axis=-1))
+    return share(_right(counts), counts.sum(axis=-1))
 
 
 def precision(counts: ArrayLike) -> Array:
     """n_ii / voxels called i: [..., C, P] -> [..., C]."""
     counts = np.asarray(counts, dtype=np.float64)
-    return _ratio(_right(counts), _called(counts))
+    return share(_right(counts), _called(counts))
 
 
 def f1(counts: ArrayLike) -> Array:
     """2 n_ii / (true i + called i), the harmonic mean of precision and recall: [..., C, P] -> [..., C]."""
     counts = np.asarray(counts, dtype=np.float64)
-    return _ratio(2 * _right(counts), counts.sum(axis=-1) + _called(counts))
+    return share(2 * _right(counts), counts.sum(axis=-1) + _called(counts))
 
 
 def iou(counts: ArrayLike) -> Array:
     """Intersection over union, n_ii / (true i + called i - n_ii): [..., C, P] -> [..., C]."""
     counts = np.asarray(counts, dtype=np.float64)
     right = _right(counts)
-    return _ratio(right, counts.sum(axis=-1) + _called(counts) - right)
+    return share(right, counts.sum(axis=-1) + _called(counts) - right)
 
 
 def mean_recall(counts: ArrayLike) -> Array:
@@ -136,11 +137,6 @@ def _right(counts: Array) -> Array:
 
 def _called(counts: Array) -> Array:
     return counts.sum(axis=-2)[..., : counts.shape[-2]]
-
-
-def _ratio(numerator: Array, denominator: Array) -> Array:
-    quotient = np.full(np.broadcast_shapes(numerator.shape, denominator.shape), np.nan)
-    return np.divide(numerator, denominator, out=quotient, where=denominator > 0)
 
 
 def _mean_over_classes(values: Array) -> Array:

@@ -15,6 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from weft.metrics.shares import share
+
 Array = NDArray[np.float64]
 
 
@@ -61,7 +63,7 @@ def roc_auc(good: ArrayLike, bad: ArrayLike) -> Array:
     good, bad = np.asarray(good, np.float64), np.asarray(bad, np.float64)
     below = np.cumsum(bad, axis=-1) - bad
     won = (good * (below + 0.5 * bad)).sum(axis=-1)
-    return _ratio(won, good.sum(axis=-1) * bad.sum(axis=-1))
+    return share(won, good.sum(axis=-1) * bad.sum(axis=-1))
 
 
 def average_precision(good: ArrayLike, bad: ArrayLike) -> Array:
@@ -78,7 +80,7 @@ def average_precision(good: ArrayLike, bad: ArrayLike) -> Array:
     first = all_above <= 0
     growth = np.log1p(np.divide(good + bad, all_above, out=np.zeros_like(good), where=~first))
     area = np.where(there, good / rate + (above - all_above / rate) / rate * np.where(first, 0.0, growth), 0.0)
-    return _ratio(area.sum(axis=-1), good.sum(axis=-1))
+    return share(area.sum(axis=-1), good.sum(axis=-1))
 
 
 def rejection(good: ArrayLike, bad: ArrayLike, efficiency: float) -> Array:
@@ -92,20 +94,20 @@ def rejection(good: ArrayLike, bad: ArrayLike, efficiency: float) -> Array:
     bad_low, bad_high = (np.take_along_axis(cut.bad, at, -1) for at in (edge, edge + 1))
     part = np.divide(wanted - high, low - high, out=np.zeros_like(low), where=low > high)
     left = (bad_high + part * (bad_low - bad_high))[..., 0]
-    return np.where(cut.good[..., 0] > 0, 1 - _ratio(left, cut.bad[..., 0]), np.nan)
+    return np.where(cut.good[..., 0] > 0, 1 - share(left, cut.bad[..., 0]), np.nan)
 
 
 def efficiency(good: ArrayLike, threshold: float) -> Array:
     """Share of the good ones with at least this score, an edge of :data:`SCORE_EDGES`."""
     good = np.asarray(good, np.float64)
-    return _ratio(good[..., first_bin(threshold) :].sum(axis=-1), good.sum(axis=-1))
+    return share(good[..., first_bin(threshold) :].sum(axis=-1), good.sum(axis=-1))
 
 
 def purity(good: ArrayLike, bad: ArrayLike, threshold: float) -> Array:
     """Share of good ones among those with at least this score, an edge of :data:`SCORE_EDGES`."""
     start = first_bin(threshold)
     good = np.asarray(good, np.float64)[..., start:].sum(axis=-1)
-    return _ratio(good, good + np.asarray(bad, np.float64)[..., start:].sum(axis=-1))
+    return share(good, good + np.asarray(bad, np.float64)[..., start:].sum(axis=-1))
 
 
 def _from_above(counts: ArrayLike) -> Array:
@@ -113,9 +115,3 @@ def _from_above(counts: ArrayLike) -> Array:
     whole = np.zeros((*counts.shape[:-1], counts.shape[-1] + 1))
     whole[..., :-1] = np.cumsum(counts[..., ::-1], axis=-1)[..., ::-1]
     return whole
-
-
-def _ratio(part: ArrayLike, whole: ArrayLike) -> Array:
-    part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
-    quotient = np.full(np.broadcast_shapes(part.shape, whole.shape), np.nan)
-    return np.divide(part, whole, out=quotient, where=whole > 0)

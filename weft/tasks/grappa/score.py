@@ -17,6 +17,7 @@ from weft.graph.grouping import group_primaries
 from weft.io.reco_products import PIDS
 from weft.metrics import clustering_counts
 from weft.metrics.scores import Scores
+from weft.metrics.shares import share
 from weft.reco.clustering_scores import EVENT_COLUMNS, Answer, score_answers
 from weft.tasks.grappa.labels import node_labels, right_way_round
 from weft.tasks.grappa.nodes import read_nodes
@@ -213,21 +214,16 @@ def metrics(counts: pd.DataFrame) -> pd.DataFrame:
         **{f"vertex_within_{mark}cm": (f"vertices_{mark}cm", "vertices") for mark in VERTEX_MARKS},
     }
     for name, (part, whole) in ratios.items():
-        table[name] = _ratio(counts[part], counts[whole])
+        table[name] = share(counts[part], counts[whole])
     right = counts["nodes_primary_right"] + counts["nodes_secondary_right"]
-    table["primary_accuracy"] = _ratio(right, counts["nodes_primary"] + counts["nodes_secondary"])
+    table["primary_accuracy"] = share(right, counts["nodes_primary"] + counts["nodes_secondary"])
     confusion = counts[CONFUSION].to_numpy(np.float64).reshape(-1, len(TYPES), len(TYPES))
     diagonal = np.diagonal(confusion, axis1=1, axis2=2)
     total = confusion.sum(axis=2)
-    table["pid_accuracy"] = _ratio(diagonal.sum(1), total.sum(1))
-    recall = _ratio(diagonal, total)
+    table["pid_accuracy"] = share(diagonal.sum(1), total.sum(1))
+    recall = share(diagonal, total)
     for k, name in enumerate(TYPES):
         table[f"pid_recall_{name}"] = recall[:, k]
     present = np.isfinite(recall)
-    table["pid_mean_recall"] = _ratio(np.where(present, recall, 0).sum(1), present.sum(1))
+    table["pid_mean_recall"] = share(np.where(present, recall, 0).sum(1), present.sum(1))
     return table
-
-
-def _ratio(part: Any, whole: Any) -> np.ndarray:
-    part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
-    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)

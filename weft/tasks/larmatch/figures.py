@@ -17,15 +17,16 @@ from weft.config import BASELINE
 from weft.io.products import LOW_ENERGY
 from weft.metrics.binned import bin_of
 from weft.metrics.bootstrap import bootstrap
-from weft.metrics.calibration import expected_calibration_error
 from weft.metrics.scores import Scores, counts
 from weft.metrics.separation import SCORE_EDGES, average_precision, kept, roc_auc
+from weft.metrics.shares import share
 from weft.report.event_histogram import event_histogram
 from weft.report.figure import Figure
 from weft.report.palette import RULE, SERIES_COLORS, style, to_svg
 from weft.report.ratio_panels import binned, ratio_panels
+from weft.report.reliability import reliability_diagram
 from weft.report.variants import MODEL, color_of, pooled, select, splits_of
-from weft.tasks.larmatch.counting import CONFIDENCE_BINS, DISTANCE_BINS, DISTANCE_EDGES, THRESHOLDS
+from weft.tasks.larmatch.counting import DISTANCE_BINS, DISTANCE_EDGES, THRESHOLDS
 from weft.tasks.larmatch.head_figures import affinity_figure, confusion_figure
 from weft.tasks.larmatch.options import Options
 from weft.tasks.larmatch.score import calibration, classes_of, histograms, metrics
@@ -191,7 +192,7 @@ def _above(sums: np.ndarray) -> np.ndarray:
     """[R, 2, bins] → [R, 2, bins]: efficiency and purity from each lower edge on."""
     cut = kept(sums[:, 0], sums[:, 1])
     good, bad = cut.good[:, :-1], cut.bad[:, :-1]
-    return np.stack([_ratio(good, good[:, :1]), _ratio(good, good + bad)], axis=1)
+    return np.stack([share(good, good[:, :1]), share(good, good + bad)], axis=1)
 
 
 def distance_figure(judged: Mapping[str, Scores]) -> Figure:
@@ -254,32 +255,17 @@ def _draw_shares(axis: Axes, array: np.ndarray, name: str) -> None:
 
 def _share_within(sums: np.ndarray) -> np.ndarray:
     """[R, bins] → [R, bins − 1]: share within each upper edge but that of the last bin, which has none."""
-    return _ratio(np.cumsum(sums, axis=1)[:, :-1], sums.sum(axis=1, keepdims=True))
+    return share(np.cumsum(sums, axis=1)[:, :-1], sums.sum(axis=1, keepdims=True))
 
 
 def calibration_figure(judged: Mapping[str, Scores]) -> Figure:
     """How many of the triplets with some score are good."""
-    with style():
-        canvas = Canvas(figsize=(4.2, 4.2))
-        upper, lower = canvas.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-        upper.plot([0, 1], [0, 1], color=RULE, linewidth=1.2, zorder=1)
-        for name, part in judged.items():
-            n, good, total = (column.sum(axis=0) for column in calibration(part.events))
-            seen = n >= _FEWEST
-            error = expected_calibration_error(n, good, total)
-            label = f"{name}: error {error:.3f}"
-            upper.plot((total / np.maximum(n, 1))[seen], (good / np.maximum(n, 1))[seen], "o-", color=_color(name),
-                       label=label)  # fmt: skip
-            edges = np.linspace(0, 1, CONFIDENCE_BINS + 1)
-            lower.stairs(n / max(n.sum(), 1), edges, color=_color(name), linewidth=1.4)
-        upper.set_ylabel("share of good triplets")
-        upper.set_ylim(0, 1.02)
-        upper.legend(loc="upper left")
-        lower.set_yscale("log")
-        lower.set_ylabel("share of triplets")
-        lower.set_xlabel("score")
-        lower.set_xlim(0, 1)
-        svg = to_svg(canvas, "calibration", "Share of good triplets against their score")
+    bins = {}
+    for name, part in judged.items():
+        n, good, total = (column.sum(axis=0) for column in calibration(part.events))
+        bins[name] = n, good, total
+    title = "Share of good triplets against their score"
+    svg = reliability_diagram("calibration", bins, "triplets", "good triplets", "score", title, _FEWEST, 3)
     return Figure(
         "calibration",
         "Calibration",
@@ -367,8 +353,3 @@ def _color(name: str) -> str:
 def _line(name: str) -> dict[str, Any]:
     dashes = {BASELINE: "--", CHARGE: "-.", ALL: ":"}
     return {"color": _color(name), "linestyle": dashes.get(name, "-"), "linewidth": 1.6 if name == MODEL else 1.3}
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    shape = np.broadcast_shapes(np.shape(part), np.shape(whole))
-    return np.divide(part, whole, out=np.full(shape, np.nan), where=np.broadcast_to(whole, shape) > 0)

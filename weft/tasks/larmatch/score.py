@@ -17,6 +17,7 @@ from weft.metrics.binned import quantile
 from weft.metrics.scores import Scores
 from weft.metrics.segmentation import iou, mean_iou, mean_recall, recall
 from weft.metrics.separation import SCORE_BINS, average_precision, efficiency, first_bin, purity, rejection, roc_auc
+from weft.metrics.shares import share
 from weft.tasks.larmatch.counting import (
     ANGLE_EDGES,
     CONFIDENCE_BINS,
@@ -166,7 +167,7 @@ def metrics(counts: pd.DataFrame) -> pd.DataFrame:
     values: dict[str, np.ndarray] = {
         "average_precision": average_precision(good, ghost),
         "roc_auc": roc_auc(good, ghost),
-        "good_share": _share(good.sum(axis=1), good.sum(axis=1) + ghost.sum(axis=1)),
+        "good_share": share(good.sum(axis=1), good.sum(axis=1) + ghost.sum(axis=1)),
     }
     for percent in EFFICIENCIES:
         values[f"ghost_rejection_{percent}"] = rejection(good, ghost, percent / 100)
@@ -175,21 +176,21 @@ def metrics(counts: pd.DataFrame) -> pd.DataFrame:
         values |= {
             f"efficiency_at_{t}": efficiency(good, t),
             f"purity_at_{t}": purity(good, ghost, t),
-            f"all_efficiency_at_{t}": _share(kept, cells),
-            f"electron_efficiency_at_{t}": _share(_column(counts, f"electrons_{part}"), _column(counts, "electrons")),
-            f"charge_completeness_at_{t}": _share(_column(counts, f"charge_{part}"), _column(counts, "charge")),
+            f"all_efficiency_at_{t}": share(kept, cells),
+            f"electron_efficiency_at_{t}": share(_column(counts, f"electrons_{part}"), _column(counts, "electrons")),
+            f"charge_completeness_at_{t}": share(_column(counts, f"charge_{part}"), _column(counts, "charge")),
         }
     best = _array(counts, "best", DISTANCE_BINS)
     values |= {
-        "candidate_efficiency": _share(_column(counts, "found"), cells),
-        "candidate_electrons": _share(_column(counts, "electrons_found"), _column(counts, "electrons")),
-        "candidate_energy": _share(_column(counts, "energy_found"), _column(counts, "energy")),
-        "charge_reachable": _share(_column(counts, "charge_found"), _column(counts, "charge")),
+        "candidate_efficiency": share(_column(counts, "found"), cells),
+        "candidate_electrons": share(_column(counts, "electrons_found"), _column(counts, "electrons")),
+        "candidate_energy": share(_column(counts, "energy_found"), _column(counts, "energy")),
+        "charge_reachable": share(_column(counts, "charge_found"), _column(counts, "charge")),
         "ghost_distance_median": quantile(distance, edges, 0.5),
         "ghost_distance_90": quantile(distance, edges, 0.9),
         "ghost_distance_99": quantile(distance, edges, 0.99),
-        "best_right": _share(best[:, 0], best.sum(axis=1)),
-        "best_within_1cm": _share(best[:, : _within(1.0)].sum(axis=1), best.sum(axis=1)),
+        "best_right": share(best[:, 0], best.sum(axis=1)),
+        "best_within_1cm": share(best[:, : _within(1.0)].sum(axis=1), best.sum(axis=1)),
         "best_median": quantile(best, edges, 0.5),
         "ece": _calibration_error(counts),
         **_semantic_metrics(counts),
@@ -233,7 +234,7 @@ def _within(distance: float) -> int:
 
 def _calibration_error(counts: pd.DataFrame) -> np.ndarray:
     n, good, total = calibration(counts)
-    return _share(np.abs(good - total).sum(axis=1), n.sum(axis=1))
+    return share(np.abs(good - total).sum(axis=1), n.sum(axis=1))
 
 
 def _semantic_metrics(counts: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -253,7 +254,7 @@ def _affinity_metrics(counts: pd.DataFrame) -> dict[str, np.ndarray]:
     angle = _array(counts, "angle", len(ANGLE_EDGES) - 1)
     near = int(np.searchsorted(ANGLE_EDGES, WITHIN))
     return {
-        f"affinity_within_{WITHIN}deg": _share(angle[:, :near].sum(axis=1), angle.sum(axis=1)),
+        f"affinity_within_{WITHIN}deg": share(angle[:, :near].sum(axis=1), angle.sum(axis=1)),
         "affinity_median": quantile(angle, ANGLE_EDGES, 0.5),
     }
 
@@ -263,12 +264,12 @@ def _key_point_metrics(counts: pd.DataFrame) -> dict[str, np.ndarray]:
     for kind in KEY_POINT_KINDS:
         if f"key_error_{kind}" in counts:
             both = _column(counts, f"key_both_{kind}")
-            mean = _share(_column(counts, f"key_error_{kind}"), _column(counts, "key_points"))
+            mean = share(_column(counts, f"key_error_{kind}"), _column(counts, "key_points"))
             values[f"key_rms_{kind}"] = np.sqrt(mean)
-            values[f"key_recall_{kind}"] = _share(both, _column(counts, f"key_near_{kind}"))
-            values[f"key_purity_{kind}"] = _share(both, _column(counts, f"key_said_{kind}"))
+            values[f"key_recall_{kind}"] = share(both, _column(counts, f"key_near_{kind}"))
+            values[f"key_purity_{kind}"] = share(both, _column(counts, f"key_said_{kind}"))
         if f"shift_error_{kind}" in counts:
-            values[f"shift_error_{kind}"] = _share(
+            values[f"shift_error_{kind}"] = share(
                 _column(counts, f"shift_error_{kind}"), _column(counts, f"shift_{kind}")
             )
     return values
@@ -280,7 +281,3 @@ def _array(counts: pd.DataFrame, name: str, n: int) -> np.ndarray:
 
 def _column(counts: pd.DataFrame, name: str) -> np.ndarray:
     return counts[name].to_numpy(np.float64)
-
-
-def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)

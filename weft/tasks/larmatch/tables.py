@@ -15,6 +15,7 @@ from weft.metrics.bootstrap import bootstrap, paired_bootstrap
 from weft.metrics.scores import Scores, counts
 from weft.metrics.segmentation import iou, recall
 from weft.metrics.separation import average_precision
+from weft.metrics.shares import share
 from weft.report.comparison import Difference, verdict
 from weft.report.figure import Figure
 from weft.report.variants import (
@@ -289,8 +290,8 @@ def slice_metrics(sums: np.ndarray) -> np.ndarray:
     some_ghosts = ghost.sum(axis=-1) > 0
     return np.stack(
         [
-            _ratio(kept, good.sum(axis=-1)),
-            np.where(some_ghosts, _ratio(kept, kept + left), np.nan),
+            share(kept, good.sum(axis=-1)),
+            np.where(some_ghosts, share(kept, kept + left), np.nan),
             np.where(some_ghosts, average_precision(good, ghost), np.nan),
         ],
         axis=-1,
@@ -361,10 +362,6 @@ def shift_table(scores: Mapping[str, Scores], nominal: str) -> Figure:
 
 def _area(sums: np.ndarray) -> np.ndarray:
     return average_precision(sums[..., 0, :], sums[..., 1, :])
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
 
 
 def _events(tables: Mapping[str, pd.DataFrame]) -> str:

@@ -9,17 +9,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure as Canvas
 
-from weft.metrics.calibration import expected_calibration_error
 from weft.metrics.scores import Scores
 from weft.metrics.segmentation import accuracy
 from weft.report.confusion import confusion_panels
 from weft.report.event_histogram import event_histogram
 from weft.report.figure import Figure
-from weft.report.palette import CLASS_NAMES, RULE, style, to_svg
+from weft.report.palette import CLASS_NAMES
 from weft.report.ratio_panels import binned, ratio_panels
-from weft.report.variants import color_of, pooled, select
+from weft.report.reliability import reliability_diagram
+from weft.report.variants import pooled, select
 from weft.tasks.segmentation.score import CHARGE_EDGES, CONFIDENCE_BINS, confusion_of
 from weft.tasks.segmentation.tables import class_table, overall_table, shift_table
 
@@ -79,29 +78,15 @@ def recall_figure(key: str, of: str, energy: str, edges: np.ndarray, counts: Map
 
 def reliability_figure(scores: Mapping[str, Scores]) -> Figure:
     """How often an answer is right that was given with some confidence."""
-    with style():
-        canvas = Canvas(figsize=(4.2, 4.2))
-        upper, lower = canvas.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-        upper.plot([0, 1], [0, 1], color=RULE, linewidth=1.2, zorder=1)
-        for name, part in scores.items():
-            curve = part.curves[part.curves["curve"] == "reliability"]
-            bins = curve.groupby("bin")[["n", "n_correct", "sum_confidence"]].sum()
-            n, right, confidence = (bins[c].to_numpy() for c in bins)
-            error = expected_calibration_error(n, right, confidence)
-            color = color_of(name)
-            seen = n >= _FEWEST
-            upper.plot((confidence / n)[seen], (right / n)[seen], "o-", color=color, label=f"{name}: error {error:.4f}")
-            share = np.zeros(CONFIDENCE_BINS)
-            share[bins.index] = n / n.sum()
-            lower.stairs(share, np.linspace(0, 1, CONFIDENCE_BINS + 1), color=color, linewidth=1.4)
-        upper.set_ylabel("share of right answers")
-        upper.set_ylim(0, 1.02)
-        upper.legend(loc="upper left")
-        lower.set_yscale("log")
-        lower.set_ylabel("share of voxels")
-        lower.set_xlabel("score of the predicted class")
-        lower.set_xlim(0, 1)
-        svg = to_svg(canvas, "reliability", "Reliability diagram")
+    bins = {}
+    for name, part in scores.items():
+        curve = part.curves[part.curves["curve"] == "reliability"]
+        sums = curve.groupby("bin")[["n", "n_correct", "sum_confidence"]].sum()
+        sums = sums.reindex(range(CONFIDENCE_BINS), fill_value=0)
+        n, right, confidence = (sums[column].to_numpy() for column in sums)
+        bins[name] = n, right, confidence
+    words = "voxels", "right answers", "score of the predicted class"
+    svg = reliability_diagram("reliability", bins, *words, "Reliability diagram", _FEWEST, 4)
     return Figure(
         "reliability",
         "Calibration",

@@ -20,6 +20,7 @@ from weft.io.wire_products import GHOST_TRIPLET, GOOD_TRIPLET, UNKNOWN_TRIPLET
 from weft.metrics.binned import quantile
 from weft.metrics.points import harmonic_mean, nearest
 from weft.metrics.scores import Scores
+from weft.metrics.shares import share
 from weft.reco.feed import processes_in
 from weft.tasks.space_points.options import Options
 from weft.triplets.key_points import true_key_points, xyz
@@ -277,13 +278,13 @@ def metrics(counts: pd.DataFrame) -> pd.DataFrame:
 
     values: dict[str, np.ndarray] = {}
     for stage, suffix in (("kept", ""), ("cut", "_cut")):
-        values[f"point_efficiency{suffix}"] = _share(column(f"good_{stage}"), column("good_all"))
+        values[f"point_efficiency{suffix}"] = share(column(f"good_{stage}"), column("good_all"))
         values[f"point_purity{suffix}"] = _purity(counts, stage)
-        values[f"ghost_rejection{suffix}"] = 1 - _share(column(f"ghost_{stage}"), column("ghost_all"))
-        values[f"electron_completeness{suffix}"] = _share(column(f"electrons_{stage}"), column("electrons"))
+        values[f"ghost_rejection{suffix}"] = 1 - share(column(f"ghost_{stage}"), column("ghost_all"))
+        values[f"electron_completeness{suffix}"] = share(column(f"electrons_{stage}"), column("electrons"))
     values["candidate_purity"] = _purity(counts, "all")
     points = sum(column(f"{state}_kept") for state in ("good", "ghost", "unknown"))
-    values["points_per_event"] = _share(np.asarray(points), column("n_events"))
+    values["points_per_event"] = share(np.asarray(points), column("n_events"))
     if f"true_{KINDS[0]}" in counts:
         values |= _key_point_metrics(counts)
     return pd.DataFrame(values, index=counts.index)
@@ -298,10 +299,10 @@ def _key_point_metrics(counts: pd.DataFrame) -> dict[str, np.ndarray]:
 
     values: dict[str, np.ndarray] = {}
     for mark in MARKS:
-        values[f"efficiency_within_{mark}cm"] = _share(total(TRUE, f"_{mark}"), total(TRUE))
-        values[f"purity_within_{mark}cm"] = _share(total(FOUND, f"_{mark}"), total(FOUND))
-        values[f"any_efficiency_within_{mark}cm"] = _share(column(f"true_any_{mark}"), total(TRUE))
-        values[f"any_purity_within_{mark}cm"] = _share(column(f"found_any_{mark}"), total(FOUND))
+        values[f"efficiency_within_{mark}cm"] = share(total(TRUE, f"_{mark}"), total(TRUE))
+        values[f"purity_within_{mark}cm"] = share(total(FOUND, f"_{mark}"), total(FOUND))
+        values[f"any_efficiency_within_{mark}cm"] = share(column(f"true_any_{mark}"), total(TRUE))
+        values[f"any_purity_within_{mark}cm"] = share(column(f"found_any_{mark}"), total(FOUND))
     # Where nothing was found though there was something: 0, though the purity alone is not defined.
     purity = np.where((total(FOUND) == 0) & (total(TRUE) > 0), 0.0, values["purity_within_3cm"])
     values["f1_within_3cm"] = harmonic_mean(values["efficiency_within_3cm"], purity)
@@ -309,20 +310,16 @@ def _key_point_metrics(counts: pd.DataFrame) -> dict[str, np.ndarray]:
     histogram = counts[[f"distance_{k}" for k in range(N_BINS)]].to_numpy(np.float64)
     near = EDGES[1:] <= MARKS[-1]
     values["median_distance"] = quantile(histogram[:, near], EDGES[: near.sum() + 1], 0.5)
-    values["found_per_event"] = _share(total(FOUND), column("n_events"))
-    values["false_per_event"] = _share(total(FOUND) - total(FOUND, f"_{FALSE}"), column("n_events"))
+    values["found_per_event"] = share(total(FOUND), column("n_events"))
+    values["false_per_event"] = share(total(FOUND) - total(FOUND, f"_{FALSE}"), column("n_events"))
     vertices = column("true_nu_vertex")
-    values["at_vertex"] = _share(sum(column(f"vertex_{kind}") for kind in KINDS), vertices)  # type: ignore[arg-type]
+    values["at_vertex"] = share(sum(column(f"vertex_{kind}") for kind in KINDS), vertices)
     for kind in KINDS:
-        values[f"efficiency_within_3cm_{kind}"] = _share(column(f"true_{kind}_3"), column(f"true_{kind}"))
-        values[f"false_rate_{kind}"] = 1 - _share(column(f"found_{kind}_{FALSE}"), column(f"found_{kind}"))
+        values[f"efficiency_within_3cm_{kind}"] = share(column(f"true_{kind}_3"), column(f"true_{kind}"))
+        values[f"false_rate_{kind}"] = 1 - share(column(f"found_{kind}_{FALSE}"), column(f"found_{kind}"))
     return values
 
 
 def _purity(counts: pd.DataFrame, stage: str) -> np.ndarray:
     good, ghost = (counts[f"{state}_{stage}"].to_numpy(np.float64) for state in ("good", "ghost"))
-    return _share(good, good + ghost)
-
-
-def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
+    return share(good, good + ghost)
