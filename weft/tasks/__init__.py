@@ -22,7 +22,7 @@ from weft.tasks.needs import require_met
 SECTIONS = ("model", "loss", "data", "baseline")
 """parts of a stage that its task knows"""
 _OF_TRAINING = ("training", "optimizer", "schedule", "init", "freeze", "train_on")
-"""parts of a stage that only one that learns has"""
+"""parts of a stage that only one that learns has; but a baseline that is fitted needs to know what it is fed"""
 
 
 def names() -> list[str]:
@@ -80,7 +80,8 @@ def _resolved(stage: Stage, where: str) -> Stage:
     if learned and stage.training is None:
         raise ConfigError(f"{where}: training: field required, task '{stage.task}' learns")
     for key in _OF_TRAINING:
-        if not learned and key in stage.model_fields_set and getattr(stage, key):
+        fitted = key == "train_on" and task.fits and options["baseline"] is not None
+        if not learned and not fitted and key in stage.model_fields_set and getattr(stage, key):
             why = "the model is given by checkpoint" if task.learned else f"task '{stage.task}' does not learn"
             raise ConfigError(f"{where}: {key}: {why}")
     if stage.evaluation.views > 1 and type(task).mean is Task.mean:

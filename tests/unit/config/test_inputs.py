@@ -134,6 +134,19 @@ def test_what_belongs_to_training_is_refused_where_nothing_is_learned() -> None:
         tasks.resolve(without)
 
 
+def test_a_baseline_that_is_fitted_is_told_what_to_learn_from_though_its_stage_learns_nothing() -> None:
+    needs = {"fragments": {"predictions": ["fragments", "fragment_voxels"]}}
+    stages = {
+        "fragments": {"task": "fragments"},
+        "candidates": {"task": "candidates", "needs": needs, "train_on": "truth"},
+    }
+    given = {"name": "x", "dataset": "events", "stages": stages}
+    assert run(tasks.resolve(Experiment.model_validate(given)), "candidates", "baseline").trained_on == "truth"
+    without = given | {"stages": stages | {"candidates": stages["candidates"] | {"baseline": None}}}
+    with pytest.raises(ConfigError, match="stage 'candidates': train_on: task 'candidates' does not learn"):
+        tasks.resolve(Experiment.model_validate(without))
+
+
 def test_the_chain_has_what_somebody_reads_and_what_is_final() -> None:
     chosen = experiment().model_copy(update={"chain": ("last",)})
     chain = chain_of(chosen, dataset_from(DATASET), Layout("out"), "seed3")
