@@ -136,13 +136,11 @@ def test_what_belongs_to_training_is_refused_where_nothing_is_learned() -> None:
 
 def test_a_baseline_that_is_fitted_is_told_what_to_learn_from_though_its_stage_learns_nothing() -> None:
     needs = {"fragments": {"predictions": ["fragments", "fragment_voxels"]}}
-    stages = {
-        "fragments": {"task": "fragments"},
-        "candidates": {"task": "candidates", "needs": needs, "train_on": "truth"},
-    }
+    candidates: dict[str, Any] = {"task": "candidates", "needs": needs, "train_on": "truth"}
+    stages = {"fragments": {"task": "fragments"}, "candidates": candidates}
     given = {"name": "x", "dataset": "events", "stages": stages}
     assert run(tasks.resolve(Experiment.model_validate(given)), "candidates", "baseline").trained_on == "truth"
-    without = given | {"stages": stages | {"candidates": stages["candidates"] | {"baseline": None}}}
+    without = given | {"stages": stages | {"candidates": candidates | {"baseline": None}}}
     with pytest.raises(ConfigError, match="stage 'candidates': train_on: task 'candidates' does not learn"):
         tasks.resolve(Experiment.model_validate(without))
 
