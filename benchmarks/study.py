@@ -22,6 +22,9 @@ from weft.config import Experiment, Layout, Run, load_dataset, load_experiment, 
 from weft.metrics.scores import read_scores
 from weft.report.comparison import Comparison, compare
 
+INPUTS = {"predictions": "predicted", "truth": "true"}
+"""what a stage is fed, in a word"""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -44,26 +47,30 @@ def lines(experiment: Experiment, runs: list[Run]) -> Iterator[str]:
     """The Markdown of all stages."""
     yield f"# {experiment.title}: {experiment.id}\n"
     yield f"Made by `python benchmarks/study.py {experiment.name} --scale {experiment.scale} --write`.\n"
-    for stage_name, stage in experiment.stages.items():
-        task = tasks.of(stage)
+    for stage_name in experiment.stages:
         mine = {run.variant: run for run in runs if run.stage_name == stage_name}
-        records = {variant: json.loads(Path(run.provenance).read_text()) for variant, run in mine.items()}
-        tables = {variant: read_scores(Path(run.score("events")).parent).events for variant, run in mine.items()}
         yield f"## {stage_name}\n"
-        yield from provenance(records)
-        yield (
-            "\n| split | metric | "
-            + " | ".join(v for v in mine if v != "baseline")
-            + " | mean ± s.d. |"
-            + (" baseline | difference of each seed [95 %] | verdict |" if "baseline" in mine else "")
-        )
-        yield "|---|---" + "|---" * (len(mine) + (3 if "baseline" in mine else 1)) + "|"
-        for split in stage.evaluation.splits:
+        yield from provenance({v: json.loads(Path(run.provenance).read_text()) for v, run in mine.items()})
+        yield ""
+        yield from scores_of(mine)
+
+
+def scores_of(runs: Mapping[str, Run]) -> Iterator[str]:
+    """The table of one stage: every metric of every split, on all that the stage is fed."""
+    first = next(iter(runs.values()))
+    task, evaluation = tasks.of(first.stage), first.stage.evaluation
+    seeds = [variant for variant in runs if variant != "baseline"]
+    compared = ["baseline", "difference of each seed [95 %]", "verdict"] if "baseline" in runs else []
+    columns = ["input", "split", "metric", *seeds, "mean ± s.d.", *compared]
+    yield "| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|"
+    for k, fed in enumerate(evaluation.inputs):
+        tables = {v: read_scores(Path(run.score("events", run.sources[k])).parent).events for v, run in runs.items()}
+        for split in evaluation.splits:
             of_split = {variant: table[table["split"] == split] for variant, table in tables.items()}
             baseline = of_split.pop("baseline", None)
             for comparison in compare(task.metrics, metrics(task, of_split), split, of_split, baseline):
-                yield row(comparison)
-        yield f"\n{len(next(iter(of_split.values())))} events a split.\n"
+                yield f"| {INPUTS[fed] if first.stage.inputs else INPUTS['truth']} {row(comparison)}"
+    yield f"\n{len(next(iter(of_split.values())))} events a split.\n"
 
 
 def metrics(task: Any, tables: Mapping[str, pd.DataFrame]) -> list[str]:

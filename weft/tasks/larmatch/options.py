@@ -77,7 +77,9 @@ class DataOptions(Strict):
         True, description="mirror time, and turn by 180° about the drift direction, each in half of the views"
     )
     shift: int = Field(16, ge=0, description="move rows and wires by up to so many: another phase of the coarser grids")
-    charge_jitter: float = Field(0.05, ge=0, description="relative spread of a common factor on the charge")
+    charge_jitter: float = Field(
+        0.05, ge=0, description="relative spread of a factor on the charge, one for each plane: gains differ"
+    )
     min_score: float = Field(0.2, ge=0, le=1, description="triplets with a lower score are not written")
     chunk: int = Field(30_000, ge=1, description="triplets that are judged at a time in a deploy")
 

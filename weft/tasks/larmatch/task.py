@@ -71,14 +71,13 @@ class Larmatch(Task[Options]):
 
     def draw(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """Some of the triplets, and the whole images mirrored and moved (:mod:`weft.tasks.larmatch.views`)."""
-        from weft.reco.views import charge_view
         from weft.tasks.larmatch.sampling import sample_triplets
-        from weft.tasks.larmatch.views import random_view
+        from weft.tasks.larmatch.views import gain_view, random_view
 
         data, arrays = self.options.data, sample.arrays
         rows = sample_triplets(arrays, data.sampling, rng)
         chosen = {name: arrays[name][rows] for name in ("pixel", "triplet", *LABELS) if name in arrays}
-        chosen["charge"] = charge_view(arrays["charge"], data.charge_jitter, rng)
+        chosen["charge"] = gain_view(arrays, data.charge_jitter, rng)
         return sample.with_arrays(**chosen | random_view({**arrays, **chosen}, data.flip, data.shift, rng))
 
     def collate(self, samples: Sequence[Sample]) -> Batch:

@@ -12,6 +12,9 @@ What a geometry of three planes allows without knowing it:
   one and knows wires by nothing but their neighbours; only the phase of its coarser grids changes.
 
 Planes are not exchanged: in no detector do two planes with different pulses see the same.
+
+* **Charge.** The wires of each plane have amplifiers of their own, so a plane of a drift volume has its own gain, and
+  how the charges of the three planes compare is known no better than these.
 """
 
 from __future__ import annotations
@@ -30,6 +33,16 @@ def random_view(
     mirror_time, turn = rng.random(2) < 0.5 if flip else (False, False)
     moves = rng.integers(0, shift, 1 + PLANES, np.int32, endpoint=True)
     return view(arrays, bool(mirror_time), bool(turn), moves)
+
+
+def gain_view(arrays: Mapping[str, np.ndarray], spread: float, rng: np.random.Generator) -> np.ndarray:
+    """float32 [P]: `charge` of the pixels times a factor for each plane of each drift volume, exp(spread · normal)
+    each; nothing is drawn without spread."""
+    if not spread:
+        return arrays["charge"]
+    image = arrays["tpc"].astype(np.int64) * PLANES + arrays["plane"]
+    gains = np.exp(spread * rng.standard_normal(int(image.max(initial=0)) + 1)).astype(np.float32)
+    return arrays["charge"] * gains[image]
 
 
 def view(arrays: Mapping[str, np.ndarray], mirror_time: bool, turn: bool, moves: np.ndarray) -> dict[str, np.ndarray]:

@@ -92,10 +92,25 @@ def test_a_drawn_sample_has_whole_images_and_some_of_the_triplets():
         np.array_equal(drawn.arrays[n], again.arrays[n], equal_nan=n in ("affinity", "shift")) for n in drawn.arrays
     )
     assert not np.array_equal(drawn.arrays["triplet"], other.arrays["triplet"])
-    live = sample.arrays["charge"] > 0
-    ratio = drawn.arrays["charge"][live] / sample.arrays["charge"][live]
-    assert np.ptp(ratio) < 1e-5
-    assert abs(ratio[0] - 1) > 1e-4
+
+
+def test_each_plane_of_each_volume_has_its_own_gain():
+    """A factor each, exp(spread · normal), the same for all pixels of the plane, and none that says where zero is."""
+    arrays = small_task().sample(event(0, dead=20), (0, 0), True).arrays
+    two = {name: np.concatenate([arrays[name]] * 2) for name in ("charge", "plane")}
+    two["tpc"] = np.repeat([0, 1], len(arrays["plane"]))
+    drawn = [gain_view(two, 0.1, np.random.default_rng(seed)) for seed in range(300)]
+    live = two["charge"] > 0
+    assert all((charge[~live] == 0).all() and charge.dtype == np.float32 for charge in drawn)
+    image = (two["tpc"] * 3 + two["plane"])[live]
+    logs = np.log(np.stack(drawn)[:, live] / two["charge"][live])
+    gains = np.stack([logs[:, image == k].mean(axis=1) for k in range(6)], axis=1)
+    assert np.abs(logs - gains[:, image]).max() < 1e-5
+    assert gains.std(axis=0) == pytest.approx(0.1, rel=0.2)
+    assert np.abs(np.corrcoef(gains.T) - np.eye(6)).max() < 0.2
+    assert gain_view(two, 0.0, np.random.default_rng(0)) is two["charge"]
+    nothing = {name: array[:0] for name, array in two.items()}
+    assert gain_view(nothing, 0.1, np.random.default_rng(0)).shape == (0,)
 
 
 def test_a_view_can_be_left_out():
