@@ -5,7 +5,7 @@ import pytest
 from larmatch_tasks import small_task
 from wire_events import DETECTOR, MIRROR_TIME, NO_MIRROR, TURN, event
 
-from weft.tasks.larmatch.views import random_view, view
+from weft.tasks.larmatch.views import gain_view, random_view, view
 
 READOUT, PLANES = DETECTOR.tpcs[0].readout, DETECTOR.tpcs[0].planes
 #: What maps the toy detector on itself: its rows are those of −38.4 to 38.4 cm with 8 more at either end, and its wires
