@@ -29,7 +29,7 @@ def image(dtype: np.dtype | str = "f4") -> Schema:
     return Schema("image", "dense", chosen, (Column("intensity"),), description="intensities, axes C, Z, Y, X")
 
 
-_dtype, _columns = structured(*((axis, "f8", "um", f"distance of voxels along {axis}; NaN: unknown") for axis in "zyx"))
+_dtype, _columns = structured(*((axis, "f8", "µm", f"distance of voxels along {axis}; NaN: unknown") for axis in "zyx"))
 SPACING = Schema("spacing", "table", _dtype, _columns, description="voxel size; one row per event")
 
 _dtype, _columns = structured(
@@ -76,8 +76,8 @@ _dtype, _columns = structured(
     ("label", "i4", "", "its number in `instances`"),
     ("class", "i2", "", "its class in `labels`"),
     ("voxels", "i8", "", "number of its voxels"),
-    ("volume", "f8", "um3", "of its voxels; NaN where the voxel size is unknown"),
-    *((f"centroid_{axis}", "f8", "um", f"mean {axis} of its voxels; NaN: spacing unknown") for axis in "zyx"),
+    ("volume", "f8", "µm³", "of its voxels; NaN where the voxel size is unknown"),
+    *((f"centroid_{axis}", "f8", "µm", f"mean {axis} of its voxels; NaN: spacing unknown") for axis in "zyx"),
     *((f"{edge}_{axis}", "i4", "voxel", f"{what} {axis} of its box") for edge, what in
       (("start", "first"), ("stop", "one after the last")) for axis in "zyx"),
     ("mean_intensity", "f4", "", "mean of the first channel"),
