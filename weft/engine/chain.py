@@ -132,7 +132,8 @@ class Stretch:
         view = View(self, link.providers)
         made = []
         for k, products in enumerate(link.predict(view)):
-            made.append(conform_all(link.task.makes, products, f"{self.where(k)}: stage '{link.name}'"))
+            where = f"{self.where(k)}: stage '{link.name}'"
+            made.append(conform_all(link.task.makes, products, where, whole=True))
         if len(made) != len(self.rows):
             raise WeftError(f"stage '{link.name}' predicted {len(made)} of {len(self.rows)} events")
         self.made[link.name] = made

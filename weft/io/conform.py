@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from weft.errors import WeftError
+from weft.io.dense import DenseBlocks
 from weft.io.products import Filtered, Ragged, Schema, cast
 
 
@@ -38,10 +39,18 @@ def conform(schema: Schema, value: Any, where: str) -> Any:
     return schema.conform(value, where)
 
 
-def conform_all(schemas: Iterable[Schema], products: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """All products of an event, each in the form of its schema; a missing or unknown one is an error."""
+def conform_all(
+    schemas: Iterable[Schema], products: Mapping[str, Any], where: str, *, whole: bool = False
+) -> dict[str, Any]:
+    """All products of an event, each in the form of its schema; a missing or unknown one is an error.
+
+    whole: put dense products that come in slabs together, for what is kept in memory.
+    """
     known = {schema.name: schema for schema in schemas}
     if products.keys() != known.keys():
         missing, unknown = known.keys() - products.keys(), products.keys() - known.keys()
         raise WeftError(f"{where}: products missing {sorted(missing)}, not declared {sorted(unknown)}")
-    return {name: conform(schema, products[name], where) for name, schema in known.items()}
+    made = {name: conform(schema, products[name], where) for name, schema in known.items()}
+    if whole:
+        made = {name: np.asarray(value) if isinstance(value, DenseBlocks) else value for name, value in made.items()}
+    return made

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 import h5py
 import numpy as np
 
+from weft.io.dense import PIECE_BYTES, pieces
 from weft.io.products import EVENT_DTYPE, Schema
 from weft.io.provenance import canonical_json
 
-#: Rows hashed at a time.
-_BLOCK = 1 << 16
+#: Bytes of a layer of chunks that are still read together.
+_LARGEST_LAYER = 128 << 20
 
 
 class ContentHasher:
@@ -28,10 +30,10 @@ class ContentHasher:
         self._digests: dict[str, Any] = {}
         self._rows: dict[str, int] = {}
 
-    def update(self, dataset: str, rows: np.ndarray) -> None:
-        """Feed further rows of ``<product>/<array>``."""
+    def update(self, dataset: str, rows: np.ndarray, count: int | None = None) -> None:
+        """Feed further rows of ``<product>/<array>``, or bytes of `count` of them."""
         digest = self._digests.setdefault(dataset, hashlib.sha256())
-        self._rows[dataset] = self._rows.get(dataset, 0) + len(rows)
+        self._rows[dataset] = self._rows.get(dataset, 0) + (len(rows) if count is None else count)
         if rows.size:
             digest.update(np.ascontiguousarray(rows).view(np.uint8).data)
 
@@ -60,24 +62,36 @@ def _meaning(schema: Schema) -> Mapping[str, Any]:
 def hash_file(file: h5py.File, schemas: Sequence[Schema]) -> str:
     """Content hash of an open store, read block by block."""
     hasher = ContentHasher()
-    _feed(hasher, "events/ids", file["events"], EVENT_DTYPE)
+    feed(hasher, "events/ids", file["events"], EVENT_DTYPE)
     for schema in schemas:
         group = file["products"][schema.name]
         if schema.kind == "dense":
             for i in range(len(file["events"])):
                 dataset = group["data"][str(i)]
                 hasher.update_dense(schema.name, dataset.shape)
-                _feed(hasher, f"{schema.name}/data", dataset, schema.dtype)
+                feed(hasher, f"{schema.name}/data", dataset, schema.dtype)
             continue
         for name in sorted(group):
             dtype = schema.dtype if name == "values" else group[name].dtype
-            _feed(hasher, f"{schema.name}/{name}", group[name], dtype)
+            feed(hasher, f"{schema.name}/{name}", group[name], dtype)
     return hasher.hexdigest(schemas)
 
 
-def _feed(hasher: ContentHasher, name: str, dataset: h5py.Dataset, dtype: np.dtype) -> None:
-    row_bytes = max(1, dtype.itemsize * int(np.prod(dataset.shape[1:], dtype=np.int64)))
-    step = max(1, min(_BLOCK, (16 << 20) // row_bytes))
-    hasher.update(name, np.empty((0, *dataset.shape[1:]), dtype))
-    for start in range(0, len(dataset), step):
-        hasher.update(name, dataset[start : start + step].astype(dtype, copy=False))
+def feed(hasher: ContentHasher, name: str, dataset: h5py.Dataset, dtype: np.dtype, *, counted: bool = False) -> None:
+    """Hash a dataset piece by piece, in the order of its bytes; one row may be larger than memory.
+
+    counted: whether its rows have been counted before.
+    """
+    hasher.update(name, np.empty(0, dtype), count=0 if counted else len(dataset))
+    for piece in pieces(dataset.shape, dtype.itemsize, _bytes_at_once(dataset, dtype.itemsize)):
+        hasher.update(name, dataset[piece].astype(dtype, copy=False), count=0)
+
+
+def _bytes_at_once(dataset: h5py.Dataset, itemsize: int) -> int:
+    """Whole layers of chunks where they are not too large, so that no chunk is decompressed for each plane of it."""
+    for axis in range(dataset.ndim):
+        plane = itemsize * prod(dataset.shape[axis + 1 :])
+        if 0 < plane <= PIECE_BYTES:
+            layer = plane * (dataset.chunks[axis] if dataset.chunks else 1)
+            return layer * max(1, PIECE_BYTES // layer) if layer <= _LARGEST_LAYER else PIECE_BYTES
+    return PIECE_BYTES

@@ -20,6 +20,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from weft.errors import WeftError
+from weft.io.dense import DenseBlocks
 
 Kind = Literal["table", "list", "dense"]
 
@@ -152,8 +153,12 @@ class Schema:
             return out
         return np.ascontiguousarray(cast(array, self.dtype, f"{where}: {self.name}"))
 
-    def conform_dense(self, values: Any, where: str) -> np.ndarray:
-        """`values` as one N-D array of this schema's type."""
+    def conform_dense(self, values: Any, where: str) -> np.ndarray | DenseBlocks:
+        """`values` as one N-D array of this schema's type; slabs of one stay slabs, cast as they come."""
+        if isinstance(values, DenseBlocks):
+            what = f"{where}: {self.name}"
+            slabs = ((start, np.ascontiguousarray(cast(s, self.dtype, what))) for start, s in values.slabs(what))
+            return DenseBlocks(values.shape, self.dtype, slabs, values.axis)
         array = np.asarray(values)
         if array.ndim == 0:
             raise WeftError(f"{where}: {self.name} is a scalar, expected an array of one or more dimensions")

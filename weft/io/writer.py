@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from math import prod
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,7 +18,8 @@ import numpy as np
 from weft.errors import WeftError
 from weft.io.atomic import atomic_path
 from weft.io.conform import conform_all
-from weft.io.content import ContentHasher
+from weft.io.content import ContentHasher, feed
+from weft.io.dense import DenseBlocks
 from weft.io.products import EVENT_DTYPE, EventId, Schema
 from weft.io.provenance import canonical_json, collect
 
@@ -29,6 +31,8 @@ CHUNK_ROWS = 4096
 #: Wide rows get shorter chunks: a chunk is the least that can be read.
 _CHUNK_BYTES = 128 << 10
 _BUFFER_CHUNKS = 4
+#: A layer of chunks of an array that comes in slabs.
+_LAYER_BYTES = 64 << 20
 
 
 def compression() -> Mapping[str, Any]:
@@ -183,6 +187,9 @@ class StoreWriter:
     def append(self, event: EventId, products: Mapping[str, Any]) -> None:
         """Write one event: an array where table or dense, `Ragged` where list, `Filtered` where filtered.
 
+        A dense product may also come as `DenseBlocks`, which are written and hashed slab by slab; several of an event
+        take turns.
+
         Raises WeftError where a product is missing or unknown, its shape or type does not fit its schema, or
         its rows do not match those of the product it is on.
         """
@@ -191,12 +198,18 @@ class StoreWriter:
         arrays = {name: _arrays(self.schemas[name], value) for name, value in conformed.items()}
         for schema in self.schemas.values():
             self._check_parents(schema, arrays, where)
+        slabs = []
         for name, parts in arrays.items():
-            self._write(self.schemas[name], parts)
+            if isinstance(parts.get("data"), DenseBlocks):
+                slabs.append(self._written_slabs(self.schemas[name], parts["data"]))
+            else:
+                self._write(self.schemas[name], parts)
+        while slabs:
+            slabs = [writing for writing in slabs if next(writing, None) is not None]
         self._events.append(np.array([tuple(event)], EVENT_DTYPE))
         self._count += 1
 
-    def _check_parents(self, schema: Schema, arrays: Mapping[str, Mapping[str, np.ndarray]], where: str) -> None:
+    def _check_parents(self, schema: Schema, arrays: Mapping[str, Mapping[str, Any]], where: str) -> None:
         """Rows against the products of this file; other files are checked when opened together."""
         parts = arrays[schema.name]
         if schema.on is not None and schema.on in arrays:
@@ -236,6 +249,41 @@ class StoreWriter:
         self._hasher.update_dense(schema.name, data.shape)
         self._hasher.update(f"{schema.name}/data", data)
 
+    def _written_slabs(self, schema: Schema, blocks: DenseBlocks) -> Iterator[int]:
+        """Write an array slab by slab, saying after each how many planes of it have come.
+
+        Only whole layers of chunks are written before the end, so that no chunk is compressed twice.
+        """
+        axis, shape, name = blocks.axis, blocks.shape, f"{schema.name}/data"
+        options: dict[str, Any] = {}
+        depth = max(1, shape[axis])
+        if prod(shape):
+            chunks = _slab_chunks(shape, schema.dtype.itemsize, axis)
+            options, depth = {"chunks": chunks, **compression()}, chunks[axis]
+        group = self._groups[schema.name]["data"]
+        dataset = group.create_dataset(str(self._count), shape, schema.dtype, **options)
+        # Bytes come in the order of the hash where a slab is full along the last axes and there is one of the first.
+        in_order = prod(shape[:axis]) == 1
+        self._hasher.update_dense(schema.name, shape)
+        self._hasher.update(name, np.empty(0, schema.dtype), count=shape[0])
+        lead = (slice(None),) * axis
+        kept, written = np.empty((*shape[:axis], 0, *shape[axis + 1 :]), schema.dtype), 0
+        for start, slab in blocks.slabs():
+            if in_order:
+                self._hasher.update(name, slab, count=0)
+            stop = start + slab.shape[axis]
+            whole = stop if stop == shape[axis] else stop - stop % depth
+            if kept.shape[axis]:
+                slab = np.concatenate([kept, slab], axis)
+            if whole > written:
+                dataset[(*lead, slice(written, whole))] = slab[(*lead, slice(0, whole - written))]
+                slab = slab[(*lead, slice(whole - written, None))]
+                written = whole
+            kept = slab.copy()
+            yield stop
+        if not in_order:
+            feed(self._hasher, name, dataset, schema.dtype, counted=True)
+
     def _finish(self) -> None:
         self._events.flush()
         self._check_unique()
@@ -269,7 +317,7 @@ class StoreWriter:
         return dataclasses.replace(schema, codes=codes)
 
 
-def _arrays(schema: Schema, value: Any) -> dict[str, np.ndarray]:
+def _arrays(schema: Schema, value: Any) -> dict[str, Any]:
     """The arrays of one event's product, by dataset name; counts instead of offsets."""
     if schema.kind == "list":
         return {"values": value.values, "counts": value.counts}
@@ -291,3 +339,11 @@ def _dense_chunks(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
         longest = int(np.argmax(chunks))
         chunks[longest] = (chunks[longest] + 1) // 2
     return tuple(chunks)
+
+
+def _slab_chunks(shape: tuple[int, ...], itemsize: int, axis: int) -> tuple[int, ...]:
+    """Chunks of an array that comes in slabs: thin along it, since a layer of chunks is held until it is full."""
+    plane = itemsize * prod(shape) // shape[axis]
+    depth = min(shape[axis], 16, max(1, _LAYER_BYTES // plane))
+    rest = _dense_chunks((1,) * axis + shape[axis + 1 :], itemsize * depth)
+    return (*rest[:axis], depth, *rest[axis:])

@@ -77,9 +77,8 @@ def predict_fixed(module: Module, wiring: Wiring, records: Sequence[Record], mad
 
 def keep(module: Module, event: tuple[int, int], found: Products, made: dict[str, Products]) -> None:
     """Add the products of a module to what is made of an event, as a store would hold them."""
-    made[module.name] = conform_all(
-        module.task.makes, found, f"event {event[1]} of file {event[0]}: module '{module.name}'"
-    )
+    where = f"event {event[1]} of file {event[0]}: module '{module.name}'"
+    made[module.name] = conform_all(module.task.makes, found, where, whole=True)
 
 
 def counts_of(parts: Mapping[str, Batch], wiring: Wiring) -> torch.Tensor | None:
