@@ -65,7 +65,7 @@ def connected_components(
 
 
 def _touching(above: np.ndarray, below: np.ndarray, reach: np.ndarray) -> np.ndarray:
-    """int32 [n, 2]: numbers of two neighbouring planes [Y, X] that touch; reach: which of 3 x 3 voxels are neighbours."""
+    """int32 [n, 2]: numbers of two neighbouring planes [Y, X] that touch; reach: which of 3 x 3 voxels do."""
     found = []
     height, width = above.shape
     for dy, dx in np.argwhere(reach) - 1:

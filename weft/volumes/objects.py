@@ -38,8 +38,11 @@ class Found(NamedTuple):
 
 
 def decided(probabilities: LazyVolume, threshold: float | None = None) -> LazyVolume:
-    """int16 [Z, Y, X] of probabilities [K, Z, Y, X], class 0 being the background: the most probable class, the first of
-    equals; with a threshold the most probable of classes 1 to K - 1 where its probability is not below it, else 0."""
+    """int16 [Z, Y, X] of probabilities [K, Z, Y, X], class 0 being the background.
+
+    Without a threshold the most probable class, the first of equals; with one the most probable of classes 1 to K - 1
+    where its probability is not below the threshold, else 0.
+    """
     return _Decided(probabilities, threshold)
 
 
