@@ -85,7 +85,7 @@ def events(paths: list[Path]) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, 
 def measured(sample: list[tuple[np.ndarray, ...]], finder: Finder, spread: float, support: int) -> list[float]:
     """Shares of the true key points with a found one of their kind within 1 and 3 cm, of the found ones with a true one
     within 3 cm and without one within 5 cm, and key points per event."""
-    rng, schema = np.random.default_rng(1), triplet_scores((), key_points=True)
+    rng, schema = np.random.default_rng(1), triplet_scores(("key_points",))
     true_distance, found_distance = [], []
     for triplets, good, labels, true in sample:
         scores = np.zeros(len(triplets), schema.dtype)

@@ -5,7 +5,7 @@ Positions in cm, in the coordinates of the detector, for charge of time zero (`w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
@@ -16,26 +16,48 @@ KEY_POINT_KINDS = ("nu_vertex", "track_start", "track_end", "shower_start", "mic
 _KINDS = dict(enumerate(KEY_POINT_KINDS))
 
 
-def triplet_scores(classes: Sequence[str] = (), key_points: bool = False, affinity: bool = False,
-                   shift: bool = False) -> Schema:  # fmt: skip
-    """Schema of what a network says of triplets; columns of the heads that it has.
+#: How the columns begin that a head of the network fills.
+_PREFIXES = {
+    "larmatch": "larmatch",
+    "key_points": "key_",
+    "semantics": "class_",
+    "affinity": "affinity_",
+    "shift": "shift_",
+}
 
-    classes: names of the semantic classes.
+
+def columns_of(names: Iterable[str]) -> dict[str, list[str]]:
+    """Columns of `triplet_scores` by the head that fills them, in the order of its numbers; no other names."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        for head, prefix in _PREFIXES.items():
+            if name.startswith(prefix):
+                found.setdefault(head, []).append(name)
+    return found
+
+
+def triplet_scores(heads: Collection[str] = (), classes: Sequence[str] = ()) -> Schema:
+    """Schema of what a network says of triplets: `larmatch`, and the columns of the other heads that it has.
+
+    classes: names of the semantic classes, of which there are columns where `semantics` is a head.
     """
-    columns = [("larmatch", "f4", "", "probability that charge really arrived at its three pixels")]
-    if key_points:
-        columns += [
-            (f"key_{kind}", "f4", "", f"closeness to a {kind}: 1 there, exp(−d²/2σ²)") for kind in KEY_POINT_KINDS
-        ]
-    columns += [(f"class_{name}", "f4", "", f"probability of {name}, if it is good") for name in classes]
-    if affinity:
-        columns += [(f"affinity_{axis}", "f4", "", f"{axis} of the unit vector along the particle") for axis in "xyz"]
-    if shift:
-        columns += [
-            (f"shift_{kind}_{axis}", "f4", "cm", f"{axis} of the way to the nearest {kind}")
+    endings = {
+        "larmatch": [("", "", "probability that charge really arrived at its three pixels")],
+        "key_points": [(kind, "", f"closeness to a {kind}: 1 there, exp(−d²/2σ²)") for kind in KEY_POINT_KINDS],
+        "semantics": [(name, "", f"probability of {name}, if it is good") for name in classes],
+        "affinity": [(axis, "", f"{axis} of the unit vector along the particle") for axis in "xyz"],
+        "shift": [
+            (f"{kind}_{axis}", "cm", f"{axis} of the way to the nearest {kind}")
             for kind in KEY_POINT_KINDS
             for axis in "xyz"
-        ]
+        ],
+    }
+    columns = [
+        (_PREFIXES[head] + ending, "f4", unit, meaning)
+        for head, its in endings.items()
+        if head == "larmatch" or head in heads
+        for ending, unit, meaning in its
+    ]
     dtype, described = structured(*columns)
     return Schema(
         "triplet_scores", "table", dtype, described, on="triplets", filtered=True,

@@ -9,7 +9,7 @@ from weft.io.products import Filtered
 from weft.io.wire_products import PIXELS, TRIPLETS
 from weft.triplets.points import find_key_points, kept_rows, space_points_of
 
-SCORES = triplet_scores(("muon",), key_points=True)
+SCORES = triplet_scores(("key_points", "semantics"), ("muon",))
 
 
 def event() -> tuple[np.ndarray, np.ndarray, Filtered]:
@@ -42,7 +42,7 @@ def test_kept_rows_by_score_and_by_pixel() -> None:
 
 def test_a_space_point_says_all_of_itself() -> None:
     pixels, triplets, scores = event()
-    schema = space_points(triplet_scores(("muon",)))
+    schema = space_points(triplet_scores(("semantics",), ("muon",)))
     made = space_points_of(pixels, triplets, scores, np.array([1, 4]), schema)
     assert made.dtype == schema.dtype
     assert made["triplet"].tolist() == [2, 5]

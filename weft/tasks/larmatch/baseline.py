@@ -1,32 +1,37 @@
-"""The baseline of LArMatch: what the three charges of a triplet say by themselves.
+"""The baseline of LArMatch: what a triplet says by itself.
 
-Perceptrons see the charges of the three pixels and which of them are dead, and nothing of the surroundings. What the
-network says of directions and distances they cannot know: they say what is right on average.
+Perceptrons or boosted trees are told what is known of a triplet (:mod:`weft.tasks.larmatch.own_features`), and nothing
+of the surroundings of its pixels. What the network says of directions and distances they cannot know: they say what is
+right on average.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from weft.detector.wires import PLANES
-from weft.engine.fitted_file import read_fitted, write_fitted
+from weft.engine.fitted_file import read_fitted_header, read_pickled, write_fitted, write_pickled
 from weft.engine.task import Baseline, Event, Products
 from weft.errors import WeftError
-from weft.io.larmatch_products import KEY_POINT_KINDS, triplet_scores
+from weft.io.larmatch_products import columns_of, triplet_scores
 from weft.io.products import Filtered
 from weft.io.wire_products import GHOST_TRIPLET, GOOD_TRIPLET
 from weft.reco.feed import processes_of
+from weft.tasks.larmatch import perceptron, trees
+from weft.tasks.larmatch.drawn import Drawn
 from weft.tasks.larmatch.options import Options
-from weft.tasks.larmatch.perceptron import Perceptron, fit_classes, fit_values
+from weft.tasks.larmatch.own_features import own_features
+from weft.tasks.larmatch.perceptron import Perceptron
 from weft.triplets.labels import TripletLabels
 from weft.triplets.stored_truth import read_truth
 
-_KIND, _VERSION = "larmatch", 1
+_KIND, _VERSION = "larmatch", 2
 _AHEAD = (0.0, 0.0, 1.0)
+#: float64 [n, k] of features [n, in].
+Part = Callable[[np.ndarray], np.ndarray]
 
 
 class LarmatchBaseline(Baseline):
@@ -34,7 +39,7 @@ class LarmatchBaseline(Baseline):
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.parts: dict[str, Perceptron] = {}
+        self.parts: dict[str, Part] = {}
         """by head: larmatch, semantics, key_points"""
         self.constants: dict[str, np.ndarray] = {}
         """by head: affinity [3], shift [6, 3] cm"""
@@ -67,14 +72,14 @@ class LarmatchBaseline(Baseline):
         both = np.concatenate([np.ones(len(x), np.int64), np.zeros(len(bad), np.int64)])
         # As the network learns from them: good ones and ghosts weigh the same.
         every = np.concatenate([weight / weight.sum(), bad_weight / bad_weight.sum()])
-        self.parts = {"larmatch": fit_classes(np.concatenate([x, bad]), both, every, 2, options, seed)}
+        self.parts = {"larmatch": self._classes(np.concatenate([x, bad]), both, every, 2, seed)}
         if "semantics" in heads:
             label = good["semantic"].astype(np.int64)
             n = len(self.options.data.labels.classes.classes)
             known = label >= 0
-            self.parts["semantics"] = fit_classes(x[known], label[known], weight[known], n, options, seed)
+            self.parts["semantics"] = self._classes(x[known], label[known], weight[known], n, seed)
         if "key_points" in heads:
-            self.parts["key_points"] = fit_values(x, good["key_points"], weight, options, seed)
+            self.parts["key_points"] = self._values(x, good["key_points"], weight, seed)
         if "affinity" in heads:
             self.constants["affinity"] = _mean_direction(good["affinity"], weight)
         if "shift" in heads:
@@ -87,26 +92,20 @@ class LarmatchBaseline(Baseline):
             raise WeftError("the baseline has not been fitted: call fit or load first")
         pixels, triplets = event["pixels"], event["triplets"]
         heads, labels = self.options.model.heads, self.options.data.labels
-        classes = labels.classes.classes if "semantics" in heads else ()
-        schema = triplet_scores(classes, "key_points" in heads, "affinity" in heads, "shift" in heads)
+        schema = triplet_scores(heads, labels.classes.classes)
         features = self._features(pixels, triplets)
         score = np.concatenate([np.zeros(0), *(self.parts["larmatch"](part)[:, 1] for part in self._chunks(features))])
         score = score.astype(np.float32)
         row = np.flatnonzero(score >= np.float32(self.options.data.min_score))
         values = np.zeros(len(row), schema.dtype)
         values["larmatch"] = score[row]
-        names = {
-            "semantics": [f"class_{name}" for name in classes],
-            "key_points": [f"key_{kind}" for kind in KEY_POINT_KINDS],
-            "affinity": [f"affinity_{axis}" for axis in "xyz"],
-            "shift": [f"shift_{kind}_{axis}" for kind in KEY_POINT_KINDS for axis in "xyz"],
-        }
+        names = columns_of(schema.dtype.names or ())
         start = 0
         for part in self._chunks(features[row]):
             chunk = slice(start, start := start + len(part))
-            for head, perceptron in self.parts.items():
+            for head, answer in self.parts.items():
                 if head != "larmatch":
-                    said = perceptron(part)
+                    said = answer(part)
                     said = np.clip(said, 0, 1) if head == "key_points" else said
                     for k, name in enumerate(names[head]):
                         values[name][chunk] = said[:, k]
@@ -115,77 +114,65 @@ class LarmatchBaseline(Baseline):
                 values[name] = value
         return {schema.name: Filtered(values, row.astype(np.int32))}
 
+    def _classes(self, features: np.ndarray, labels: np.ndarray, weights: np.ndarray, n: int, seed: int) -> Part:
+        options = self.options.baseline
+        if options.kind == "trees":
+            return trees.fit_classes(features, labels, weights, n, options.trees, seed)
+        return perceptron.fit_classes(features, labels, weights, n, options.perceptron, seed)
+
+    def _values(self, features: np.ndarray, values: np.ndarray, weights: np.ndarray, seed: int) -> Part:
+        options = self.options.baseline
+        if options.kind == "trees":
+            return trees.fit_values(features, values, weights, options.trees, seed)
+        return perceptron.fit_values(features, values, weights, options.perceptron, seed)
+
     def _features(self, pixels: np.ndarray, triplets: np.ndarray) -> np.ndarray:
-        """float64 (n, 6): ln(1 + charge/scale) of the pixels of planes 0, 1, 2, and whether they are dead."""
-        charge = np.log1p(np.maximum(pixels["charge"], 0) / self.options.data.charge_scale)
-        columns = [charge[triplets[f"pixel_{p}"]] for p in range(PLANES)]
-        columns += [pixels["dead"][triplets[f"pixel_{p}"]] for p in range(PLANES)]
-        return np.stack(columns, axis=1).astype(np.float64)
+        options = self.options.baseline
+        return own_features(pixels, triplets, self.options.data.charge_scale, options.multiplicity, options.drift)
 
     def _chunks(self, features: np.ndarray) -> Iterator[np.ndarray]:
         for start in range(0, len(features), self.options.data.chunk):
             yield features[start : start + self.options.data.chunk]
 
     def save(self, path: Path) -> None:
-        """JSON: weights are plain numbers."""
+        """One line of JSON; perceptrons are plain numbers in it, trees stand behind it as joblib pickles them."""
         if not self.parts:
             raise WeftError(f"{path}: there is nothing to save before the baseline has been fitted")
-        content = {
+        content: dict[str, Any] = {
             "version": _VERSION,
             "options": self.options.model_dump(mode="json"),
-            "parts": {head: part.to_json() for head, part in self.parts.items()},
             "constants": {head: constant.tolist() for head, constant in self.constants.items()},
             "fitted_on": self.fitted_on,
         }
-        write_fitted(path, _KIND, content)
+        if self.options.baseline.kind == "trees":
+            write_pickled(path, _KIND, content | _library(), self.parts)
+        else:
+            parts = {head: part.to_json() for head, part in self.parts.items() if isinstance(part, Perceptron)}
+            write_fitted(path, _KIND, content | {"parts": parts})
 
     @classmethod
     def load(cls, path: Path) -> LarmatchBaseline:
-        """The baseline that `save` wrote. Raises WeftError for other files, and for those of other versions."""
-        content: dict[str, Any] = read_fitted(path, _KIND, version=_VERSION)
+        """The baseline that `save` wrote. Trees are a pickle, which runs code when it is loaded: load only files that
+        you trust.
+
+        Raises WeftError for other files, those of other versions, and trees of another version of scikit-learn.
+        """
+        content = read_fitted_header(path, _KIND, version=_VERSION)
         baseline = cls(Options.model_validate(content["options"]))
-        baseline.parts = {head: Perceptron.from_json(part) for head, part in content["parts"].items()}
+        if baseline.options.baseline.kind == "trees":
+            _, baseline.parts = read_pickled(path, _KIND, **_library())
+        else:
+            baseline.parts = {head: Perceptron.from_json(part) for head, part in content["parts"].items()}
         baseline.constants = {head: np.array(constant) for head, constant in content["constants"].items()}
         baseline.fitted_on = content["fitted_on"]
         return baseline
 
 
-class Drawn:
-    """Training triplets drawn from a stream of events, with what is known of them: ``drawn[name]``, `features`,
-    `weight` and the fields of the labels.
+def _library() -> dict[str, str]:
+    """What trees only work with as it was when they were fitted."""
+    import sklearn
 
-    An event gives at most `per_event`, weighted by how many they stand for. When there are more than `most`, each
-    stays with probability ½, and so do those that come later.
-    """
-
-    _LABELS = ("semantic", "key_points", "affinity", "shift")
-
-    def __init__(self, per_event: int, most: int, seed: tuple[int, ...]) -> None:
-        self._per_event, self._most = per_event, most
-        self._rng = np.random.default_rng(seed)
-        self._blocks: list[dict[str, np.ndarray]] = []
-        self._share = 1.0
-
-    def __len__(self) -> int:
-        return sum(len(block["weight"]) for block in self._blocks)
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        return np.concatenate([block[name] for block in self._blocks])
-
-    def add(self, rows: np.ndarray, features: np.ndarray, labels: TripletLabels) -> None:
-        """Draw from these rows of an event's triplets."""
-        chosen = np.sort(self._rng.permutation(rows)[: self._per_event])
-        block = {name: getattr(labels, name)[chosen] for name in self._LABELS} | {"features": features[chosen]}
-        block["weight"] = np.full(len(chosen), len(rows) / max(len(chosen), 1))
-        block["lot"] = self._rng.random(len(chosen))
-        self._blocks.append(self._thinned(block))
-        while len(self) > self._most:
-            self._share /= 2
-            self._blocks = [self._thinned(block) for block in self._blocks]
-
-    def _thinned(self, block: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        stays = block["lot"] < self._share
-        return {name: column[stays] for name, column in block.items()}
+    return {"scikit-learn": sklearn.__version__}
 
 
 def _mean(values: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -185,7 +185,7 @@ def class_columns(classes: Sequence[str]) -> list[str]:
 
 
 def _semantics(judged: Judged, score: np.ndarray) -> dict[str, float]:
-    probability = judged.probabilities()
+    probability = judged.answers("semantics")
     if probability is None:
         return {}
     n = len(judged.classes)
@@ -204,7 +204,7 @@ def _kept_good(judged: Judged) -> np.ndarray:
 
 
 def _affinity(judged: Judged) -> dict[str, np.ndarray]:
-    said = judged.affinity()
+    said = judged.answers("affinity")
     if said is None:
         return {}
     kept = _kept_good(judged)
@@ -222,7 +222,7 @@ def angle_between(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def _key_points(judged: Judged) -> dict[str, float]:
-    said = judged.key_points()
+    said = judged.answers("key_points")
     if said is None:
         return {}
     kept = _kept_good(judged)
@@ -238,11 +238,12 @@ def _key_points(judged: Judged) -> dict[str, float]:
 
 
 def _shift(judged: Judged) -> dict[str, float]:
-    said = judged.shift()
+    said = judged.answers("shift")
     if said is None:
         return {}
     kept = _kept_good(judged)
-    distance = np.linalg.norm(said[kept] - judged.labels.shift[judged.row[kept]], axis=2)
+    way = said.reshape(-1, len(KEY_POINT_KINDS), 3)[kept]
+    distance = np.linalg.norm(way - judged.labels.shift[judged.row[kept]], axis=2)
     found: dict[str, float] = {}
     for k, kind in enumerate(KEY_POINT_KINDS):
         near = distance[np.isfinite(distance[:, k]), k]

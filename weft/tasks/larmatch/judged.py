@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from weft.detector.wires import PLANES
 from weft.engine.task import Store
 from weft.errors import WeftError
-from weft.io.larmatch_products import KEY_POINT_KINDS
+from weft.io.larmatch_products import columns_of
 from weft.io.products import Filtered
 from weft.io.wire_products import GHOST_TRIPLET, GOOD_TRIPLET
 from weft.reco.feed import processes_in
@@ -48,55 +49,38 @@ class Judged:
     row: np.ndarray
     classes: Sequence[str]
 
-    @property
+    @cached_property
     def score(self) -> np.ndarray:
         """float32 (n,): 0 of triplets that were not written."""
         score = np.zeros(len(self.triplets), np.float32)
         score[self.row] = self.said["larmatch"]
         return score
 
-    @property
+    @cached_property
     def good(self) -> np.ndarray:
         """bool (n,)"""
         return self.labels.good == GOOD_TRIPLET
 
-    @property
+    @cached_property
     def ghost(self) -> np.ndarray:
         """bool (n,); those of unknown truth are neither."""
         return self.labels.good == GHOST_TRIPLET
 
-    @property
+    @cached_property
     def members(self) -> np.ndarray:
         """int64 (n, 3): rows of `pixels`"""
         return np.stack([self.triplets[f"pixel_{p}"] for p in range(PLANES)], axis=1).astype(np.int64)
 
-    @property
+    @cached_property
     def position(self) -> np.ndarray:
         """float64 (n, 3), cm"""
         return np.stack([self.triplets[axis] for axis in "xyz"], axis=1).astype(np.float64)
 
-    def columns(self, *names: str) -> np.ndarray | None:
-        """float64 (m, names): columns of what was said; None where there is one that was not."""
-        if not set(names) <= set(self.said.dtype.names or ()):
-            return None
-        return np.stack([self.said[name] for name in names], axis=1).astype(np.float64)
-
-    def key_points(self) -> np.ndarray | None:
-        """float64 (m, 6): said scores by kind"""
-        return self.columns(*(f"key_{kind}" for kind in KEY_POINT_KINDS))
-
-    def shift(self) -> np.ndarray | None:
-        """float64 (m, 6, 3), cm"""
-        found = self.columns(*(f"shift_{kind}_{axis}" for kind in KEY_POINT_KINDS for axis in "xyz"))
-        return None if found is None else found.reshape(-1, len(KEY_POINT_KINDS), 3)
-
-    def affinity(self) -> np.ndarray | None:
-        """float64 (m, 3)"""
-        return self.columns(*(f"affinity_{axis}" for axis in "xyz"))
-
-    def probabilities(self) -> np.ndarray | None:
-        """float64 (m, classes)"""
-        return self.columns(*(f"class_{name}" for name in self.classes)) if self.classes else None
+    def answers(self, head: str) -> np.ndarray | None:
+        """float64 (m, numbers): what a head said, key points by kind, semantics by class, shift (m, 18) by kind and
+        axis; None where it said nothing."""
+        names = columns_of(self.said.dtype.names or ()).get(head)
+        return np.stack([self.said[name] for name in names], axis=1).astype(np.float64) if names else None
 
 
 def read_judged(store: Store, i: int, options: Options, shard: str) -> Judged:

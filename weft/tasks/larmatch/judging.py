@@ -7,12 +7,13 @@ compute of it, one number for every triplet, and what is written of those that a
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from weft.io.larmatch_products import columns_of
 from weft.io.products import Filtered, Schema
 from weft.io.wire_products import GOOD_TRIPLET
 from weft.tasks.larmatch.batch import TripletBatch
@@ -56,9 +57,10 @@ def answer_in_chunks(network: LarmatchNetwork, batch: TripletBatch, chunk: int, 
     good = batch.targets["good"] == GOOD_TRIPLET
     heads, parts = network.classify_triplets, []
     for part in _chunks(0, len(batch.triplets), chunk) or [slice(0, 0)]:
-        triplets = batch.triplets[part]
-        score = heads(extract_features(pixels, triplets), ["larmatch"])["larmatch"].float().sigmoid()
-        parts.append(network.answers(pixels, triplets, good[part] | (score >= min_score)))
+        features = extract_features(pixels, batch.triplets[part])
+        answers = heads(features, ["larmatch"])
+        kept = answers["larmatch"].float().sigmoid() >= min_score
+        parts.append(network.with_others(answers, features, good[part] | kept))
     return network.with_log_variances({name: torch.cat([part[name] for part in parts]) for name in parts[0]})
 
 
@@ -91,22 +93,10 @@ def probabilities(answers: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
 def _fill(values: np.ndarray, answers: Mapping[str, Tensor], schema: Schema) -> None:
     """Write answers [n, ...] into their columns of `values` [n]."""
     made = probabilities(answers)
-    names = schema.dtype.names or ()
-    for head, columns in columns_of(names).items():
+    for head, columns in columns_of(schema.dtype.names or ()).items():
         if head in made:
             for k, column in enumerate(columns):
                 values[column] = made[head].reshape(len(values), len(columns))[:, k]
-
-
-def columns_of(names: Iterable[str]) -> dict[str, list[str]]:
-    """Columns of `triplet_scores` by the head that fills them, in its order."""
-    columns: dict[str, list[str]] = {"larmatch": ["larmatch"]}
-    prefixes = {"key": "key_points", "class": "semantics", "affinity": "affinity", "shift": "shift"}
-    for name in names:
-        head = prefixes.get(name.partition("_")[0])
-        if head is not None:
-            columns.setdefault(head, []).append(name)
-    return columns
 
 
 def _index(batch: TripletBatch, kept: np.ndarray) -> np.ndarray:

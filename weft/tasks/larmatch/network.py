@@ -114,10 +114,14 @@ class LarmatchNetwork(nn.Module):
         heads, features = self.classify_triplets, extract_features(pixels, triplets)
         if asked is None:
             return heads(features)
-        rows = asked.nonzero()[:, 0]
-        answers = heads(features, ["larmatch"])
+        return self.with_others(heads(features, ["larmatch"]), features, asked)
+
+    def with_others(self, answers: dict[str, Tensor], features: Tensor, asked: Tensor) -> dict[str, Tensor]:
+        """`answers` of the larmatch head on features [T, F] of triplets, and beside it what the other heads say of
+        those that are `asked` about, bool [T]; 0 elsewhere."""
+        heads, rows = self.classify_triplets, asked.nonzero()[:, 0]
         for name, part in heads(features[rows], [name for name in heads.names if name != "larmatch"]).items():
-            answers[name] = part.new_zeros(len(triplets), *part.shape[1:]).index_copy(0, rows, part)
+            answers[name] = part.new_zeros(len(features), *part.shape[1:]).index_copy(0, rows, part)
         return answers
 
 

@@ -104,7 +104,7 @@ def nothing(options: Options) -> Judged:
 
     heads = options.model.heads
     classes = options.data.labels.classes.classes if "semantics" in heads else ()
-    said = triplet_scores(classes, "key_points" in heads, "affinity" in heads, "shift" in heads)
+    said = triplet_scores(heads, classes)
     pixels, triplets, deposits, truth, particles = (
         np.zeros(0, schema.dtype) for schema in (PIXELS, TRIPLETS, WIRE_DEPOSITS, TRIPLET_TRUTH, PARTICLES)
     )

@@ -42,9 +42,7 @@ class Larmatch(Task[Options]):
 
     @property
     def makes(self) -> tuple[Schema, ...]:
-        heads = self.options.model.heads
-        classes = self.options.data.labels.classes.classes if "semantics" in heads else ()
-        return (triplet_scores(classes, "key_points" in heads, "affinity" in heads, "shift" in heads),)
+        return (triplet_scores(self.options.model.heads, self.options.data.labels.classes.classes),)
 
     @property
     def labels(self) -> tuple[str, ...]:

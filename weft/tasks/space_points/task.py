@@ -46,9 +46,7 @@ class SpacePoints(FixedTask[Options]):
     @property
     def scores(self) -> Schema:
         """`triplet_scores` with the columns that space points carry."""
-        heads = self.options.model.heads
-        classes = self.options.data.labels.classes.classes if "semantics" in heads else ()
-        return triplet_scores(classes, "key_points" in heads, "affinity" in heads, "shift" in heads)
+        return triplet_scores(self.options.model.heads, self.options.data.labels.classes.classes)
 
     def check_providers(self, providers: Mapping[str, Task[Any]]) -> None:
         """Raise ConfigError where the stage that scores triplets does not say what space points are to carry, or has

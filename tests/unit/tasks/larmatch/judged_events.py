@@ -41,8 +41,7 @@ def answer(event, quality, seed=0, options=ALL_HEADS):
     """`triplet_scores` of an event that are the better, the higher the quality."""
     rng = np.random.default_rng(seed)
     heads = options.model.heads
-    classes = CLASSES if "semantics" in heads else ()
-    schema = triplet_scores(classes, "key_points" in heads, "affinity" in heads, "shift" in heads)
+    schema = triplet_scores(heads, CLASSES)
     pixels, triplets = event["pixels"], event["triplets"]
     labels = label_event(pixels, triplets, event["truth/wire_deposits"], event["truth/particles"], options.data.labels)
     log_odds = rng.normal(0, 1, len(triplets)) + quality * np.where(labels.good == 1, 1, -1)
@@ -53,9 +52,9 @@ def answer(event, quality, seed=0, options=ALL_HEADS):
     names = schema.dtype.names
     for name in names[1:]:
         values[name] = rng.random(len(row))
-    if classes:
+    if "semantics" in heads:
         label = labels.semantic[row]
-        for k, name in enumerate(classes):
+        for k, name in enumerate(CLASSES):
             values[f"class_{name}"] += quality * (label == k)
     if "key_points" in heads:
         for k, kind in enumerate(KEY_POINT_KINDS):
@@ -105,7 +104,7 @@ def by_hand():
     labels.shift[0, 0] = 0, 0, 1
     labels.affinity[0] = 1, 0, 0
     labels.affinity[2] = 0, 1, 0
-    schema = triplet_scores(CLASSES, True, True, True)
+    schema = triplet_scores(ALL_HEADS.model.heads, CLASSES)
     said = np.zeros(5, schema.dtype)
     said["larmatch"] = 0.9, 0.6, 0.25, 0.8, 0.55
     said["class_photon"], said["class_muon"] = 0.2, 0.8

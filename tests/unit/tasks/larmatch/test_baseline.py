@@ -45,7 +45,7 @@ def test_learns_what_charges_say():
 
 
 def test_products_have_the_form_of_the_models(fitted):
-    schema = triplet_scores(CLASSES, True, True, True)
+    schema = triplet_scores(ALL_HEADS.model.heads, CLASSES)
     for of in (event(20), event(2, dead=40), nothing(), single_plane()):
         said = conform(schema, fitted.predict(of)["triplet_scores"], "here")
         assert len(said.values) == len(of["triplets"])  # min_score is 0

@@ -15,7 +15,7 @@ from weft.triplets.label_options import LabelOptions
 from weft.triplets.labels import label_event
 
 LABELS = LabelOptions()
-SCORES = triplet_scores(LABELS.classes.classes, key_points=True, affinity=True)
+SCORES = triplet_scores(("key_points", "semantics", "affinity"), LABELS.classes.classes)
 PROVIDERS = {"pixels": "triplets", "triplets": "triplets", "triplet_scores": "larmatch"}
 GOOD, GHOST = 0.9, 0.3
 
