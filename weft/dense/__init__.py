@@ -1,0 +1,1 @@
+"""Networks on dense volumes: their size laws, losses and sliding windows."""
