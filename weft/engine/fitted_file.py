@@ -32,6 +32,12 @@ def read_fitted(path: Path, kind: str, **expected: Any) -> dict[str, Any]:
         return _checked(path, kind, file.read(), expected)
 
 
+def read_fitted_header(path: Path, kind: str, **expected: Any) -> dict[str, Any]:
+    """The line of JSON that a file of either form begins with, for a baseline that has both; as :func:`read_fitted`."""
+    with _opened(path) as file:
+        return _checked(path, kind, file.readline(), expected)
+
+
 def write_pickled(path: Path, kind: str, header: Mapping[str, Any], content: Any) -> None:
     """Write ``header`` as one line of JSON, then ``content`` as joblib pickles it."""
     import joblib  # comes with scikit-learn, which few baselines need

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from weft.tasks.larmatch.baseline_options import BaselineOptions
+from weft.tasks.larmatch.baseline_options import PerceptronOptions
 
 _BATCH = 1000
 #: Logit of a class that never occurred.
@@ -51,7 +51,7 @@ class Perceptron:
 
 
 def fit_classes(
-    features: np.ndarray, labels: np.ndarray, weights: np.ndarray, n_classes: int, options: BaselineOptions, seed: int
+    features: np.ndarray, labels: np.ndarray, weights: np.ndarray, n_classes: int, options: PerceptronOptions, seed: int
 ) -> Perceptron:
     """A perceptron with the probability of each of `n_classes` classes; 0 of those that no label (n,) names.
 
@@ -63,8 +63,7 @@ def fit_classes(
     if len(present) < 2:
         bias = np.zeros(n_classes) if not len(present) else np.where(np.arange(n_classes) == present[0], 0.0, _NEVER)
         return Perceptron([np.zeros((features.shape[1], n_classes))], [bias], "softmax")
-    fitted = _fitted(MLPClassifier(**_settings(options, seed)), features, labels, weights)
-    layers, biases = list(fitted.coefs_), list(fitted.intercepts_)
+    layers, biases = _fitted(MLPClassifier(**_settings(options, seed)), features, labels, weights)
     if len(present) == 2:  # one output, the logit of the second class
         layers[-1] = np.concatenate([np.zeros_like(layers[-1]), layers[-1]], axis=1)
         biases[-1] = np.concatenate([np.zeros_like(biases[-1]), biases[-1]])
@@ -74,18 +73,18 @@ def fit_classes(
 
 
 def fit_values(
-    features: np.ndarray, values: np.ndarray, weights: np.ndarray, options: BaselineOptions, seed: int
+    features: np.ndarray, values: np.ndarray, weights: np.ndarray, options: PerceptronOptions, seed: int
 ) -> Perceptron:
     """A perceptron with the values [n, k > 1] of least squared error; zeros where there are none to learn from."""
     from sklearn.neural_network import MLPRegressor
 
     if not len(values):
         return Perceptron([np.zeros((features.shape[1], values.shape[1]))], [np.zeros(values.shape[1])], "identity")
-    fitted = _fitted(MLPRegressor(**_settings(options, seed)), features, values, weights)
-    return Perceptron(list(fitted.coefs_), list(fitted.intercepts_), "identity")
+    layers, biases = _fitted(MLPRegressor(**_settings(options, seed)), features, values, weights)
+    return Perceptron(layers, biases, "identity")
 
 
-def _settings(options: BaselineOptions, seed: int) -> dict[str, Any]:
+def _settings(options: PerceptronOptions, seed: int) -> dict[str, Any]:
     return {
         "hidden_layer_sizes": options.hidden,
         "alpha": options.l2,
@@ -96,11 +95,25 @@ def _settings(options: BaselineOptions, seed: int) -> dict[str, Any]:
     }
 
 
-def _fitted(model: Any, features: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Any:
+def _fitted(
+    model: Any, features: np.ndarray, targets: np.ndarray, weights: np.ndarray
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Weights and biases of the fitted layers.
+
+    The model learns from features of mean 0 and width 1, whatever their units; the first layer undoes that.
+    """
     from sklearn.exceptions import ConvergenceWarning
 
+    weights = weights / weights.mean()
+    mean = np.average(features, axis=0, weights=weights)
+    width = np.sqrt(np.average((features - mean) ** 2, axis=0, weights=weights))
+    width = np.where(width > 1e-9, width, 1.0)
     with warnings.catch_warnings():
         # The number of passes is an option, and fewer samples than a batch are one batch.
         warnings.filterwarnings("ignore", category=ConvergenceWarning)
         warnings.filterwarnings("ignore", "Got `batch_size`", UserWarning)
-        return model.fit(features, targets, sample_weight=weights / weights.mean())
+        fitted = model.fit((features - mean) / width, targets, sample_weight=weights)
+    layers, biases = list(fitted.coefs_), list(fitted.intercepts_)
+    layers[0] = layers[0] / width[:, None]
+    biases[0] = biases[0] - mean @ layers[0]
+    return layers, biases

@@ -10,14 +10,23 @@ from weft.errors import WeftError
 from weft.io.conform import conform
 from weft.io.larmatch_products import triplet_scores
 from weft.metrics.scores import pool
-from weft.tasks.larmatch.baseline import Drawn, LarmatchBaseline
-from weft.tasks.larmatch.baseline_options import BaselineOptions
+from weft.tasks.larmatch import trees
+from weft.tasks.larmatch.baseline import LarmatchBaseline
+from weft.tasks.larmatch.baseline_options import PerceptronOptions, TreeOptions
+from weft.tasks.larmatch.drawn import Drawn
 from weft.tasks.larmatch.options import Options
+from weft.tasks.larmatch.own_features import own_features
 from weft.tasks.larmatch.perceptron import Perceptron, fit_classes, fit_values
 from weft.tasks.larmatch.score import metrics, score_shard
 from weft.triplets.labels import TripletLabels
 
-SMALL = {"hidden": [8], "epochs": 10, "per_event": 200}
+SMALL = {
+    "per_event": 200,
+    "perceptron": {"hidden": [8], "epochs": 10},
+    "trees": {"iterations": 5, "leaves": 4, "min_leaf": 5},
+}
+#: The perceptron on charges without context (specs/larmatch.md §8).
+CHARGES = {"multiplicity": False, "drift": False}
 
 
 def options(**changes):
@@ -27,21 +36,40 @@ def options(**changes):
     return Options.model_validate(made | changes)
 
 
-@pytest.fixture(scope="module")
-def fitted():
-    baseline = LarmatchBaseline(options())
+@pytest.fixture(scope="module", params=["perceptron", "trees"])
+def fitted(request):
+    baseline = LarmatchBaseline(options(baseline={"kind": request.param}))
     baseline.fit((event(seed) for seed in range(14, 18)), seed=0)
     return baseline
 
 
-def test_learns_what_charges_say():
+LEARNING = {
+    "perceptron": {"hidden": [32], "epochs": 60, "learning_rate": 0.01},
+    "trees": {"iterations": 30, "leaves": 8, "min_leaf": 20},
+}
+
+
+def judged_after_learning(train, judged, **chosen):
+    baseline = LarmatchBaseline(options(baseline=LEARNING | CHARGES | chosen))
+    baseline.fit(train, seed=0)
+    said = [baseline.predict(of)["triplet_scores"] for of in judged]
+    return metrics(pool(score_shard(MemoryStore(judged, said), "test", "0", baseline.options).events)).iloc[0]
+
+
+@pytest.mark.parametrize("kind", ["perceptron", "trees"])
+def test_learns_what_charges_say(kind):
+    """By heart: charges of these events say nothing of others."""
     events = [event(seed, particles=2) for seed in range(14, 18)]
-    baseline = LarmatchBaseline(options(baseline={"hidden": [32], "epochs": 300, "learning_rate": 0.01}))
-    baseline.fit(events, seed=0)
-    said = [baseline.predict(of)["triplet_scores"] for of in events]
-    found = metrics(pool(score_shard(MemoryStore(events, said), "test", "0", baseline.options).events)).iloc[0]
+    found = judged_after_learning(events, events, kind=kind)
     assert found["average_precision"] > found["good_share"] + 0.1
     assert found["roc_auc"] > 0.65
+
+
+@pytest.mark.parametrize("kind", ["perceptron", "trees"])
+def test_learns_what_counts_say_of_other_events(kind):
+    train, others = ([event(seed, particles=2) for seed in seeds] for seeds in (range(14, 18), range(18, 22)))
+    found = judged_after_learning(train, others, kind=kind, multiplicity=True)
+    assert found["average_precision"] > found["good_share"] + 0.25
 
 
 def test_products_have_the_form_of_the_models(fitted):
@@ -57,7 +85,10 @@ def test_products_have_the_form_of_the_models(fitted):
         np.testing.assert_allclose(length, 1, rtol=1e-5)
 
 
-def test_a_triplet_is_judged_by_its_own_pixels_alone(fitted):
+@pytest.mark.parametrize("kind", ["perceptron", "trees"])
+def test_a_triplet_is_judged_by_its_own_pixels_alone(kind):
+    fitted = LarmatchBaseline(options(baseline=CHARGES | {"kind": kind}))
+    fitted.fit((event(seed) for seed in range(14, 18)), seed=0)
     of = event(20, dead=30)
     whole = fitted.predict(of)["triplet_scores"].values
     rows = np.arange(0, len(of["triplets"]), 7)
@@ -74,7 +105,9 @@ def test_a_triplet_is_judged_by_its_own_pixels_alone(fitted):
 def test_good_ones_and_ghosts_weigh_the_same():
     """As in the training of the network: where charges say nothing the score is ½, however many ghosts there are."""
     plain = [{**event(seed), "pixels": alike(event(seed)["pixels"])} for seed in range(14, 18)]
-    baseline = LarmatchBaseline(options(baseline={"epochs": 150, "learning_rate": 0.01}))
+    baseline = LarmatchBaseline(
+        options(baseline=CHARGES | {"perceptron": {"hidden": [8], "epochs": 150, "learning_rate": 0.01}})
+    )
     baseline.fit(plain, seed=0)
     assert baseline.predict(plain[0])["triplet_scores"].values["larmatch"][0] == pytest.approx(0.5, abs=0.05)
     good = [len(of["truth/wire_deposits"]) / len(of["triplets"]) for of in plain]
@@ -91,7 +124,7 @@ def test_low_scores_are_not_written(fitted):
     of = event(20)
     everything = fitted.predict(of)["triplet_scores"]
     threshold = float(np.median(everything.values["larmatch"]))
-    few = LarmatchBaseline(options(min_score=threshold))
+    few = LarmatchBaseline(options(min_score=threshold, baseline={"kind": fitted.options.baseline.kind}))
     few.parts, few.constants = fitted.parts, fitted.constants
     said = few.predict(of)["triplet_scores"]
     kept = everything.values["larmatch"] >= np.float32(threshold)
@@ -117,20 +150,32 @@ def test_a_file_holds_all_of_it(fitted, tmp_path):
     np.testing.assert_array_equal(one.values, two.values)
     assert again.fitted_on == fitted.fitted_on
     assert again.options == fitted.options
-    content = json.loads((tmp_path / "model.ckpt").read_text())  # plain numbers, no pickle
-    (tmp_path / "model.ckpt").write_text(json.dumps(content | {"version": 0}))
-    with pytest.raises(WeftError, match="version is 0, expected 1; fit the baseline again"):
+    header, _, trees_behind = (tmp_path / "model.ckpt").read_bytes().partition(b"\n")
+    assert bool(trees_behind) == (fitted.options.baseline.kind == "trees")  # perceptrons are plain numbers, no pickle
+    (tmp_path / "model.ckpt").write_text(json.dumps(json.loads(header) | {"version": 0}))
+    with pytest.raises(WeftError, match="version is 0, expected 2; fit the baseline again"):
         LarmatchBaseline.load(tmp_path / "model.ckpt")
 
 
+def test_trees_of_another_scikit_learn_are_refused(tmp_path):
+    baseline = LarmatchBaseline(options(baseline={"kind": "trees"}))
+    baseline.fit([event(10)], seed=0)
+    path = tmp_path / "model.ckpt"
+    baseline.save(path)
+    header, _, behind = path.read_bytes().partition(b"\n")
+    path.write_bytes(json.dumps(json.loads(header) | {"scikit-learn": "0.1"}).encode() + b"\n" + behind)
+    with pytest.raises(WeftError, match=r"scikit-learn is 0.1, expected .*; fit the baseline again"):
+        LarmatchBaseline.load(path)
+
+
 def test_same_seed_same_baseline(fitted):
-    again = LarmatchBaseline(options())
-    again.fit((event(seed) for seed in range(14, 18)), seed=0)
-    other = LarmatchBaseline(options())
-    other.fit((event(seed) for seed in range(14, 18)), seed=1)
-    for one, two in zip(fitted.parts["larmatch"].weights, again.parts["larmatch"].weights, strict=True):
-        np.testing.assert_array_equal(one, two)
-    assert (fitted.parts["larmatch"].weights[0] != other.parts["larmatch"].weights[0]).any()
+    of = event(20)
+    again, other = (LarmatchBaseline(fitted.options) for _ in range(2))
+    for baseline, seed in ((again, 0), (other, 1)):
+        baseline.fit((event(seed) for seed in range(14, 18)), seed=seed)
+    one, two, three = (b.predict(of)["triplet_scores"].values for b in (fitted, again, other))
+    np.testing.assert_array_equal(one, two)
+    assert (one["larmatch"] != three["larmatch"]).any()
 
 
 def test_events_without_both_kinds_are_refused(tmp_path):
@@ -157,14 +202,16 @@ def test_answers_are_those_of_scikit_learn(classes):
     from sklearn.neural_network import MLPClassifier, MLPRegressor
 
     features, labels = made_up(600, classes)
-    chosen = BaselineOptions(hidden=(8, 5), epochs=4)
+    features = features * 3 + 5
+    plain = (features - features.mean(axis=0)) / features.std(axis=0)
+    chosen = PerceptronOptions(hidden=(8, 5), epochs=4)
     settings = {"hidden_layer_sizes": (8, 5), "alpha": chosen.l2, "learning_rate_init": chosen.learning_rate,
                 "max_iter": 4, "random_state": 3, "batch_size": 1000}  # fmt: skip
     weights = np.ones(600)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        theirs = MLPClassifier(**settings).fit(features, labels).predict_proba(features)
-        values = MLPRegressor(**settings).fit(features, features[:, :3]).predict(features)
+        theirs = MLPClassifier(**settings).fit(plain, labels).predict_proba(plain)
+        values = MLPRegressor(**settings).fit(plain, features[:, :3]).predict(plain)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # ours warns of nothing
         ours = fit_classes(features, labels, weights, classes, chosen, 3)
@@ -178,7 +225,7 @@ def test_answers_are_those_of_scikit_learn(classes):
 
 def test_classes_that_never_occur_have_no_probability():
     features, labels = made_up(300, 2)
-    chosen = BaselineOptions(hidden=(4,), epochs=2)
+    chosen = PerceptronOptions(hidden=(4,), epochs=2)
     said = fit_classes(features, np.where(labels == 1, 3, 1), np.ones(300), 5, chosen, 0)(features)
     assert said[:, [0, 2, 4]].max() == 0
     np.testing.assert_allclose(said.sum(axis=1), 1)
@@ -193,9 +240,64 @@ def test_weights_matter():
     features, _ = made_up(400, 2)
     features[:] = 0  # nothing to tell them by: the answer is the share of each
     labels = np.arange(400) % 2
-    chosen = BaselineOptions(hidden=(4,), epochs=200, learning_rate=0.02)
+    chosen = PerceptronOptions(hidden=(4,), epochs=200, learning_rate=0.02)
     said = fit_classes(features, labels, np.where(labels == 1, 3.0, 1.0), 2, chosen, 0)(features[:1])[0]
     assert said == pytest.approx([0.25, 0.75], abs=0.05)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_trees_learn_classes_and_values(classes):
+    features, labels = made_up(3000, classes)
+    chosen = TreeOptions(iterations=30, leaves=8, min_leaf=10)
+    learned = trees.fit_classes(features[:2000], labels[:2000] + 1, np.ones(2000), classes + 2, chosen, 0)
+    said = learned(features[2000:])
+    assert said[:, [0, -1]].max() == 0  # classes that never occur
+    np.testing.assert_allclose(said.sum(axis=1), 1)
+    assert (said.argmax(axis=1) == labels[2000:] + 1).mean() > 0.7
+    values = trees.fit_values(features[:2000], features[:2000, :2] ** 2, np.ones(2000), chosen, 0)(features[2000:])
+    assert np.abs(values - features[2000:, :2] ** 2).mean() < 0.3
+    assert learned(features[:0]).shape == (0, classes + 2)
+
+
+def test_trees_with_nothing_to_tell_apart():
+    features, labels = made_up(30, 2)
+    one = trees.fit_classes(features, np.full(30, 2), np.ones(30), 4, TreeOptions(), 0)(features)
+    assert one[0].tolist() == [0, 0, 1, 0]
+    none = trees.fit_classes(features[:0], labels[:0], np.ones(0), 4, TreeOptions(), 0)(features)
+    assert none[0].tolist() == [0.25] * 4
+    assert not trees.fit_values(features[:0], np.zeros((0, 6)), np.ones(0), TreeOptions(), 0)(features).any()
+
+
+def test_weights_matter_to_trees():
+    features = np.zeros((400, 2))
+    labels = np.arange(400) % 2
+    said = trees.fit_classes(features, labels, np.where(labels == 1, 3.0, 1.0), 2, TreeOptions(), 0)(features[:1])[0]
+    assert said == pytest.approx([0.25, 0.75], abs=0.01)
+
+
+# ----------------------------------------------------------------------------------------------------- the features
+
+
+def test_what_is_known_of_a_triplet():
+    of = event(20, dead=30)
+    pixels, triplets = of["pixels"], of["triplets"]
+    found = own_features(pixels, triplets, 50.0, True, True)
+    assert found.shape == (len(triplets), 13)
+    for p in range(3):
+        member = triplets[f"pixel_{p}"]
+        np.testing.assert_allclose(np.expm1(found[:, p]) * 50, pixels["charge"][member], rtol=1e-5)
+        np.testing.assert_array_equal(found[:, 3 + p], pixels["dead"][member])
+        through = np.array([(member == k).sum() for k in member])
+        np.testing.assert_allclose(np.expm1(found[:, 6 + p]), through, rtol=1e-6)
+    alive = ~(found[:, 3:6] > 0).any(axis=1)
+    for p in range(3):
+        member = triplets[f"pixel_{p}"]
+        through = np.array([(member[alive] == k).sum() for k in member])
+        np.testing.assert_allclose(np.expm1(found[:, 9 + p]), through, rtol=1e-6, atol=1e-12)
+    np.testing.assert_array_equal(found[:, 12], triplets["x"])
+    np.testing.assert_array_equal(own_features(pixels, triplets, 50.0, False, False), found[:, :6])
+    np.testing.assert_array_equal(own_features(pixels, triplets, 50.0, False, True), found[:, [*range(6), 12]])
+    assert own_features(pixels[:0], triplets[:0], 50.0, True, True).shape == (0, 13)
 
 
 # --------------------------------------------------------------------------------------------------------- the draw
