@@ -19,7 +19,7 @@ from weft.report.comparison import Difference, verdict
 from weft.report.event_histogram import event_histogram
 from weft.report.figure import Figure
 from weft.report.palette import CLASS_NAMES
-from weft.report.ratio_panels import binned, ratio_panels
+from weft.report.ratio_panels import ENERGY_EDGES, binned, ratio_panels
 from weft.report.variants import (
     DIFFERENCE,
     MISSING,
@@ -53,9 +53,8 @@ _ROWS = (
     ("event_efficiency", "efficiency", "events, true clusters in each"),
 )
 _CLASS_ROWS = {"ari": "ARI", "purity": "purity", "efficiency": "efficiency", "sbd": "SBD"}
-#: Edges of the bins of voxels and of visible energy [MeV] of a cluster; what lies outside joins the first or last bin.
+#: Edges of the bins of voxels of a cluster; what lies outside joins the first or last bin.
 SIZE_EDGES = np.geomspace(1.0, 10_000.0, 13)
-ENERGY_EDGES = np.geomspace(0.3, 3000.0, 13)
 _FEWEST = 10  # clusters of a bin that is drawn
 
 

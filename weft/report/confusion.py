@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
@@ -23,12 +23,11 @@ def confusion_panels(
     labels: tuple[str, str],
     title: str,
     size: tuple[float, float],
-    write: Callable[[int], str] = str,
 ) -> str:
     """SVG of one panel for each variant: per cent of each row, the number below.
 
     counts: by variant, integer [classes, answers]. true, called: names of the rows and of the columns. labels: of the
-    axes, x and y. title: what a screen reader says. size: of a panel, inches. write: how a number is written.
+    axes, x and y. title: what a screen reader says. size: of a panel, inches.
     """
     many = len(called) > _MANY
     decimals, below, type_size = (0, 0.26, 6) if many else (1, 0.24, 6.5)
@@ -43,7 +42,7 @@ def confusion_panels(
                 color = "#ffffff" if share[i, j] > 0.6 else "#1b2331"
                 percent = f"{100 * share[i, j]:.{decimals}f}" if total[i] else MISSING
                 axis.text(j, i - 0.12, percent, ha="center", va="center", color=color, fontsize=8.5)
-                number = write(int(matrix[i, j]))
+                number = short(int(matrix[i, j]))
                 axis.text(j, i + below, number, ha="center", va="center", color=color, fontsize=type_size)
             axis.set_xticks(range(len(called)), called, rotation=30, ha="right", rotation_mode="anchor")
             axis.set_yticks(range(len(true)), true)
@@ -54,3 +53,11 @@ def confusion_panels(
             axis.set_ylabel(labels[1])
             axis.set_title(name)
         return to_svg(canvas, key, title, gap=2)
+
+
+def short(n: int) -> str:
+    """At most four characters: 987, 1.2k, 34k, 5.6M."""
+    for size, unit in ((10**6, "M"), (10**3, "k")):
+        if n >= size:
+            return f"{n / size:.1f}{unit}" if n < 10 * size else f"{n / size:.0f}{unit}"
+    return str(n)

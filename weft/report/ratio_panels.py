@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 
 from weft.config import BASELINE
+from weft.metrics.binned import bin_of
 from weft.metrics.bootstrap import bootstrap
 from weft.report.palette import BASELINE_COLOR, CLASS_COLORS, CLASS_NAMES
 from weft.report.share_panels import Curve, Panel, share_panels
 from weft.report.variants import MODEL
 
 _REPLICAS = 400
+#: Edges of the bins of energy left by a particle, MeV.
+ENERGY_EDGES = np.geomspace(0.3, 3000.0, 13)
 
 
 def ratio_panels(counts: Mapping[str, np.ndarray], edges: np.ndarray, x_label: str, y_label: str, fewest: int) -> str:
@@ -72,3 +76,21 @@ def binned(
     for k, column in enumerate(columns):
         np.add.at(counts[..., k], (event[valid], label[valid], number[valid]), column[valid])
     return counts
+
+
+def by_energy(
+    events: pd.DataFrame,
+    objects: pd.DataFrame,
+    energy: str,
+    label: str,
+    columns: Sequence[np.ndarray],
+    n_classes: int,
+) -> np.ndarray:
+    """Sums of columns by event, class and bin of :data:`ENERGY_EDGES`, see :func:`binned`.
+
+    events, objects: score tables. energy, label: columns of `objects` with the energy, MeV, what is beyond the edges
+    counting in the outermost bin, and with the class.
+    """
+    bins = bin_of(objects[energy].to_numpy(np.float64), ENERGY_EDGES)
+    uids, classes = np.unique(events["uid"]), objects[label].to_numpy(np.int64)
+    return binned(uids, objects["uid"].to_numpy(), classes, bins, columns, n_classes, len(ENERGY_EDGES) - 1)

@@ -15,6 +15,8 @@ from weft.metrics.scores import Scores, concat
 from weft.report.comparison import Difference
 from weft.report.palette import BASELINE_COLOR, SERIES_COLORS
 
+Place = int | tuple[int, ...]
+"""of a statistic among several"""
 #: Name of all seeds taken together.
 MODEL = "model"
 MISSING = "–"
@@ -93,8 +95,8 @@ def number(value: Any, decimals: int = 4, sign: str = "") -> str:
     return f"{value:{sign}.{max(1, decimals + 1 - digits)}f}".replace("-", "−")
 
 
-def signed(value: Any) -> str:
-    return number(value, sign="+")
+def signed(value: Any, decimals: int = 4) -> str:
+    return number(value, decimals, sign="+")
 
 
 def spread(values: Sequence[Any], decimals: int = 4) -> str:
@@ -105,9 +107,12 @@ def spread(values: Sequence[Any], decimals: int = 4) -> str:
     return f"{text} ± {number(np.std(values, ddof=1), decimals)}"
 
 
-def beside(values: Mapping[str, Any], decimals: int = 4) -> str:
-    """The values of the models and, behind a slash, that of the baseline."""
+def beside(values: Mapping[str, Any], decimals: int = 4, intervals: Sequence[Interval] = (), k: Place = ()) -> str:
+    """The values of the models, with the :func:`envelope` of their intervals where there are any, and behind a slash
+    that of the baseline."""
     text = spread([value for variant, value in values.items() if variant != BASELINE], decimals)
+    if intervals and text != MISSING:
+        text += f" {envelope(intervals, k, decimals)}"
     return f"{text} / {number(values[BASELINE], decimals)}" if BASELINE in values else text
 
 
@@ -116,15 +121,18 @@ def heading(variants: Container[str]) -> str:
     return ", model / baseline" if BASELINE in variants else ""
 
 
-def worst(differences: Sequence[Difference]) -> str:
-    """The difference of the seed whose interval begins lowest: where that one is above zero, all are."""
-    lowest = min(differences, key=lambda d: d.low)
-    return f"{signed(lowest.value)} [{signed(lowest.low)}, {signed(lowest.high)}]"
+def worst(differences: Sequence[Difference], better: int = 1, decimals: int = 4) -> str:
+    """The difference of the seed whose interval begins lowest: where that one is above zero, all are. better: −1 where
+    less is better, and the interval that ends highest is the worst."""
+    found = max(differences, key=lambda d: d.high) if better < 0 else min(differences, key=lambda d: d.low)
+    value, low, high = (signed(x, decimals) for x in (found.value, found.low, found.high))
+    return f"{value} [{low}, {high}]"
 
 
-def envelope(intervals: Sequence[Interval], k: int | tuple[()] = ()) -> str:
-    """From the lowest to the highest end among seeds; k: number of the statistic, where there are several."""
-    return f"[{number(min(i.low[k] for i in intervals))}, {number(max(i.high[k] for i in intervals))}]"
+def envelope(intervals: Sequence[Interval], k: Place = (), decimals: int = 4) -> str:
+    """From the lowest to the highest end among seeds; k: which statistic, where there are several."""
+    low, high = min(i.low[k] for i in intervals), max(i.high[k] for i in intervals)
+    return f"[{number(low, decimals)}, {number(high, decimals)}]"
 
 
 def seeds(models: Sequence[str]) -> str:

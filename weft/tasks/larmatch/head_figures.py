@@ -27,7 +27,6 @@ def confusion_figure(judged: Mapping[str, Scores], classes: Sequence[str]) -> Fi
         ("said class", "true class"),
         "Confusion matrices of the model and the baseline",
         (0.55 * len(classes) + 1.9, 0.5 * len(classes) + 1.4),
-        _short,
     )
     return Figure(
         "confusion",
@@ -66,11 +65,3 @@ def affinity_figure(judged: Mapping[str, Scores]) -> Figure:
         "Of good triplets with a score of at least 0.5 and a true direction; the baseline says the same for all.",
         svg=svg,
     )
-
-
-def _short(n: int) -> str:
-    """At most four characters: 987, 1.2k, 34k, 5.6M."""
-    for size, unit in ((10**6, "M"), (10**3, "k")):
-        if n >= size:
-            return f"{n / size:.1f}{unit}" if n < 10 * size else f"{n / size:.0f}{unit}"
-    return str(n)

@@ -5,7 +5,7 @@ Curves of a model add the counts of all its seeds; bands are 95 % bootstrap inte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -18,58 +18,47 @@ from weft.io.products import CLASSES as NAMES
 from weft.metrics.bootstrap import bootstrap
 from weft.metrics.points import EDGES, MARKS, N_BINS, share_within
 from weft.metrics.scores import Scores, counts
-from weft.report.comparison import Difference, metric_label, verdict
+from weft.report.comparison import Difference, metric_label
 from weft.report.confusion import confusion_panels
 from weft.report.event_histogram import event_histogram
 from weft.report.figure import Figure
 from weft.report.palette import BASELINE_COLOR, CLASS_COLORS, CLASS_NAMES, INK, style, to_svg
-from weft.report.ratio_panels import binned, ratio_panels, say_too_few
+from weft.report.quality import LESS, Quality, counted, events_of, quality_table, shift_rows
+from weft.report.ratio_panels import ENERGY_EDGES, binned, by_energy, ratio_panels, say_too_few
 from weft.report.variants import (
     DIFFERENCE,
-    MISSING,
     MODEL,
     beside,
-    differences,
-    envelope,
     heading,
-    number,
     pooled,
     same_events,
     seeds,
     select,
-    signed,
-    splits_of,
-    spread,
     trained,
     worst,
 )
 from weft.tasks.points.options import CLASSES
 from weft.tasks.points.score import POINT_CLASSES, TRUE, metrics
 
-#: Edges of the bins of energy left by a particle, MeV.
-ENERGY_EDGES = np.geomspace(0.3, 3000.0, 13)
-
 _REPLICAS = 400
 _FEWEST = 20  # points of a bin that is drawn
 _FARTHEST = 12.0  # voxels, end of the axis of distance
-#: Metrics of the first table, and whether more is better.
-_OVERALL = {
-    "f1_3": ("F1 at 3 voxels", True),
-    "efficiency_3": ("efficiency at 3 voxels", True),
-    "purity_3": ("purity at 3 voxels", True),
-    "efficiency_10": ("efficiency at 10 voxels", True),
-    "purity_10": ("purity at 10 voxels", True),
-    "efficiency_any_3": ("efficiency at 3 voxels, whatever class", True),
-    "purity_any_3": ("purity at 3 voxels, whatever class", True),
-    "type_accuracy": ("right class of what was found", True),
-    "end_accuracy": ("start and end told apart, tracks", True),
-    "copies": ("copies among predicted points", False),
-    "median_distance": ("median distance of what was found [voxels]", False),
-    "accuracy": ("accuracy of the segmentation", True),
-    "mean_iou": ("mean IoU of the segmentation", True),
-}
-
-Metric = Callable[[np.ndarray], np.ndarray]
+#: Metrics of the first table.
+_OVERALL = (
+    Quality("f1_3", "F1 at 3 voxels"),
+    Quality("efficiency_3", "efficiency at 3 voxels"),
+    Quality("purity_3", "purity at 3 voxels"),
+    Quality("efficiency_10", "efficiency at 10 voxels"),
+    Quality("purity_10", "purity at 10 voxels"),
+    Quality("efficiency_any_3", "efficiency at 3 voxels, whatever class"),
+    Quality("purity_any_3", "purity at 3 voxels, whatever class"),
+    Quality("type_accuracy", "right class of what was found"),
+    Quality("end_accuracy", "start and end told apart, tracks"),
+    Quality("copies", "copies among predicted points", LESS),
+    Quality("median_distance", "median distance of what was found [voxels]", LESS),
+    Quality("accuracy", "accuracy of the segmentation"),
+    Quality("mean_iou", "mean IoU of the segmentation"),
+)
 
 
 def figures(scores: Mapping[str, Scores], split: str) -> list[Figure]:
@@ -93,32 +82,17 @@ def figures(scores: Mapping[str, Scores], split: str) -> list[Figure]:
 def overall_table(scores: Mapping[str, Scores], split: str) -> Figure:
     """Metrics over all classes beside the baseline."""
     tables, models = same_events(scores, split), trained(scores)
-    available = metrics(counts(tables[models[0]])).columns
-    names = [name for name in _OVERALL if name in available]
-    arrays, metric = _counted(tables, names)
-    values = {v: metric(a.sum(axis=0)[None])[0] for v, a in arrays.items()}
-    intervals = [bootstrap(arrays[v], metric, _REPLICAS) for v in models]
-    compared = differences(arrays, models, metric)
-    rows = []
-    for k, name in enumerate(names):
-        text, higher = _OVERALL[name]
-        row: dict[str, object] = {"metric": text, "model": spread([values[v][k] for v in models])}
-        row["95 % interval"] = envelope(intervals, k)
-        if compared:
-            row["baseline"] = number(values[BASELINE][k])
-            found = [Difference.of(d, k) for d in compared]
-            row["model − baseline [95 %]"] = worst(found)
-            better = found if higher else [Difference(-d.value, -d.high, -d.low) for d in found]
-            row["verdict"] = verdict(better)
-        rows.append(row)
+    available = set(metrics(counts(tables[models[0]])).columns)
+    rows = [row for row in _OVERALL if row.name in available]
+    found = counted(tables, metrics, [row.name for row in rows])
     return Figure(
         "overall",
         "All points",
-        f"{_events(tables)} of split {split}; {seeds(models)}. Efficiency: share of the true points with a predicted "
+        f"{events_of(tables)} of split {split}; {seeds(models)}. Efficiency: share of the true points with a predicted "
         "one of their class so near; purity: share of the predicted points with a true one. Copies: predicted points "
         "within 3 voxels of a true one that another one is nearer to; less is better there and of the distance. "
         f"Intervals: bootstrap over events, from the lowest to the highest end among seeds. {DIFFERENCE}",
-        table=pd.DataFrame(rows),
+        table=quality_table(found, models, rows, _REPLICAS),
     )
 
 
@@ -126,8 +100,8 @@ def class_table(scores: Mapping[str, Scores], split: str) -> Figure:
     """Efficiency and purity of each class beside the baseline, at both marks, and missed and made-up points."""
     tables, models = same_events(scores, split), trained(scores)
     sums = {v: counts(table).sum() for v, table in tables.items()}
-    arrays, metric = _counted(tables, [f"efficiency_3_{NAMES[c]}" for c in POINT_CLASSES])
-    compared = differences(arrays, models, metric)
+    found = counted(tables, metrics, [f"efficiency_3_{NAMES[c]}" for c in POINT_CLASSES])
+    compared = found.differences(models, _REPLICAS)
     rows = []
     for c in POINT_CLASSES:
         true = int(sums[models[0]][f"true_{c}"])
@@ -142,7 +116,7 @@ def class_table(scores: Mapping[str, Scores], split: str) -> Figure:
     return Figure(
         "classes",
         "Classes",
-        f"{_events(tables)} of split {split}; {seeds(models)}. Shares within 3 and 10 voxels of a point of the same "
+        f"{events_of(tables)} of split {split}; {seeds(models)}. Shares within 3 and 10 voxels of a point of the same "
         f"class: what efficiency at 10 lacks was missed, what purity at 10 lacks was made up. {DIFFERENCE}",
         table=pd.DataFrame(rows),
     )
@@ -205,18 +179,9 @@ def energy_figure(scores: Mapping[str, Scores]) -> Figure:
     arrays = {}
     for name, part in scores.items():
         objects = part.objects[part.objects["kind"] == TRUE]
-        bins = np.searchsorted(ENERGY_EDGES, objects["energy_deposit"].to_numpy(), side="right") - 1
-        bins = np.clip(bins, 0, len(ENERGY_EDGES) - 2)
         found = (objects["distance"] <= MARKS[0]).to_numpy(np.float64)
-        arrays[name] = binned(
-            np.unique(part.events["uid"]),
-            objects["uid"].to_numpy(),
-            objects["class"].to_numpy(),
-            bins,
-            (np.ones(len(objects)), found),
-            len(POINT_CLASSES),
-            len(ENERGY_EDGES) - 1,
-        )
+        columns = np.ones(len(objects)), found
+        arrays[name] = by_energy(part.events, objects, "energy_deposit", "class", columns, len(POINT_CLASSES))
     label = "energy left by the particle [MeV]"
     return Figure(
         "energy",
@@ -229,42 +194,14 @@ def energy_figure(scores: Mapping[str, Scores]) -> Figure:
 
 def shift_table(scores: Mapping[str, Scores], nominal: str) -> Figure:
     """The same models on every split that was scored, without training them again."""
-    models = trained(scores)
-    names = ("f1_3", "efficiency_3", "purity_3")
-    rows = []
-    reference = np.nan
-    for split in splits_of(scores, nominal):
-        tables = same_events(scores, split)
-        arrays, metric = _counted(tables, names)
-        values = {v: metric(a.sum(axis=0)[None])[0] for v, a in arrays.items()}
-        row: dict[str, object] = {"split": split, "events": len(next(iter(tables.values())))}
-        for k, name in enumerate(names):
-            row[metric_label(name) + heading(tables)] = beside({v: value[k] for v, value in values.items()}, 3)
-        mean = float(np.mean([values[v][0] for v in models]))
-        reference = mean if split == nominal else reference
-        row[f"F1 against {nominal}"] = MISSING if split == nominal else signed(mean - reference)
-        if BASELINE in arrays:
-            found = differences(arrays, models, metric)
-            row["F1 − baseline [95 %]"] = worst([Difference.of(d, 0) for d in found])
-        rows.append(row)
+    columns = [(name, metric_label(name)) for name in ("f1_3", "efficiency_3", "purity_3")]
     return Figure(
         "shifts",
         "Shifted conditions",
-        f"Events made under other detector conditions than those of the training; {seeds(models)}. Marks at 3 voxels. "
-        f"{DIFFERENCE}",
-        table=pd.DataFrame(rows),
+        f"Events made under other detector conditions than those of the training; {seeds(trained(scores))}. Marks at 3 "
+        f"voxels. Intervals: bootstrap over events. {DIFFERENCE}",
+        table=shift_rows(scores, nominal, metrics, columns, _REPLICAS),
     )
-
-
-def _counted(tables: Mapping[str, pd.DataFrame], names: Sequence[str]) -> tuple[dict[str, np.ndarray], Metric]:
-    """Counts per event [E, columns] of each variant, and the metrics of these names [R, names] of summed counts."""
-    frames = {v: counts(table) for v, table in tables.items()}
-    columns = next(iter(frames.values())).columns
-
-    def metric(sums: np.ndarray) -> np.ndarray:
-        return metrics(pd.DataFrame(sums, columns=columns))[list(names)].to_numpy(np.float64)
-
-    return {v: frame[columns].to_numpy(np.float64) for v, frame in frames.items()}, metric
 
 
 def _histograms(scores: Scores, curve: str) -> np.ndarray:
@@ -300,7 +237,3 @@ def _confusion(events: pd.DataFrame) -> np.ndarray:
 
 def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else float("nan")
-
-
-def _events(tables: Mapping[str, pd.DataFrame]) -> str:
-    return f"{len(next(iter(tables.values())))} events"

@@ -5,10 +5,9 @@ Curves of a model add the counts of all its seeds; shaded bands are 95 % bootstr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
-import pandas as pd
 
 from weft.metrics.scores import Scores
 from weft.metrics.segmentation import accuracy
@@ -16,14 +15,11 @@ from weft.report.confusion import confusion_panels
 from weft.report.event_histogram import event_histogram
 from weft.report.figure import Figure
 from weft.report.palette import CLASS_NAMES
-from weft.report.ratio_panels import binned, ratio_panels
+from weft.report.ratio_panels import ENERGY_EDGES, binned, by_energy, ratio_panels
 from weft.report.reliability import reliability_diagram
 from weft.report.variants import pooled, select
 from weft.tasks.segmentation.score import CHARGE_EDGES, CONFIDENCE_BINS, confusion_of
 from weft.tasks.segmentation.tables import class_table, overall_table, shift_table
-
-#: Edges of the bins of energy left by a particle, MeV.
-ENERGY_EDGES = np.geomspace(0.3, 3000.0, 13)
 
 _FEWEST = 20  # voxels of a bin that is drawn
 
@@ -55,7 +51,7 @@ def confusion_figure(scores: Mapping[str, Scores]) -> Figure:
     counts = {name: confusion_of(part.events).sum(axis=0) for name, part in scores.items()}
     names = [CLASS_NAMES[k] for k in range(len(next(iter(counts.values()))))]
     labels, title = ("predicted class", "true class"), "Confusion matrices of the model and the baseline"
-    svg = confusion_panels("confusion", counts, names, names, labels, title, (3.9, 3.5), _short)
+    svg = confusion_panels("confusion", counts, names, names, labels, title, (3.9, 3.5))
     return Figure(
         "confusion",
         "Confusion",
@@ -109,33 +105,15 @@ def event_figure(scores: Mapping[str, Scores]) -> Figure:
     )
 
 
-def _short(n: int) -> str:
-    """At most four characters: 987, 1.2k, 34k, 5.6M."""
-    for size, unit in ((10**6, "M"), (10**3, "k")):
-        if n >= size:
-            return f"{n / size:.1f}{unit}" if n < 10 * size else f"{n / size:.0f}{unit}"
-    return str(n)
-
-
 def _particle_counts(scores: Scores) -> np.ndarray:
     """Own voxels and right ones by event, class and energy bin: [E, C, bins, 2]."""
-    objects = scores.objects
-    shape = objects["shape"].to_numpy()
-    number = np.searchsorted(ENERGY_EDGES, objects["energy_deposit"].to_numpy(), side="right") - 1
-    number = np.clip(number, 0, len(ENERGY_EDGES) - 2)
-    return _event_counts(scores, objects, shape, number, len(ENERGY_EDGES) - 1, ("n_own", "n_correct"))
+    objects, n_classes = scores.objects, confusion_of(scores.events).shape[1]
+    columns = [objects[column].to_numpy() for column in ("n_own", "n_correct")]
+    return by_energy(scores.events, objects, "energy_deposit", "shape", columns, n_classes)
 
 
 def _voxel_counts(scores: Scores) -> np.ndarray:
     """Labelled voxels and right ones by event, class and bin of voxel energy: [E, C, bins, 2]."""
-    curve = scores.curves[scores.curves["curve"] == "charge"]
-    label, number = curve["label"].to_numpy(), curve["bin"].to_numpy()
-    return _event_counts(scores, curve, label, number, len(CHARGE_EDGES) - 1, ("n", "n_correct"))
-
-
-def _event_counts(
-    scores: Scores, rows: pd.DataFrame, label: np.ndarray, number: np.ndarray, n_bins: int, columns: Sequence[str]
-) -> np.ndarray:
-    n_classes = confusion_of(scores.events).shape[1]
-    uids, values = np.unique(scores.events["uid"]), [rows[column].to_numpy() for column in columns]
-    return binned(uids, rows["uid"].to_numpy(), label, number, values, n_classes, n_bins)
+    curve, n_classes = scores.curves[scores.curves["curve"] == "charge"], confusion_of(scores.events).shape[1]
+    uid, label, number, n, right = (curve[name].to_numpy() for name in ("uid", "label", "bin", "n", "n_correct"))
+    return binned(np.unique(scores.events["uid"]), uid, label, number, (n, right), n_classes, len(CHARGE_EDGES) - 1)

@@ -86,7 +86,7 @@ def test_class_table_holds_what_it_says(scores):
 def test_shifted_conditions_begin_with_the_nominal_one(scores):
     table = shift_table(scores, "test").table
     assert table["split"].tolist() == ["test", "test_noise"]
-    assert table["F1 against test"].tolist()[0] == "–"
+    assert table["F1 at 3 against test"].tolist()[0] == "–"
 
 
 def test_refusals(scores):
