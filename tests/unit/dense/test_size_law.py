@@ -43,8 +43,12 @@ def test_the_pairs_of_the_specification(zoom, size_in, size_out):
 
 
 @pytest.mark.parametrize("k", range(1, 7))
-@pytest.mark.parametrize("p", range(4, 60))
-def test_formulas_of_the_specification(k, p):
+def test_formulas_of_the_specification(k):
+    for p in range(4, 60):
+        _formulas(k, p)
+
+
+def _formulas(k, p):
     assert unet_xy_law(None).out_size((29, 8 * p + 60, 8 * p + 60)) == (1, 8 * p - 28, 8 * p - 28)
     if k > 1 or p > 4:
         size = k * (8 * p + 60)
