@@ -17,15 +17,19 @@ from weft.io.numl import is_numl
 from weft.io.products import EventId, Schema
 from weft.io.provenance import collect, file_hash
 from weft.io.spine_file import is_spine
+from weft.io.stack_files import MAGIC as TIFF_MAGIC
 from weft.io.writer import FORMAT, StoreWriter
 
-KINDS = ("larcv", "weft", "larcv3", "pilarnet", "spine", "opensamples", "larmatch")
+KINDS = ("larcv", "weft", "larcv3", "pilarnet", "spine", "opensamples", "larmatch", "stacks")
 
 Encode = Callable[[str, str, Sequence[str]], np.ndarray]
 
 
 class Source(Protocol):
     """An open native file.
+
+    A source of several files lists them as ``files``; one whose events have names instead of numbers gives them by
+    ``names()``.
 
     Attributes:
         kind: one of `KINDS`.
@@ -73,16 +77,20 @@ class Conversion:
 
 
 def recognise(path: str | Path) -> str:
-    """Which of `KINDS` a file is, by its content.
+    """Which of `KINDS` a file is, by its content; a folder is one of stacks.
 
     Raises:
         WeftError: no such file, or none of the known kinds.
     """
     path = Path(path)
+    if path.is_dir():
+        return "stacks"
     if not path.is_file():
         raise WeftError(f"{path}: no such file")
     with path.open("rb") as file:
         start = file.read(8)
+    if start[:4] in TIFF_MAGIC:
+        return "stacks"
     if start[:4] == b"root":
         from weft.io.larmatch_file import TREE
         from weft.io.root_tree import RootFile
@@ -114,7 +122,7 @@ def recognise(path: str | Path) -> str:
             f"{path}: HDF5 with {found}; expected PILArNet-M (point, cluster), larcv3 (Data, Events), "
             "SPINE (info, events) or OpenSamples (event_table, wire_table)"
         )
-    raise WeftError(f"{path}: neither ROOT nor HDF5; weft convert reads {', '.join(KINDS)}")
+    raise WeftError(f"{path}: neither ROOT nor HDF5 nor TIFF; weft convert reads {', '.join(KINDS)}")
 
 
 def open_source(
@@ -123,6 +131,7 @@ def open_source(
     products: Mapping[str, str | None] | None = None,
     detector: Detector | None = None,
     tick_backward: bool = False,
+    spacing: tuple[float, float, float] | None = None,
 ) -> Source:
     """Open a native file; `products` is described in `weft.io.root_source.RootSource`, the others in `convert_file`."""
     path = Path(path)
@@ -134,12 +143,18 @@ def open_source(
     chosen = products or {}
     if tick_backward and found not in ("larcv", "weft"):
         raise WeftError(f"{path}: only images of LArCV files can be backward in time, this file is {found}")
+    if spacing is not None and found != "stacks":
+        raise WeftError(f"{path}: a voxel size is for stacks, this one is {found}")
     if found == "larmatch":
         from weft.io.larmatch_file import LarmatchSource
 
         return LarmatchSource(path, chosen, detector)
     if detector is not None:
         raise WeftError(f"{path}: a detector is for files of triplets without positions, this one is {found}")
+    if found == "stacks":
+        from weft.io.stacks import StackSource
+
+        return StackSource(path, chosen, spacing)
     if found in ("larcv", "weft"):
         from weft.io.root_source import RootSource
 
@@ -173,30 +188,35 @@ def convert_file(
     namespace: str = "",
     detector: Detector | None = None,
     tick_backward: bool = False,
+    spacing: tuple[float, float, float] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Conversion:
     """Convert one native file, or a range of it, into one event store, block by block.
 
     Args:
-        source: LArCV2 or weft ROOT, larcv3 HDF5, PILArNet-M HDF5, SPINE's HDF5, OpenSamples HDF5, LArMatch ROOT.
+        source: LArCV2 or weft ROOT, larcv3 HDF5, PILArNet-M HDF5, SPINE's HDF5, OpenSamples HDF5, LArMatch ROOT; a
+            folder of TIFF stacks, or one of them.
         target: the event store; it appears only when everything went well.
         kind: one of `KINDS`, checked against the file; ``auto`` recognises it.
         start, stop: range of entries.
         keep: (low, high): keep the events whose `split_fraction` lies in [low, high).
-        products: which tree or group becomes which product.
+        products: which tree or group becomes which product; of stacks, which files (`weft.io.stack_files`).
         namespace: part of the unique ids, for datasets that repeat run, subrun and event numbers.
         detector: where the wires are, for files that have triplets of pixels without positions (LArMatch).
         tick_backward: the images begin with the latest tick; they are turned, so that row 0 is the earliest.
+        spacing: (z, y, x) of a voxel in µm, for stacks whose files do not say it.
         progress: called with the entries read so far, and how many there are to read.
 
     Raises:
         WeftError: the file is damaged, inconsistent or of an unsupported kind; nothing is written then.
     """
     source = Path(source)
-    opened = open_source(source, kind, products, detector, tick_backward)
+    opened = open_source(source, kind, products, detector, tick_backward, spacing)
+    files = getattr(opened, "files", [source])
     try:
         first, last = _range(source, opened.entries, start, stop)
-        table, distinct = event_table(opened.entries, opened.numbers(), source.name, namespace)
+        names = opened.names() if hasattr(opened, "names") else None
+        table, distinct = event_table(opened.entries, opened.numbers(), source.name, namespace, names)
         chosen = np.zeros(opened.entries, bool)
         chosen[first:last] = True
         if keep is not None:
@@ -212,15 +232,15 @@ def convert_file(
             facts = {
                 "name": source.name,
                 "kind": opened.kind,
-                "bytes": source.stat().st_size,
+                "bytes": sum(file.stat().st_size for file in files),
                 "entries": [first, last],
                 "keep": keep,
                 "namespace": namespace,
-                "ids_from": "run, subrun, event" if distinct else "file name, entry",
+                "ids_from": _ids_from(distinct, names),
                 **opened.about,
             }
             # Of a part of a file this would take longer than the conversion.
-            inputs = {source.name: file_hash(source)} if last - first == opened.entries else {}
+            inputs = {file.name: file_hash(file) for file in files} if last - first == opened.entries else {}
             writer.provenance = collect(
                 inputs=inputs, source=facts, skipped=dict(opened.skipped), notes=dict(opened.notes)
             )
@@ -228,6 +248,12 @@ def convert_file(
         opened.close()
     assert writer.content_hash is not None
     return Conversion(Path(target), opened.kind, int(chosen.sum()), writer.content_hash, opened.skipped, opened.notes)
+
+
+def _ids_from(distinct: bool, names: Sequence[str] | None) -> str:
+    if distinct:
+        return "run, subrun, event"
+    return "file name, entry" if names is None else "folder, image, time point"
 
 
 def _range(path: Path, entries: int, start: int | None, stop: int | None) -> tuple[int, int]:

@@ -2,11 +2,13 @@
 
 The unique id is the first 8 bytes of BLAKE2b over ``namespace, run, subrun, event`` where these three numbers differ
 for all events of a source, and over ``namespace, source file name, entry`` besides where they repeat or are missing.
+The events of a source that has names instead (images of a folder) are told by ``namespace, name``.
 It depends on neither the converter's ranges nor on the order of files, so any process finds the same id.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2b
 
 import numpy as np
@@ -15,7 +17,11 @@ from weft.io.products import EVENT_DTYPE
 
 
 def event_table(
-    entries: int, numbers: np.ndarray | None, file_name: str, namespace: str = ""
+    entries: int,
+    numbers: np.ndarray | None,
+    file_name: str,
+    namespace: str = "",
+    names: Sequence[str] | None = None,
 ) -> tuple[np.ndarray, bool]:
     """The events table of a source, and whether run, subrun and event alone tell its events apart.
 
@@ -23,6 +29,8 @@ def event_table(
         entries: number of events of the whole source.
         numbers: int64 (entries, 3): run, subrun, event; None where the source has none (they become 0, 0, entry).
         file_name: name of the source, without folders.
+        names: of the events, where the source has them instead of numbers: an event is then told by its name, whatever
+            other events the source has.
         namespace: keeps events of different datasets apart that have the same numbers.
     """
     table = np.zeros(entries, EVENT_DTYPE)
@@ -34,9 +42,10 @@ def event_table(
             table[column] = values
         distinct = len(np.unique(np.asarray(numbers), axis=0)) == entries
     for i, (run, subrun, event, _) in enumerate(table.tolist()):
-        text = f"{namespace}\0{run}\0{subrun}\0{event}"
+        number = f"\0{run}\0{subrun}\0{event}" if distinct or names is None else ""
+        text = f"{namespace}{number}"
         if not distinct:
-            text += f"\0{file_name}\0{i}"
+            text += f"\0{file_name}\0{i}" if names is None else f"\0{names[i]}"
         table["uid"][i] = int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
     return table, distinct
 

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from xml.etree import ElementTree
 
 import numpy as np
@@ -22,10 +22,6 @@ import tifffile
 
 from weft.errors import WeftError
 
-#: Endings of TIFF files, the longest first.
-ENDINGS = (".ome.tiff", ".ome.tif", ".tiff", ".tif")
-#: First bytes of a TIFF: classic and BigTIFF, either byte order.
-MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 #: Namespace of the comment in OME-XML that holds our provenance.
 NAMESPACE = "weft/provenance"
 #: Axes of a stack, in the order in which it is read.
@@ -42,17 +38,14 @@ _UNREADABLE = (
 )  # fmt: skip
 
 
-def stem(path: str | Path) -> str:
-    """Name of a file without its TIFF ending: ``img_001`` of ``img_001.ome.tif``."""
-    name = Path(path).name
-    ending = next((ending for ending in ENDINGS if name.lower().endswith(ending)), "")
-    return name[: len(name) - len(ending)]
+class LazyArray(Protocol):
+    """What is read where it is indexed: an array, a memory map, a dataset of an event store, a stack in a file."""
 
-
-def is_tiff(path: str | Path) -> bool:
-    """Whether a file begins as a TIFF does."""
-    with Path(path).open("rb") as file:
-        return file.read(4) in MAGIC
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> np.dtype: ...
+    def __getitem__(self, key: Any) -> np.ndarray: ...
 
 
 class TiffStack:

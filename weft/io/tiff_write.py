@@ -13,9 +13,8 @@ import tifffile
 
 from weft.errors import WeftError
 from weft.io.atomic import atomic_path
-from weft.io.dense import LazyVolume
 from weft.io.provenance import canonical_json
-from weft.io.tiff import NAMESPACE, ROLES
+from weft.io.tiff import NAMESPACE, ROLES, LazyArray
 
 _DTYPES = {np.dtype(name) for name in ("u1", "u2", "u4", "i1", "i2", "i4", "f4", "f8")}
 #: Bytes read from a lazy volume at a time.
@@ -26,7 +25,7 @@ _CLASSIC_BYTES = 2**32 - 2**25
 
 def write_ome_tiff(
     path: str | Path,
-    volume: LazyVolume,
+    volume: LazyArray,
     axes: str = "ZYX",
     *,
     spacing: Sequence[float] = (math.nan, math.nan, math.nan),
@@ -92,7 +91,7 @@ def write_ome_tiff(
     return path
 
 
-def _planes(volume: LazyVolume, dtype: np.dtype) -> Iterator[np.ndarray]:
+def _planes(volume: LazyArray, dtype: np.dtype) -> Iterator[np.ndarray]:
     """[Y, X] one after another; along the axis before them as many are read at a time as fit a slab."""
     *outer, rows, columns = volume.shape
     if not outer:
