@@ -86,8 +86,9 @@ def main() -> None:
             counted = step_memory(options, size, batch_size).total / GB
             measured = measure(name, batch_size, size)["gb"]
             fits = "yes" if measured <= arguments.memory else "no"
+            out = list(law_of(options).out_size(size))
             lines.append(
-                f"| {name} | {arguments.memory:g} | {batch_size} | {list(size)} | {list(law_of(options).out_size(size))} "
+                f"| {name} | {arguments.memory:g} | {batch_size} | {list(size)} | {out} "
                 f"| {counted:.2f} | {measured:.2f} | {fits} |"
             )
             print(lines[-1], flush=True)
