@@ -25,7 +25,7 @@ class BaselineOptions(Strict):
     scales: tuple[Micrometres, ...] = Field(
         (0.2, 0.4, 0.8),
         min_length=1,
-        description="µm, sizes of the filters (sigma; of top_hat the radius); voxels along x where their size is unknown",
+        description="µm, sizes of the filters (sigma; of top_hat the radius); in voxels where their size is unknown",
     )
     thresholds: tuple[Threshold, ...] = Field(
         ("otsu", "li", "fitted"),
@@ -37,4 +37,4 @@ class BaselineOptions(Strict):
         gt=0,
         description="voxels; also tried: the stack less a blur of this sigma before it is normalised; null: not",
     )
-    most_stacks: int = Field(8, ge=1, description="training stacks that are looked at, the first ones")
+    most_stacks: int = Field(6, ge=1, description="training stacks that are looked at, the first ones")
