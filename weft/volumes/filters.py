@@ -50,15 +50,15 @@ class Curvature(NamedTuple):
 
 def curvature(volume: Volume, sigma: Sizes) -> Curvature:
     """Second derivatives along the main directions of each voxel, of the volume blurred by sigma."""
+    volume = np.asarray(volume, np.float32)
+    volume = volume - volume.min(initial=np.inf)  # rounding gives a bright flat stack some curvature, a dark one none
     hessian = {}
     for i in range(3):
         for j in range(i, 3):
             order = [0, 0, 0]
             order[i] += 1
             order[j] += 1
-            made = ndimage.gaussian_filter(
-                np.asarray(volume, np.float32), sigma, order=order, mode="nearest", truncate=_TRUNCATE
-            )
+            made = ndimage.gaussian_filter(volume, sigma, order=order, mode="nearest", truncate=_TRUNCATE)
             hessian[i, j] = made * np.float32(sigma[i] * sigma[j])
     out = Curvature(*(np.empty(volume.shape, np.float32) for _ in range(3)))
     for z in range(volume.shape[0]):

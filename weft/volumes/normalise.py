@@ -30,6 +30,7 @@ from weft.volumes.smoothing import blur
 from weft.volumes.statistics import quantiles, statistics
 
 _ROWS_VALUES = 1 << 22  # of a block of rows that is blurred along z
+_ROUNDING = 4e-6  # of the largest intensity: a difference to the background in float32 that is none
 
 
 def normalised(
@@ -46,8 +47,10 @@ def normalised(
     made: LazyVolume = _PointWise(volume, _as_is)
     for step in steps:
         if isinstance(step, Background):
+            rounding = _ROUNDING * max(map(abs, _extremes(made)))
             made = _without_background(made, step.sigma, memory_mib, folder)
-            made = _PointWise(made, _scaled(*_extremes(made)))
+            low, high = _extremes(made)
+            made = _PointWise(made, _scaled(low, high if high - low > rounding else low))
         else:
             made = _PointWise(made, _function(step, made))
     return made
