@@ -31,6 +31,7 @@ from weft.simulation.event import simulate_event
 from weft.simulation.settings import SimulationSettings
 from weft.triplets.build import build_triplets
 from weft.triplets.images import pixels_of
+from weft.triplets.label_options import TruthOptions
 from weft.triplets.options import TripletOptions
 from weft.triplets.pixel_truth import IONISATION_ENERGY, label_from_pixels
 from weft.triplets.truth import label_triplets
@@ -94,7 +95,7 @@ def opensamples(path: Path, events: int) -> str:
                 "integral": np.full(len(table), 300, "f4"),
             },
             "edep_table": {"hit_id": np.arange(0, len(table), 5), "g4_id": 1 + table[::5, 2] % 20,
-                           "energy": np.ones(len(table[::5]), "f4")},
+                           "energy": np.full(len(table[::5]), 2.5, "f4")},
             "particle_table": {
                 "g4_id": np.tile(np.arange(1, 21), events), "g4_pdg": np.full(20 * events, 13),
                 "parent_id": np.zeros(20 * events, int), "category": np.ones(20 * events, int),
@@ -206,8 +207,10 @@ def agreement() -> list[str]:
         images = np.zeros((3, detector.tpcs[0].readout.rows, max(p.wires for p in detector.tpcs[0].planes)), "f4")
         images[wires.pixels.plane, wires.pixels.row, wires.pixels.col] = wires.pixels.value
         event = build_triplets(detector, pixels_of(detector, images, 10), (dead,), TripletOptions())  # type: ignore[arg-type]
-        exact = label_triplets(event.pixels, event.triplets, wires.deposits)["good"]
-        said = label_from_pixels(event.pixels, event.triplets, pixel_truth(wires.deposits))["good"]
+        exact = label_triplets(event.pixels, event.triplets, wires.deposits, TruthOptions().min_electrons)["good"]
+        said = label_from_pixels(
+            event.pixels, event.triplets, pixel_truth(wires.deposits), TruthOptions().min_electrons
+        )["good"]
         members = [event.pixels[event.triplets[f"pixel_{p}"]] for p in range(3)]
         through = np.any([m["dead"] != 0 for m in members], axis=0)
         for d, e in np.ndindex(2, 2):

@@ -142,6 +142,10 @@ def triplets(
     detector: Annotated[str, typer.Option(help="name of a file in config/detectors, or its path")],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value of the search, see docs/triplets.md")] = None,
     mask: Annotated[str | None, typer.Option(help="an image product; pixels where it is not 0 are left out")] = None,
+    min_electrons: Annotated[
+        float | None,
+        typer.Option(help="electrons that make a triplet good, see docs/larmatch_labels.md; default: 2000"),
+    ] = None,
 ) -> None:
     """Find all triplets of pixels of three wire planes that can come from one point, and their truth where known.
 
@@ -150,12 +154,15 @@ def triplets(
     from weft.config.detector import load_detector
     from weft.config.loading import override, validate
     from weft.progress import progress_bar
+    from weft.triplets.label_options import TruthOptions
     from weft.triplets.options import TripletOptions
     from weft.triplets.produce import write_triplets
 
     options = validate(TripletOptions, override({}, overrides or []), "weft triplets")
+    given = {} if min_electrons is None else {"min_electrons": min_electrons}
+    labels = validate(TruthOptions, given, "weft triplets")
     with progress_bar(str(source)) as progress:
-        done = write_triplets(source, target, load_detector(detector), options, progress, mask)
+        done = write_triplets(source, target, load_detector(detector), options, progress, mask, labels)
     print(f"{target}: {done}")
 
 

@@ -35,7 +35,10 @@ CELL = ("tpc", "row", "wire_0", "wire_1", "wire_2")
 
 def arrived(deposits: np.ndarray) -> np.ndarray:
     """Those rows of `WIRE_DEPOSITS` of which electrons arrived where the readout and all three planes see them."""
-    return deposits[np.all([deposits[name] >= 0 for name in CELL], axis=0) & (deposits["electrons"] > 0)]
+    seen = deposits["electrons"] > 0
+    for name in CELL:
+        seen &= deposits[name] >= 0
+    return deposits if seen.all() else deposits[seen]
 
 
 class DepositTree:

@@ -17,30 +17,40 @@ from weft.io.wire_products import PIXEL_TRUTH
 WIDTHS = 3.0
 
 
+#: A hit is known where its simulated energy explains at least this share of its charge.
+EXPLAINED = 0.5
+
+
 class Hits(NamedTuple):
-    """Gaussian pulses: plane and wire int (h,), centre and width float (h,) in rows of the images."""
+    """Gaussian pulses: plane and wire int (h,), centre and width float (h,) in rows of the images, charge (h,) ADC."""
 
     plane: np.ndarray
     wire: np.ndarray
     row: np.ndarray
     width: np.ndarray
+    charge: np.ndarray
 
 
-def pixel_truth(hits: Hits, hit: np.ndarray, particle: np.ndarray, energy: np.ndarray, rows: int) -> np.ndarray:
+def pixel_truth(
+    hits: Hits, hit: np.ndarray, particle: np.ndarray, energy: np.ndarray, rows: int, adc_per_mev: float
+) -> np.ndarray:
     """`PIXEL_TRUTH` without classes (−1), of one drift volume.
 
     A pixel is of all particles that made a hit which reaches it, with the share of their energy that the pulse has in
-    its row. Its origin is known unless a hit reaches it that no particle made: charge of which nothing is known.
+    its row. Its origin is known unless a hit reaches it that no particle made, or of whose charge particles made less
+    than the share EXPLAINED: then there is charge of which nothing is known, as where a few simulated electrons fall
+    into the pulse of a real cosmic ray.
 
     Args:
         hits: of an event.
         hit, particle: int (d,), rows of `hits` and of `particles` of each deposit. energy: float (d,), MeV.
         rows: of the images; what lies beyond them is left out.
+        adc_per_mev: the most charge that a MeV makes: that of weak ionisation, of which least recombines.
     """
     first, last = _seen(hits, rows)
-    made = np.zeros(len(hits.row), bool)
-    made[hit] = True
-    owner, row = _rows(first, last, np.flatnonzero(~made))
+    made = np.bincount(hit, energy, len(hits.row))
+    explained = (made > 0) & (adc_per_mev * made >= EXPLAINED * hits.charge)
+    owner, row = _rows(first, last, np.flatnonzero(~explained))
     strange = _place(hits, owner, row, rows)
 
     which, row = _rows(first[hit], last[hit], np.arange(len(hit)))

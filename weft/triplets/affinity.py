@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from weft.triplets.key_points import owned_tree, xyz
+from weft.triplets.key_points import xyz
 from weft.triplets.label_options import LabelOptions
+from weft.triplets.owned import OwnedPoints, along_way, links, owned_points
 from weft.triplets.particle_kinds import TRACK_END, TRACK_START, leaders, particle_kinds
-
-if TYPE_CHECKING:
-    from scipy.spatial import cKDTree
 
 #: cm between deposits that follow each other along a track.
 _LINK = 1.0
@@ -66,37 +63,33 @@ def track_directions(
         start: (p, 3), cm, where each particle starts; where that is not known its tracks have no direction.
         radius: cm.
     """
-    found = np.full((len(position), 3), np.nan)
-    deposits = deposits[np.isin(deposits["particle"], track[np.isfinite(start[track]).all(axis=1)])]
-    if not len(position) or not len(deposits):
-        return found
-    place, owner = xyz(deposits), deposits["particle"]
-    tree = owned_tree(place, owner)
-    way = way_along(tree, place, owner, start)
-    pairs = owned_tree(position, track).sparse_distance_matrix(tree, radius, output_type="ndarray")
-    i, j = pairs["i"], pairs["j"]
-    weight = deposits["energy"][j].astype(np.float64)
-    total = np.bincount(i, weight, len(position))
-    with np.errstate(invalid="ignore"):
-        mean = np.bincount(i, weight * way[j], len(position)) / total
-        weight *= way[j] - mean[i]
-        offset = place[j] - position[i]
-        slope = [np.bincount(i, weight * offset[:, axis], len(position)) for axis in range(3)]
-    return unit(np.stack(slope, axis=1))
+    known = np.isfinite(start[track]).all(axis=1)
+    deposits = deposits[np.isin(deposits["particle"], track[known])]
+    place, owner = xyz(deposits), deposits["particle"].astype(np.int64)
+    points = owned_points(place, owner, len(start))
+    weight = deposits["energy"].astype(np.float64)[points.order]
+    way = way_along(points, owner[points.order], start)
+    return unit(along_way(points, way, weight, position, track, radius))
 
 
-def way_along(tree: cKDTree, place: np.ndarray, owner: np.ndarray, start: np.ndarray) -> np.ndarray:
+def way_along(points: OwnedPoints, owner: np.ndarray, start: np.ndarray) -> np.ndarray:
     """float64 (d,): cm from the deposit nearest to the start of the track that owns it, from deposit to deposit.
 
     Pieces of a track that are not linked to it count from the start in a straight line.
+
+    Args:
+        points, owner: deposits and their tracks, sorted. start: (p, 3), cm, where each particle starts.
     """
+    from scipy.sparse import csr_matrix
     from scipy.sparse.csgraph import dijkstra
 
-    straight = np.linalg.norm(place - start[owner], axis=1)
-    order = np.lexsort((straight, owner))
+    straight = np.linalg.norm(points.position - start[owner], axis=1)
+    if not len(owner):
+        return straight
+    order = np.lexsort((points.order, straight, owner))
     first = order[np.append(True, owner[order][1:] != owner[order][:-1])]
-    links = tree.sparse_distance_matrix(tree, _LINK, output_type="coo_matrix").tocsr()
-    way = dijkstra(links, directed=False, indices=first, min_only=True)
+    pairs = csr_matrix(links(points, _LINK), shape=(len(owner), len(owner)))
+    way = dijkstra(pairs, indices=first, min_only=True)
     return np.where(np.isfinite(way), way, straight)
 
 

@@ -7,22 +7,18 @@ particle was seen, tracks that enter or leave what is seen have their points the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from weft.compiled import kernel
 from weft.errors import WeftError
 from weft.io.deposits import arrived
 from weft.io.larmatch_products import KEY_POINT_KINDS, TRUE_KEY_POINTS
 from weft.triplets.label_options import LabelOptions
+from weft.triplets.owned import OwnedPoints, is_near, owned_points
 from weft.triplets.particle_kinds import NU_VERTEX, TRACK_END, TRACK_START, leaders, particle_kinds, sizes
 
-if TYPE_CHECKING:
-    from scipy.spatial import cKDTree
-
 _NEUTRINOS = (12, 14, 16)
-#: cm between particles in a tree of all of them: more than any detector is long.
-_APART = 1e6
 #: cm by which space charge and charge that joined a track may lie off its path.
 _OFF_PATH = 30.0
 
@@ -37,19 +33,6 @@ def seen_deposits(deposits: np.ndarray) -> np.ndarray:
     """Those of `WIRE_DEPOSITS` that the readout and all three planes see, and that hold energy themselves."""
     deposits = arrived(deposits)
     return deposits[deposits["energy"] > 0]
-
-
-def owned_tree(position: np.ndarray, owner: np.ndarray) -> cKDTree:
-    """A cKDTree of points (n, 3) in which those of different owners (n,) are far from each other; ask it with
-    :func:`owned`."""
-    from scipy.spatial import cKDTree
-
-    return cKDTree(owned(position, owner))
-
-
-def owned(position: np.ndarray, owner: np.ndarray) -> np.ndarray:
-    """float64 (n, 4): points with whose they are as a coordinate of its own."""
-    return np.concatenate([position, _APART * np.asarray(owner, np.float64)[:, None]], axis=1)
 
 
 def true_key_points(
@@ -90,13 +73,13 @@ def true_key_points(
     tracks = np.flatnonzero((kind == TRACK_START) & (pixels >= options.track_pixels))
     tracks = tracks[np.isfinite(first[tracks]).all(1) & np.isfinite(last[tracks]).all(1)]
     _check_origin(particles, tracks, first, position, owner)
-    tree = owned_tree(position, owner)
+    points = owned_points(position, owner, len(particles))
     starts = np.flatnonzero((kind > TRACK_END) & (pixels >= options.shower_pixels) & (unit == np.arange(len(unit))))
-    starts = starts[_near(tree, first[starts], starts, options.reach)]
+    starts = starts[is_near(points, first[starts], starts, options.reach)]
     vertices = _vertices(particles, deposits, options)
 
     def outermost(here: np.ndarray, there: np.ndarray) -> np.ndarray:
-        return _outermost(tree, tracks, here, there, position, owner, options.reach)
+        return _outermost(points, tracks, here, there, position, owner, options.reach)
 
     parts = [
         (np.full(len(vertices), NU_VERTEX), np.full(len(vertices), -1), vertices),
@@ -105,11 +88,11 @@ def true_key_points(
         (kind[starts], starts, first[starts]),
     ]
     kinds, rows, places = (np.concatenate(column) for column in zip(*parts, strict=True))
-    points = np.zeros(len(kinds), TRUE_KEY_POINTS.dtype)
-    points["kind"], points["particle"] = kinds, rows
+    found = np.zeros(len(kinds), TRUE_KEY_POINTS.dtype)
+    found["kind"], found["particle"] = kinds, rows
     for axis, name in enumerate("xyz"):
-        points[name] = places[:, axis]
-    return points[np.lexsort([points["particle"], points["kind"]])]
+        found[name] = places[:, axis]
+    return found[np.lexsort([found["particle"], found["kind"]])]
 
 
 def best_plane(deposits: np.ndarray, owner: np.ndarray, number: int) -> np.ndarray:
@@ -127,16 +110,8 @@ def best_plane(deposits: np.ndarray, owner: np.ndarray, number: int) -> np.ndarr
     return most
 
 
-def _near(tree: cKDTree, place: np.ndarray, owner: np.ndarray, reach: float) -> np.ndarray:
-    """bool (n,): whether a point of the owner lies within reach; false of places that are not known."""
-    near = np.isfinite(place).all(axis=1)
-    distance, _ = tree.query(owned(place[near], owner[near]), distance_upper_bound=reach)
-    near[near] = np.isfinite(distance)
-    return near
-
-
 def _outermost(
-    tree: cKDTree,
+    points: OwnedPoints,
     tracks: np.ndarray,
     here: np.ndarray,
     there: np.ndarray,
@@ -146,7 +121,7 @@ def _outermost(
 ) -> np.ndarray:
     """float64 (t, 3): where tracks begin `here`, or the seen charge that lies farthest on this side, from `there`."""
     places = here[tracks].copy()
-    outside = tracks[~_near(tree, places, tracks, reach)]
+    outside = tracks[~is_near(points, places, tracks, reach)]
     mine = np.flatnonzero(np.isin(owner, outside))
     if not len(mine):
         return places
@@ -177,8 +152,8 @@ def _vertices(particles: np.ndarray, deposits: np.ndarray, options: LabelOptions
     found = np.flatnonzero(neutrino)
     if not known.any() or not len(found):
         return np.zeros((0, 3))
-    tree = owned_tree(xyz(deposits[known]), owner[known])
-    return distinct[found[_near(tree, distinct[found, 1:], found, options.reach)], 1:]
+    points = owned_points(xyz(deposits[known]), owner[known], len(distinct))
+    return distinct[found[is_near(points, distinct[found, 1:], found, options.reach)], 1:]
 
 
 def _check_origin(
@@ -207,16 +182,34 @@ def key_point_labels(position: np.ndarray, points: np.ndarray, options: LabelOpt
     Args:
         position: cm. points: `TRUE_KEY_POINTS`.
     """
-    from scipy.spatial import cKDTree
-
     scores = np.zeros((len(position), len(KEY_POINT_KINDS)), np.float32)
     shift = np.full((len(position), len(KEY_POINT_KINDS), 3), np.nan, np.float32)
-    if not len(position):
-        return scores, shift
     for kind in np.unique(points["kind"]):
         place = xyz(points[points["kind"] == kind])
-        distance, nearest = cKDTree(place).query(position, distance_upper_bound=options.cut)
-        near = np.flatnonzero(np.isfinite(distance))
+        distance, nearest = nearest_place(position, place, options.cut)
+        near = np.flatnonzero(nearest >= 0)
         scores[near, kind] = np.exp(-0.5 * (distance[near] / options.sigma) ** 2)
         shift[near, kind] = place[nearest[near]] - position[near]
     return scores, shift
+
+
+@kernel
+def nearest_place(position, place, limit):
+    """Of positions (n, 3) to places (m, 3): float64 (n,), the distance to the nearest, infinite from the limit on;
+    int64 (n,), which one, the first of those in one place; −1 where there is none.
+
+    All pairs are tried: there are few key points.
+    """
+    distance = np.full(len(position), np.inf)
+    nearest = np.full(len(position), -1)
+    for i in range(len(position)):
+        best = limit * limit
+        for j in range(len(place)):
+            squared = 0.0
+            for a in range(3):
+                squared += (position[i, a] - place[j, a]) ** 2
+            if squared < best:
+                best, nearest[i] = squared, j
+        if nearest[i] >= 0:
+            distance[i] = np.sqrt(best)
+    return distance, nearest

@@ -24,7 +24,21 @@ def _named(value: Any) -> Any:
     return load_schema(value) if isinstance(value, str) else value
 
 
-class LabelOptions(Strict):
+class TruthOptions(Strict):
+    """When a triplet is a point."""
+
+    # As many as a pixel needs to be above the threshold of 10 ADC. The half of them that falls into the pixel itself is
+    # twice the noise of an induction wire, and from here on the number of true cells does not depend on how finely a
+    # simulation follows the tails of diffusion (docs/larmatch_labels.md).
+    min_electrons: float = Field(
+        2000.0,
+        ge=0,
+        description="electrons that make a triplet good; where fewer arrived its truth is unknown, where none did it "
+        "is a ghost. What a file states of its own triplets stands (`truth: triplets`)",
+    )
+
+
+class LabelOptions(TruthOptions):
     """True labels of triplets (docs/larmatch_labels.md)."""
 
     truth: Literal["deposits", "pixels", "triplets"] = Field(

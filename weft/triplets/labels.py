@@ -57,10 +57,23 @@ def label_event(
         processes: what codes of creation processes mean, `store["particles"].schema.codes["process"]`. Only needed for
             particles without a shape and by schemas that ask for processes.
     """
+    truth = label_triplets(pixels, triplets, deposits, options.min_electrons, known)
+    return labels_of(truth, pixels, triplets, deposits, particles, options, processes)
+
+
+def labels_of(
+    truth: np.ndarray,
+    pixels: np.ndarray,
+    triplets: np.ndarray,
+    deposits: np.ndarray,
+    particles: np.ndarray,
+    options: LabelOptions,
+    processes: Mapping[int, str] | None = None,
+) -> TripletLabels:
+    """:func:`label_event` where `TRIPLET_TRUTH` of the triplets is at hand."""
     n, kinds = len(triplets), len(KEY_POINT_KINDS)
-    truth = label_triplets(pixels, triplets, deposits, known)
     labels = TripletLabels(
-        truth["good"],
+        truth["good"].copy(),
         np.zeros((n, kinds), np.float32),
         np.full((n, kinds, 3), np.nan, np.float32),
         np.full((n, 3), np.nan, np.float32),
@@ -70,15 +83,14 @@ def label_event(
     good = np.flatnonzero(truth["good"] == GOOD_TRIPLET)
     if not len(good):
         return labels
+    seen = seen_deposits(deposits)
     position, particle = xyz(triplets[good]), truth["particle"][good]
     points = true_key_points(particles, deposits, options, processes)
     labels.key_points[good], labels.shift[good] = key_point_labels(position, points, options)
-    labels.affinity[good] = particle_directions(
-        position, particle, particles, seen_deposits(deposits), options, processes
-    )
+    labels.affinity[good] = particle_directions(position, particle, particles, seen, options, processes)
     semantic = options.classes.classify(particles, processes)[particle]
     labels.semantic[good] = semantic
     classed = good[semantic >= 0]
     neighbours = boundary_neighbours(pixels, triplets[classed], labels.semantic[classed])
-    labels.boundary[classed] = topology_weights(xyz(triplets[classed]), neighbours, points, options)
+    labels.boundary[classed] = topology_weights(position[semantic >= 0], neighbours, points, options)
     return labels

@@ -12,21 +12,21 @@ from weft.triplets.truth import label_triplets
 IONISATION_ENERGY = 23.6e-6
 
 
-def label_from_pixels(pixels: np.ndarray, triplets: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def label_from_pixels(pixels: np.ndarray, triplets: np.ndarray, truth: np.ndarray, min_electrons: float) -> np.ndarray:
     """`TRIPLET_TRUTH`, a row per triplet, from what is known of its pixels.
 
-    A triplet is good if a particle is seen in all of its live pixels, a ghost if there is none and the origin of all of
-    them is known, else unknown. So "ghost" is certain, "good" is not: the particle may have been at other wires of the
-    same row. Of simulated events 53 % of those of three live pixels that are called good are good, and 88 % are within
-    two wires of charge, which is what the first LArMatch called good (benchmarks/results/wire_files.md). Electrons are
-    those that the energy frees.
+    A triplet is good if particles that are seen in all of its live pixels freed at least `min_electrons` there, a ghost
+    if there is none and the origin of all of them is known, else unknown. So "ghost" is certain, "good" is not: the
+    particle may have been at other wires of the same row (docs/wire_files.md says how often, measured by
+    benchmarks/wire_files.py). Electrons are those that the energy frees.
 
     Args:
         pixels, triplets: `PIXELS` and `TRIPLETS` of an event.
         truth: `PIXEL_TRUTH`, sorted as it is stored.
+        min_electrons: `weft.triplets.label_options.TruthOptions`.
     """
     deposits, known = deposits_from_pixels(pixels, triplets, truth)
-    return label_triplets(pixels, triplets, deposits, known)
+    return label_triplets(pixels, triplets, deposits, min_electrons, known)
 
 
 def deposits_from_pixels(pixels: np.ndarray, triplets: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -27,6 +27,7 @@ from weft.io.writer import StoreWriter
 from weft.progress import Report
 from weft.triplets.build import build_triplets
 from weft.triplets.images import dead_of, dead_table, pixels_of
+from weft.triplets.label_options import TruthOptions
 from weft.triplets.options import TripletOptions
 from weft.triplets.pixel_truth import label_from_pixels
 from weft.triplets.truth import label_triplets
@@ -114,6 +115,7 @@ def write_triplets(
     options: TripletOptions,
     progress: Report | None = None,
     mask: str | None = None,
+    labels: TruthOptions | None = None,
 ) -> Done:
     """Write `pixels`, `dead_wires`, `triplets` and `triplet_rows` of each event, and `triplet_truth` if there is truth.
 
@@ -122,8 +124,9 @@ def write_triplets(
             are read where they are.
         target: the event store to write; it opens together with the source.
         mask: see :func:`triplet_products`.
+        labels: what makes a triplet good; None: the default.
     """
-    done = Done()
+    done, labels = Done(), labels or TruthOptions()
     with EventStore.open(source) as store:
         for name in (IMAGES, f"{IMAGES}_meta"):
             if name not in store:
@@ -139,6 +142,7 @@ def write_triplets(
         parents = {alias: file.content_hash for alias, file in store.files.items()}
         config = {
             "detector": dataclasses.asdict(detector), "options": options.model_dump(mode="json"), "mask": mask,
+            "labels": labels.model_dump(mode="json"),
         }  # fmt: skip
         with StoreWriter(target, schemas, collect(config=config, inputs=parents), parents) as writer:
             for i, event in enumerate(store.events):
@@ -149,7 +153,9 @@ def write_triplets(
                     raise WeftError(f"{source}: event {number}: {error}") from None
                 if truth is not None:
                     label = label_triplets if truth == DEPOSITS else label_from_pixels
-                    products["triplet_truth"] = label(products["pixels"], products["triplets"], store[truth][i])
+                    products["triplet_truth"] = label(
+                        products["pixels"], products["triplets"], store[truth][i], labels.min_electrons
+                    )
                 _count(done, products)
                 writer.append(EventId.of(event), products)
                 if progress is not None:

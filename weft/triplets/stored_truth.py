@@ -20,9 +20,9 @@ from weft.io.lartpc import particle_rows
 from weft.io.triplet_labels import LABEL_CLASSES
 from weft.io.wire_products import GOOD_TRIPLET
 from weft.triplets.label_options import LabelOptions
-from weft.triplets.labels import TripletLabels, label_event
+from weft.triplets.labels import TripletLabels, labels_of
 from weft.triplets.pixel_truth import deposits_from_pixels
-from weft.triplets.truth import label_triplets
+from weft.triplets.truth import label_triplets, true_cells
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,15 @@ class EventTruth:
     Attributes:
         deposits: `WIRE_DEPOSITS`; where charge is not known in space, one for each good triplet and particle of it.
         particles: `PARTICLES`; where they are not known one that nothing is known of.
+        triplets: `TRIPLET_TRUTH` of its triplets.
+        min_electrons: what makes a triplet good.
     """
 
     deposits: np.ndarray
     particles: np.ndarray
+    triplets: np.ndarray
+    min_electrons: float
     _labels: Callable[[], TripletLabels]
-    _states: Callable[[], np.ndarray]
 
     @cached_property
     def labels(self) -> TripletLabels:
@@ -45,9 +48,9 @@ class EventTruth:
         return self._labels()
 
     @cached_property
-    def triplets(self) -> np.ndarray:
-        """`TRIPLET_TRUTH` of its triplets."""
-        return self._states()
+    def cells(self) -> np.ndarray:
+        """Those deposits that lie in true cells, which hold enough electrons to be good triplets."""
+        return true_cells(self.deposits, self.min_electrons)
 
 
 def read_truth(
@@ -70,11 +73,13 @@ def read_truth(
     known = None
     if options.truth == "pixels":
         first, known = deposits_from_pixels(pixels, triplets, first)
+    states = label_triplets(pixels, triplets, first, options.min_electrons, known)
     return EventTruth(
         first,
         second,
-        lambda: label_event(pixels, triplets, first, second, options, known, processes),
-        lambda: label_triplets(pixels, triplets, first, known),
+        states,
+        options.min_electrons,
+        lambda: labels_of(states, pixels, triplets, first, second, options, processes),
     )
 
 
@@ -113,7 +118,7 @@ def _stated(
     deposits["class"], deposits["electrons"], deposits["energy"] = -1, 1, 1
     for axis in "xyz":
         deposits[axis] = triplets[axis][good]
-    return EventTruth(deposits, particle_rows(1, {}), lambda: labels, lambda: _alike(truth, good))
+    return EventTruth(deposits, particle_rows(1, {}), _alike(truth, good), 0.0, lambda: labels)
 
 
 def _alike(truth: np.ndarray, good: np.ndarray) -> np.ndarray:

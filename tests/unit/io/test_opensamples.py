@@ -103,6 +103,18 @@ def test_what_made_a_pixel(tmp_path):
         assert (order == np.arange(len(truth))).all()
 
 
+@pytest.mark.parametrize(("energy", "known"), [(0.01, 0), (1.2, 0), (1.3, 1), (2.5, 1)])
+def test_a_hit_is_known_where_the_simulation_explains_its_charge(tmp_path, energy, known):
+    """Half of 300 ADC at 120 ADC/MeV is 1.25 MeV; two particles may share it."""
+    shared = ((1, energy / 2), (4, energy / 2))
+    _, store = converted(tmp_path, [Event([Charge((100, 0, 500), shared)], [MUON, PROTON])])
+    with store:
+        truth = store["pixel_truth"][0]
+        assert len(truth) > 6
+        assert (truth["known"] == known).all()
+        assert truth["energy"][truth["plane"] == 2].sum() == pytest.approx(energy, rel=1e-5)
+
+
 def test_particles_as_far_as_known(tmp_path):
     particles = [
         MUON,

@@ -44,7 +44,7 @@ def muon_and_delta():
 def test_a_muon_with_a_delta_ray():
     particles, deposits = muon_and_delta()
     event = event_of(deposits)
-    truth = label_triplets(event.pixels, event.triplets, deposits)
+    truth = label_triplets(event.pixels, event.triplets, deposits, OPTIONS.min_electrons)
     labels = label_event(event.pixels, event.triplets, deposits, particles, OPTIONS)
     place, owner = xyz(event.triplets), truth["particle"]
     good = truth["good"] == GOOD_TRIPLET
@@ -127,7 +127,7 @@ def test_schemas_that_ask_for_processes():
     options = LabelOptions(classes=SemanticSchema(name="mine", classes=("first", "later"), rules=rules))
     given = (event.pixels, event.triplets, deposits, particles, options)
     labels = label_event(*given, processes={0: "primary", 1: "muIoni", 2: "nCapture"})
-    owner = label_triplets(event.pixels, event.triplets, deposits)["particle"]
+    owner = label_triplets(event.pixels, event.triplets, deposits, OPTIONS.min_electrons)["particle"]
     assert labels.semantic.tolist() == np.array([0, 1, -1, -1])[owner].tolist()
     with pytest.raises(WeftError, match="labels 'mine'"):
         label_event(*given)
@@ -200,7 +200,7 @@ def test_key_points_of_the_simulation(events):
             for point in points[points["kind"] == kind]:
                 own = xyz(seen[seen["particle"] == point["particle"]])
                 assert np.linalg.norm(own - xyz(point), axis=1).min() < 0.5
-        good = label_triplets(pixels, triplets, deposits)["good"] == GOOD_TRIPLET
+        good = label_triplets(pixels, triplets, deposits, 0)["good"] == GOOD_TRIPLET
         gaps.append(cKDTree(xyz(triplets[good])).query(xyz(points))[0])
         kinds.append(points["kind"])
     gaps, kinds = np.concatenate(gaps), np.concatenate(kinds)

@@ -60,7 +60,7 @@ def test_by_hand(sets, known, expected):
         for place, particles, of in zip(PLACE, sets, known, strict=True)
         for particle in particles or ()
     ]
-    (label,) = label_from_pixels(event.pixels, event.triplets, truth_of(*rows))
+    (label,) = label_from_pixels(event.pixels, event.triplets, truth_of(*rows), 0)
     assert (label["good"], label["particle"]) == expected
     assert label["class"] == (1 if expected[0] == GOOD else -1)
 
@@ -82,15 +82,15 @@ def test_a_dead_wire_says_nothing():
     assert len(event.triplets) == 1
     for second, known, expected in ((1, 1, GOOD), (2, 1, GHOST), (2, 0, UNKNOWN)):
         truth = truth_of((*PLACE[0], 1, 1.0, 1), (*PLACE[1], second, 3.0, known))
-        (label,) = label_from_pixels(event.pixels, event.triplets, truth)
+        (label,) = label_from_pixels(event.pixels, event.triplets, truth, 0)
         assert label["good"] == expected
-    assert label_from_pixels(event.pixels, event.triplets, truth_of())["good"].tolist() == [UNKNOWN]
+    assert label_from_pixels(event.pixels, event.triplets, truth_of(), 0)["good"].tolist() == [UNKNOWN]
 
 
 def test_nothing():
     empty = event_of([])
-    assert len(label_from_pixels(empty.pixels, empty.triplets, truth_of())) == 0
-    assert len(label_from_pixels(empty.pixels, empty.triplets, truth_of((*PLACE[0], 1, 1.0, 1)))) == 0
+    assert len(label_from_pixels(empty.pixels, empty.triplets, truth_of(), 0)) == 0
+    assert len(label_from_pixels(empty.pixels, empty.triplets, truth_of((*PLACE[0], 1, 1.0, 1)), 0)) == 0
 
 
 @given(st.integers(0, 10**6))
@@ -112,7 +112,7 @@ def test_against_sets_and_against_the_exact_truth(seed):
     event = event_of(sorted(origin))
     unsure = {place for place in origin if rng.random() < 0.2}
     truth = truth_of(*((*place, whose, 1.0, int(place not in unsure)) for place, of in origin.items() for whose in of))
-    found = label_from_pixels(event.pixels, event.triplets, truth)["good"]
+    found = label_from_pixels(event.pixels, event.triplets, truth, 0)["good"]
     expected = []
     for triplet in event.triplets:
         members = [event.pixels[triplet[f"pixel_{p}"]] for p in range(3)]
@@ -120,7 +120,7 @@ def test_against_sets_and_against_the_exact_truth(seed):
         shared = set.intersection(*(origin[place] for place in places))
         expected.append(GOOD if shared else UNKNOWN if unsure & set(places) else GHOST)
     assert found.tolist() == expected
-    good = label_triplets(event.pixels, event.triplets, exact)["good"] == GOOD
+    good = label_triplets(event.pixels, event.triplets, exact, 0)["good"] == GOOD
     assert (found[good] == GOOD).all()
 
 
@@ -129,8 +129,8 @@ def test_the_order_of_triplets_does_not_matter():
     event = event_of(lit)
     truth = truth_of(*((*pixel, k % 3, 1.0 + k, k % 2) for k, pixel in enumerate(lit)))
     order = np.random.default_rng(0).permutation(len(event.triplets))
-    whole = label_from_pixels(event.pixels, event.triplets, truth)
-    shuffled = label_from_pixels(event.pixels, event.triplets[order].astype(TRIPLETS.dtype), truth)
+    whole = label_from_pixels(event.pixels, event.triplets, truth, 0)
+    shuffled = label_from_pixels(event.pixels, event.triplets[order].astype(TRIPLETS.dtype), truth, 0)
     assert len(order) > 5
     assert {GHOST, UNKNOWN} < set(whole["good"].tolist())
     assert (shuffled == whole[order]).all()

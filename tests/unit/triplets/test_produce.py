@@ -14,6 +14,7 @@ from weft.io.store import EventStore
 from weft.io.writer import StoreWriter
 from weft.triplets.build import build_triplets
 from weft.triplets.images import dead_masks, dead_of, pixels_of
+from weft.triplets.label_options import TruthOptions
 from weft.triplets.options import TripletOptions
 from weft.triplets.produce import write_triplets
 
@@ -35,7 +36,7 @@ def event(seed):
     images = np.where(rng.random((3, 10, 30)) < 0.3, rng.uniform(5, 90, (3, 10, 30)), 0).astype(np.float32)
     images[2, :, 20:] = 0
     deposits = np.zeros(40, WIRE_DEPOSITS.dtype)
-    deposits["row"], deposits["electrons"] = rng.integers(0, 10, 40), 100
+    deposits["row"], deposits["electrons"] = rng.integers(0, 10, 40), 5000
     deposits["wire_0"], deposits["wire_1"] = rng.integers(5, 25, (2, 40))
     deposits["wire_2"] = deposits["wire_0"] + deposits["wire_1"] - 20
     return {
@@ -133,3 +134,15 @@ def test_on_the_command_line(tmp_path, capsys):
     assert "1 events, 0 triplets" in capsys.readouterr().out
     assert weft("triplets", source, tmp_path / "b.h5", "--detector", detector, "treshold=21") == 1
     assert "unknown key 'treshold' (did you mean 'threshold'?)" in capsys.readouterr().err
+
+
+def test_what_makes_a_triplet_good_is_asked(tmp_path):
+    source = write(tmp_path / "a.h5", [event(0)])
+    counts = []
+    for k, electrons in enumerate((5000, 5001)):
+        labels = TruthOptions(min_electrons=electrons)
+        done = write_triplets(source, tmp_path / f"{k}.h5", DETECTOR, TripletOptions(), labels=labels)
+        counts.append((done.good, done.triplets - done.good - done.ghosts))
+    (good, unknown), (fewer, more) = counts
+    assert good > 0 == unknown
+    assert more == good - fewer > 0  # cells with two deposits are still good

@@ -41,7 +41,7 @@ def test_true_cells_are_candidates(dead):
         assert cells <= set(map(tuple, found.tolist()))
         cells_seen += len(cells)
 
-        truth = label_triplets(made.pixels, made.triplets, event.deposits)
+        truth = label_triplets(made.pixels, made.triplets, event.deposits, 0)
         good = truth["good"] == 1
         assert set(map(tuple, found[good].tolist())) == cells
         electrons = expected["electrons"].astype(float).sum()

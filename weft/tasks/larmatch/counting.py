@@ -38,17 +38,17 @@ COUNTS: Mapping[str, str] = {
     "unknown": "triplets of unknown truth: neither good nor ghosts",
     "good_<b>": "good triplets with a score in bin b of `weft.metrics.separation.SCORE_EDGES`; 0 where not written",
     "ghost_<b>": "ghosts, likewise",
-    "cells": "true cells: a row and three wires where electrons arrived",
+    "cells": "true cells: a row and three wires where at least `labels.min_electrons` arrived",
     "found": "those that are triplets",
-    "electrons": "electrons that arrived in true cells",
-    "electrons_found": "those in triplets",
+    "electrons": "electrons that arrived where wires meet, few or many",
+    "electrons_found": "those in triplets, good or of unknown truth",
     "electrons_<t>": "those in triplets with a score of at least t hundredths",
-    "energy": "energy deposited in true cells [MeV]",
+    "energy": "energy deposited where electrons arrived [MeV]",
     "energy_found": "that in triplets [MeV]",
     "charge": "charge of all live pixels [ADC]",
     "charge_found": "that of pixels with a good triplet [ADC]",
     "charge_<t>": "that of pixels with a good triplet of a score of at least t hundredths [ADC]",
-    "ghost_distance_<k>": "kept ghosts (score at least 0.5) by the distance to the nearest true electrons, in bins of "
+    "ghost_distance_<k>": "kept ghosts (score at least 0.5) by the distance to the nearest true cell, in bins of "
     "`DISTANCE_EDGES`; the last is beyond",
     "best_<k>": "good triplets by the distance of the highest-scoring triplet on their pixel of the last plane; "
     "the last also where none was written",
@@ -104,8 +104,9 @@ def flat(counts: Mapping[str, np.ndarray | float]) -> dict[str, np.ndarray]:
 
 
 def ghost_distance(judged: Judged) -> np.ndarray:
-    """float64: of each ghost, cm to the nearest place that electrons arrived from; infinite where there is none."""
-    deposits = judged.deposits[(judged.deposits["electrons"] > 0) & (judged.deposits["row"] >= 0)]
+    """float64: of each ghost, cm to the nearest place that electrons of a true cell came from; infinite where there is
+    none."""
+    deposits = judged.cells
     ghosts = judged.position[judged.ghost]
     if not len(deposits) or not len(ghosts):
         return np.full(len(ghosts), np.inf)
@@ -135,18 +136,18 @@ def distance_counts(distance: np.ndarray) -> np.ndarray:
 
 
 def _cells(judged: Judged, score: np.ndarray) -> dict[str, float]:
-    deposits, truth, good = arrived(judged.deposits), judged.truth, judged.good
-    columns = [deposits[name] for name in CELL]
+    deposits, truth = arrived(judged.deposits), judged.truth
+    columns = [judged.cells[name] for name in CELL]
     found = {
-        "cells": len(np.unique(cell_keys(columns, columns)[0])) if len(deposits) else 0,
-        "found": int(good.sum()),
+        "cells": len(np.unique(cell_keys(columns, columns)[0])),
+        "found": int(judged.good.sum()),
         "electrons": float(deposits["electrons"].sum(dtype=np.float64)),
-        "electrons_found": float(truth["electrons"][good].sum(dtype=np.float64)),
+        "electrons_found": float(truth["electrons"].sum(dtype=np.float64)),
     }
     for t in THRESHOLDS:
-        found[_at("electrons", t)] = float(truth["electrons"][good & (score >= np.float32(t))].sum(dtype=np.float64))
+        found[_at("electrons", t)] = float(truth["electrons"][score >= np.float32(t)].sum(dtype=np.float64))
     found["energy"] = float(deposits["energy"].sum(dtype=np.float64))
-    found["energy_found"] = float(truth["energy"][good].sum(dtype=np.float64))
+    found["energy_found"] = float(truth["energy"].sum(dtype=np.float64))
     return found
 
 

@@ -18,6 +18,7 @@ from weft.reco.feed import processes_in
 from weft.tasks.larmatch.options import Options
 from weft.triplets.labels import TripletLabels
 from weft.triplets.stored_truth import read_truth
+from weft.triplets.truth import true_cells
 
 SCORES = "triplet_scores"
 PARTICLES = "particles"
@@ -37,6 +38,7 @@ class Judged:
         said: `triplet_scores` of the m triplets that were written.
         row: int64 (m,), increasing: which triplets these are.
         classes: names of the semantic classes; none where nothing is said of them.
+        min_electrons: that make a cell a true one.
     """
 
     pixels: np.ndarray
@@ -48,6 +50,7 @@ class Judged:
     said: np.ndarray
     row: np.ndarray
     classes: Sequence[str]
+    min_electrons: float
 
     @cached_property
     def score(self) -> np.ndarray:
@@ -75,6 +78,11 @@ class Judged:
     def position(self) -> np.ndarray:
         """float64 (n, 3), cm"""
         return np.stack([self.triplets[axis] for axis in "xyz"], axis=1).astype(np.float64)
+
+    @cached_property
+    def cells(self) -> np.ndarray:
+        """Those deposits that lie in true cells."""
+        return true_cells(self.deposits, self.min_electrons)
 
     def answers(self, head: str) -> np.ndarray | None:
         """float64 (m, numbers): what a head said, key points by kind, semantics by class, shift (m, 18) by kind and
@@ -104,7 +112,16 @@ def read_judged(store: Store, i: int, options: Options, shard: str) -> Judged:
     )
     classes = options.data.labels.classes.classes if "semantics" in options.model.heads else ()
     return Judged(
-        pixels, triplets, true.deposits, true.particles, true.triplets, true.labels, said.values, row, classes
+        pixels,
+        triplets,
+        true.deposits,
+        true.particles,
+        true.triplets,
+        true.labels,
+        said.values,
+        row,
+        classes,
+        true.min_electrons,
     )
 
 

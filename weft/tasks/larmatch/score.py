@@ -29,9 +29,9 @@ from weft.tasks.larmatch.counting import (
     event_counts,
     ghost_distance,
 )
+from weft.tasks.larmatch.event_curves import CURVE_COLUMNS, event_curves, table
 from weft.tasks.larmatch.judged import Judged, read_judged
 from weft.tasks.larmatch.options import Options
-from weft.tasks.larmatch.slices import CURVE_COLUMNS, event_curves, table
 
 EVENT_COLUMNS: Mapping[str, str] = {
     "run": "run number",
@@ -50,7 +50,7 @@ OBJECT_COLUMNS: Mapping[str, str] = {
     "class": "class of the schema; −1 none",
     "shape": "semantic class of the particle's deposits",
     "energy_deposit": "energy that it left in the box [MeV]",
-    "n_good": "good triplets that most electrons of are its own",
+    "n_good": "good triplets of which most electrons are its own",
     "n_<t>": "those with a score of at least t hundredths",
     "sum_score": "sum of their scores",
 }
@@ -110,7 +110,7 @@ def nothing(options: Options) -> Judged:
     )
     labels = label_event(pixels, triplets, deposits, particles, options.data.labels)
     none = np.zeros(0, np.int64)
-    return Judged(pixels, triplets, deposits, particles, truth, labels, np.zeros(0, said.dtype), none, classes)
+    return Judged(pixels, triplets, deposits, particles, truth, labels, np.zeros(0, said.dtype), none, classes, 0.0)
 
 
 def object_columns() -> list[str]:

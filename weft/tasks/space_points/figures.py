@@ -75,7 +75,7 @@ _CLOUD = {
     "point_efficiency": "good triplets that are space points",
     "point_purity": "good ones among space points",
     "ghost_rejection": "ghosts that are no space points",
-    "electron_completeness": "electrons at good space points, of all that arrived",
+    "electron_completeness": "electrons at space points, of all that arrived",
 }
 
 _STAGES = {"all": "all candidates", "cut": "above the cut", "kept": "space points"}
@@ -254,9 +254,9 @@ def cloud_table(scores: Mapping[str, Scores], split: str) -> Figure:
     return Figure(
         "cloud",
         "From candidates to space points",
-        f"{_events(tables)} of split {split}; {seeds(models)}. Good: electrons arrived where the three wires meet. "
-        f"{explained}. Above the cut: {STAGES['cut']}; space points: these, and of each pixel of a plane only the "
-        "best where model.best_per_pixel names one. Intervals: bootstrap over events.",
+        f"{_events(tables)} of split {split}; {seeds(models)}. Good: enough electrons arrived where the three wires "
+        f"meet. {explained}. Above the cut: {STAGES['cut']}; space points: these, and of each pixel of a plane only "
+        "the best where model.best_per_pixel names one. Intervals: bootstrap over events.",
         table=pd.DataFrame(rows),
     )
 

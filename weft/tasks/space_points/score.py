@@ -55,7 +55,7 @@ EVENT_COLUMNS: Mapping[str, str] = {
     **{f"ghost_<{name}>": f"ghosts; {text}" for name, text in STAGES.items()},
     **{f"unknown_<{name}>": f"triplets of unknown truth; {text}" for name, text in STAGES.items()},
     "electrons": "electrons that arrived where three wires could see them",
-    "electrons_<stage>": "those at good triplets, stage by stage",
+    "electrons_<stage>": "those in triplets, stage by stage",
     "true_<kind>": "true key points of a kind",
     "true_<kind>_<d>": "those with a found one of their kind within d cm",
     "true_any_<d>": "true key points with any found one within d cm",
@@ -265,7 +265,7 @@ def metrics(counts: pd.DataFrame) -> pd.DataFrame:
     """Metrics of each row of an events table, or of rows of it added up; NaN where undefined.
 
     point_efficiency: good triplets that are space points, of all good candidates; point_purity: good ones among space
-    points; ghost_rejection: ghosts that are none, of all; electron_completeness: electrons at good space points, of all
+    points; ghost_rejection: ghosts that are none, of all; electron_completeness: electrons at space points, of all
     that arrived; the same with `_cut` before the choice of the best of each pixel; candidate_purity of all candidates.
     efficiency_within_<d>cm: true key points with a found one of their kind so near; purity_within_<d>cm: found ones
     with a true one; false_rate: found ones without a true one of their kind within 5 cm; f1_within_3cm; the same

@@ -23,8 +23,9 @@ ENERGY_EDGES = np.geomspace(0.3, 3000.0, 13)
 _REPLICAS = 400
 _FEWEST = 20  # of a bin that is drawn
 _OVERALL = {
+    "electron_efficiency": "electrons in candidates",
+    "energy_efficiency": "energy in candidates",
     "efficiency": "true cells that are candidates",
-    "energy_efficiency": "energy in true cells that are candidates",
     "efficiency_live": "of those with three live pixels",
     "efficiency_one_dead": "of those with two live pixels and a dead wire",
     "lost_dead": "true cells lost: two or three dead wires",
@@ -32,12 +33,13 @@ _OVERALL = {
     "ghost_share": "ghosts among the candidates",
     "ghost_share_live": "ghosts among those of three live pixels",
     "ghost_share_dead": "ghosts among those with a dead wire",
+    "unknown_share": "candidates of unknown truth: some electrons, too few for a true cell",
     "dead_share": "candidates with a dead wire",
     "per_pixel": "candidates per live pixel",
     "capped_rows": "rows in which a cap left candidates out",
     "dropped": "candidates that it left out",
 }
-_SHIFTS = ("efficiency", "energy_efficiency", "ghost_share", "per_pixel", "dead_share")
+_SHIFTS = ("electron_efficiency", "efficiency", "ghost_share", "per_pixel", "dead_share")
 
 
 def figures(scores: Mapping[str, Scores], split: str) -> list[Figure]:
@@ -49,15 +51,15 @@ def figures(scores: Mapping[str, Scores], split: str) -> list[Figure]:
     made = [overall_table(scores, split), state_table(scores, split), occupancy_figure(judged[MODEL])]
     if len(judged[MODEL].objects):
         made.append(_energy_figure(judged))
-    values = {MODEL: metrics(judged[MODEL].events)["efficiency"].to_numpy()}
+    values = {MODEL: metrics(judged[MODEL].events)["electron_efficiency"].to_numpy()}
     svg = event_histogram(
-        "per-event", values, "share of the true cells of an event", "Distribution of the candidate efficiency"
+        "per-event", values, "share of the electrons of an event", "Distribution of the candidate efficiency"
     )
     made.append(
         Figure(
             "per-event",
             "Efficiency of events",
-            "Share of the events by how much of their truth has a candidate.",
+            "Share of the events by the share of their electrons that is in candidates.",
             svg=svg,
         )
     )
@@ -89,37 +91,40 @@ def overall_table(scores: Mapping[str, Scores], split: str) -> Figure:
         "overall",
         "Candidates and the truth",
         f"{len(next(iter(tables.values())))} events of split {split}. A true cell is where a row and three wires meet "
-        "and electrons arrived; no later stage finds one that is no candidate. Nothing is learned and the search is "
-        "exact, so there is no baseline. Intervals: bootstrap over events.",
+        "and enough electrons arrived to be seen (`labels.min_electrons`); electrons and energy are counted in all "
+        "cells, ghosts among candidates of known truth. No later stage finds one that is no candidate. "
+        "Nothing is learned and the search is exact, so there is no baseline. Intervals: bootstrap over events.",
         table=pd.DataFrame(rows),
     )
 
 
 def state_table(scores: Mapping[str, Scores], split: str) -> Figure:
-    """True cells and their energy by what the wires saw of them."""
+    """True cells, and all electrons and energy, by what the wires saw of them."""
     tables = same_events(scores, split)
     sums = counts(tables[trained(scores)[0]]).sum()
     cells = sum(sums[f"cells_{state}"] for state in STATES)
-    energy = sum(sums[f"energy_{state}"] for state in STATES)
+    electrons = sum(sums[f"electrons_{state}"] for state in STATES)
     rows = []
     for state, text in STATES.items():
         own, found = sums[f"cells_{state}"], sums[f"found_{state}"]
-        own_energy, found_energy = sums[f"energy_{state}"], sums[f"found_energy_{state}"]
+        charge, found_charge = sums[f"electrons_{state}"], sums[f"found_electrons_{state}"]
+        energy, found_energy = sums[f"energy_{state}"], sums[f"found_energy_{state}"]
         rows.append(
             {
                 "what the wires saw": text,
+                "share of the electrons": number(_ratio(charge, electrons)),
+                "in candidates": number(_ratio(found_charge, charge)),
+                "in candidates, by energy": number(_ratio(found_energy, energy)),
                 "true cells": int(own),
                 "share of the cells": number(_ratio(own, cells)),
-                "share of the energy": number(_ratio(own_energy, energy)),
                 "candidates": number(_ratio(found, own)),
-                "candidates, by energy": number(_ratio(found_energy, own_energy)),
             }
         )
     return Figure(
         "states",
         "True cells by what their wires saw",
-        f"Split {split}. Electrons that diffuse reach many cells with little charge: hence the many below threshold, "
-        "and how little energy they hold.",
+        f"Split {split}. Electrons that diffuse reach many cells with little charge: hence the many below threshold. "
+        "Electrons and energy are those of all cells.",
         table=pd.DataFrame(rows),
     )
 
@@ -129,7 +134,7 @@ def occupancy_figure(scores: Scores) -> Figure:
     curve = scores.curves
     uids = np.unique(scores.events["uid"])
     bins = len(OCCUPANCY_EDGES) - 1
-    columns = [curve[name].to_numpy() for name in ("n_rows", "n_pixels", "n_triplets", "n_good")]
+    columns = [curve[name].to_numpy() for name in ("n_rows", "n_pixels", "n_triplets", "n_known", "n_good")]
     label = np.zeros(len(curve), np.int64)
     sums = binned(uids, curve["uid"].to_numpy(), label, curve["bin"].to_numpy(), columns, 1, bins)[:, 0]
     centres = ratio(sums[..., :2].sum(axis=0))
@@ -139,7 +144,7 @@ def occupancy_figure(scores: Scores) -> Figure:
         left, right = canvas.subplots(1, 2)
         for axis, pair, flip, label_y in (
             (left, sums[..., [1, 2]], False, "candidates per live pixel"),
-            (right, sums[..., [2, 3]], True, "ghosts among the candidates"),
+            (right, sums[..., [3, 4]], True, "ghosts among the candidates"),
         ):
             found = bootstrap(pair, ratio, _REPLICAS) if len(pair) else None
             if found is not None:
@@ -154,8 +159,8 @@ def occupancy_figure(scores: Scores) -> Figure:
     return Figure(
         "occupancy",
         "How full the rows are",
-        "Candidates per live pixel, and the share of them that is no true cell, by the number of live pixels in the "
-        f"row; bins of fewer than {_FEWEST} rows are left out. Bands: 95 % intervals over events.",
+        "Candidates per live pixel, and the share of those of known truth that is no true cell, by the number "
+        f"of live pixels in the row; bins of fewer than {_FEWEST} rows are left out. Bands: 95 % intervals over events.",
         svg=svg,
     )
 

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from weft.config.detector import NamedDetector
 from weft.config.strict import Strict
+from weft.triplets.label_options import TruthOptions
 from weft.triplets.options import TripletOptions
 
 
@@ -22,7 +23,14 @@ class ModelOptions(TripletOptions):
     )
 
 
+class DataOptions(Strict):
+    """What the candidates are judged by."""
+
+    labels: TruthOptions = Field(TruthOptions(), description="what makes a cell a true one, as in later stages")
+
+
 class Options(Strict):
     """Triplets of pixels of three wire planes."""
 
     model: ModelOptions
+    data: DataOptions = DataOptions()

@@ -27,7 +27,8 @@ class Triplets(FixedTask[Options]):
 
     name = "triplets"
     options_model = Options
-    headline = ("efficiency", "energy_efficiency", "ghost_share")
+    of_data = frozenset({"detector", "mask"})
+    headline = ("electron_efficiency", "efficiency", "ghost_share")
 
     @property
     def reads(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -54,7 +55,7 @@ class Triplets(FixedTask[Options]):
     def score(self, store: Store, split: str, shard: str) -> Scores:
         from weft.tasks.triplets.score import score_shard
 
-        return score_shard(store, split, shard)
+        return score_shard(store, split, shard, self.options.data.labels.min_electrons)
 
     def metrics(self, counts: pd.DataFrame) -> pd.DataFrame:
         from weft.tasks.triplets.score import metrics

@@ -115,5 +115,5 @@ def by_hand():
     particles["pdg"], particles["energy_deposit"] = (13, 2212), (10, 20)
     return Judged(
         pixels=pixels, triplets=triplets, deposits=deposits, particles=particles, truth=truth, labels=labels, said=said,
-        row=np.arange(5), classes=CLASSES,
+        row=np.arange(5), classes=CLASSES, min_electrons=0,
     )  # fmt: skip

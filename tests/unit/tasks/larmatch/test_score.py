@@ -86,7 +86,7 @@ def test_charge_of_pixels_with_a_kept_good_triplet():
 
 def test_distances():
     judged = by_hand()
-    assert ghost_distance(judged).tolist() == pytest.approx([4, np.sqrt(9**2 + 41**2)])
+    assert ghost_distance(judged).tolist() == pytest.approx([4, np.sqrt(3**2 + 49**2)])
     # Triplet 0 is the best on its pixel of the last plane; on that of 2 the one of unknown truth is, 2 cm away.
     assert best_candidate_distance(judged).tolist() == [0, 2]
     counts = hand_counts()
@@ -263,7 +263,7 @@ def test_areas_are_those_of_all_triplets_together(events, scored):
         score.append(whole)
         from weft.triplets.truth import label_triplets
 
-        good.append(label_triplets(of["pixels"], of["triplets"], of["truth/wire_deposits"])["good"] == 1)
+        good.append(label_triplets(of["pixels"], of["triplets"], of["truth/wire_deposits"], 0)["good"] == 1)
     good, score = np.concatenate(good), np.concatenate(score)
     found = metrics(pool(scored.events)).iloc[0]
     assert found["roc_auc"] == pytest.approx(roc_auc_score(good, score), abs=1e-3)

@@ -119,7 +119,7 @@ def test_pixels_of_known_origin():
     assert task.labels == ("pixel_truth", "particles")
     products = {name: one[name] for name in ("pixels", "triplets", "truth/particles")}
     arrays = task.sample(products | {"truth/pixel_truth": rows[first]}, (0, 0), True).arrays
-    exact = label_triplets(one["pixels"], one["triplets"], one["truth/wire_deposits"])["good"]
+    exact = label_triplets(one["pixels"], one["triplets"], one["truth/wire_deposits"], 0)["good"]
     assert (arrays["good"][exact == 1] == 1).all()
     assert (exact == 1).sum() < (arrays["good"] == 1).sum() < len(exact)
     assert (arrays["good"] == 0).any()

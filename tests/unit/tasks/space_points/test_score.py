@@ -41,7 +41,7 @@ def test_counts_of_the_cloud(tmp_path: Path) -> None:
     assert list(table.columns[6:]) == count_columns(key_points=True)
     assert table["uid"].tolist() == [100, 101, 102]
     for i, one in enumerate(made):
-        truth = label_triplets(one["pixels"], one["triplets"], one["truth/wire_deposits"])
+        truth = label_triplets(one["pixels"], one["triplets"], one["truth/wire_deposits"], 0)
         good, row = truth["good"] == 1, table.iloc[i]
         written = np.isin(np.arange(len(good)), one["triplet_scores"].index)
         assert (row["good_all"], row["ghost_all"]) == (good.sum(), (~good).sum())

@@ -66,10 +66,10 @@ def event():
 
 
 def test_by_hand(event):
-    counts, particles, occupancy = score_event(*event)
+    counts, particles, occupancy = score_event(*event, 100)
     assert {name: counts[name] for name in counts if name.startswith("n_")} == {
         "n_pixels": 6, "n_dead_pixels": 1, "n_triplets": 3, "n_triplets_dead": 1, "n_good": 2, "n_good_dead": 1,
-        "n_found": 6, "n_rows": 2, "n_capped": 1,
+        "n_unknown": 0, "n_unknown_dead": 0, "n_found": 6, "n_rows": 2, "n_capped": 1,
     }  # fmt: skip
     # Two particles in the first cell are one cell.
     assert [counts[f"cells_{state}"] for state in STATES] == [1, 1, 1, 1]
@@ -85,9 +85,10 @@ def test_by_hand(event):
 
 
 def test_metrics_by_hand(event):
-    counts, _, _ = score_event(*event)
+    counts, _, _ = score_event(*event, 100)
     values = metrics(pd.DataFrame([counts])).iloc[0]
     assert values["efficiency"] == 0.5
+    assert values["electron_efficiency"] == pytest.approx(300 / 500)
     assert values["energy_efficiency"] == pytest.approx(7 / 15.5)
     assert values["efficiency_live"] == values["efficiency_one_dead"] == 1
     assert values["lost_dead"] == values["lost_below"] == 0.25
@@ -100,8 +101,26 @@ def test_metrics_by_hand(event):
     assert values["dropped"] == 0.5
 
 
+def test_cells_with_few_electrons_are_neither_true_nor_ghosts(event):
+    # Two particles leave 200 electrons in the first cell, the others have 100.
+    counts, particles, occupancy = score_event(*event, 101)
+    assert [counts[f"cells_{state}"] for state in STATES] == [1, 0, 0, 0]
+    assert [counts[f"found_{state}"] for state in STATES] == [1, 0, 0, 0]
+    assert [counts[f"electrons_{state}"] for state in STATES] == [200, 100, 100, 100]
+    assert [counts[f"found_electrons_{state}"] for state in STATES] == [200, 100, 0, 0]
+    assert [counts[name] for name in ("n_good", "n_unknown", "n_unknown_dead")] == [1, 1, 1]
+    assert particles["n_cells"].tolist() == particles["n_found"].tolist() == [1, 1]
+    assert occupancy[["n_triplets", "n_known", "n_good"]].sum().tolist() == [3, 2, 1]
+    values = metrics(pd.DataFrame([counts])).iloc[0]
+    assert values["efficiency"] == 1
+    assert values["electron_efficiency"] == pytest.approx(300 / 500)
+    assert values["ghost_share"] == 0.5
+    assert values["unknown_share"] == pytest.approx(1 / 3)
+    assert np.isnan(values["ghost_share_dead"])
+
+
 def test_metrics_are_those_of_the_sum(event):
-    first, _, _ = score_event(*event)
+    first, _, _ = score_event(*event, 100)
     second = {name: 3 * value for name, value in first.items()}
     both = pd.DataFrame([first, second])
     assert metrics(pool(both)).iloc[0].to_dict() == pytest.approx(metrics(both).iloc[0].to_dict())
@@ -114,7 +133,7 @@ def test_nothing_there(event, empty):
     true = true[:0] if no_truth else true
     if no_pixels:
         table, found, rows = table[:0], found[:0], rows[:0]
-    counts, particles, occupancy = score_event(true, table, dead, found, rows)
+    counts, particles, occupancy = score_event(true, table, dead, found, rows, 100)
     values = metrics(pd.DataFrame([counts])).iloc[0]
     assert np.isnan(values["efficiency"]) == no_truth
     assert np.isnan(values["ghost_share"]) == no_pixels
@@ -129,5 +148,5 @@ def test_nothing_there(event, empty):
 
 def test_a_pixel_on_a_wire_that_is_said_to_be_dead_is_live(event):
     true, table, dead, found, rows = event
-    counts, _, _ = score_event(true, table, np.append(dead, np.array([(0, 0, 1)], DEAD_WIRES.dtype)), found, rows)
+    counts, _, _ = score_event(true, table, np.append(dead, np.array([(0, 0, 1)], DEAD_WIRES.dtype)), found, rows, 100)
     assert [counts[f"cells_{state}"] for state in STATES] == [1, 1, 1, 1]
