@@ -105,6 +105,11 @@ class Stage(Strict):
         description="a model.ckpt of this task: it is used as it is and nothing is trained; `model` and `data` are "
         "those in the model.json beside it, but for what is given here",
     )
+    differs: tuple[str, ...] = Field(
+        (),
+        description="with checkpoint: options of the stages that feed it, as `triplets.model.max_per_row`, that may be "
+        "others than those of what the model has learned from",
+    )
     sweep: dict[str, list[Any]] | list[dict[str, Any]] | None = Field(
         None, description="{key: [values]}, every value with every other, or a list of points {key: value}"
     )
@@ -181,7 +186,7 @@ class Stage(Strict):
             given = () if self.checkpoint is None else ("checkpoint",)
             return self.model_dump(mode="json", include={"task", "model", "data", *given})
         left_out = {"resources", "evaluation", "baseline", "sweep", "follow", "points", "learned", "fitted_with"}
-        left_out |= {"checkpoint", "fits"}
+        left_out |= {"checkpoint", "fits", "differs"}
         options = self.model_dump(mode="json", exclude=left_out if self.inputs else {*left_out, "train_on"})
         if self.training is not None:
             del options["training"]["workers"]

@@ -169,7 +169,8 @@ class Run:
             return only(self.stage.model_dump(mode="json"), ("task", "data", *self.stage.fitted_with))
         views = self.stage.evaluation.views
         several = {"views": views} if views > 1 else {}
-        return {"task": self.stage.task, "model": self.stage.model, "data": self.stage.data, **several}
+        differs = {"differs": list(self.stage.differs)} if self.stage.differs else {}
+        return {"task": self.stage.task, "model": self.stage.model, "data": self.stage.data, **several, **differs}
 
     def providers(self, source: str | None = None) -> dict[str, str]:
         """Where a product is read from: ``{product: alias}``; default source: :attr:`source`."""

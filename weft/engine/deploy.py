@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from weft.engine.corpus import Corpus
+from weft.engine.fed import feed_of, maker
 from weft.engine.predict import predictor
 from weft.engine.task import Task
 from weft.io.products import EventId
@@ -36,13 +37,17 @@ def deploy(
         earlier stages under their names.
     views: of each event, the mean over which is the prediction.
     providers: ``{product: alias}``, where the stage's needs say to look for a product.
+    Raises WeftError where a network is fed otherwise than in its training (:mod:`weft.engine.fed`).
     """
     corpus = Corpus([inputs], providers)
     store = corpus.store(0)
     corpus.require(task.reads)
     parents = {alias: file.content_hash for alias, file in store.files.items()}
-    predict = predictor(task, model, baseline=baseline, batch_size=batch_size, gpu=gpu, threads=threads, views=views)
-    provenance = collect(config=options, inputs=parents, task=task.name, model=of_file(model))
+    feed = feed_of(corpus, task.reads, providers or {}, options.get("differs", ()))
+    predict = predictor(
+        task, model, baseline=baseline, batch_size=batch_size, gpu=gpu, threads=threads, views=views, feed=feed
+    )
+    provenance = collect(config=options, inputs=parents, model=of_file(model), **maker(task))
     with StoreWriter(output, task.makes, provenance=provenance, parents=parents) as writer:
         for done, (event, products) in enumerate(zip(store.events, predict(corpus), strict=True), 1):
             writer.append(EventId.of(event), products)

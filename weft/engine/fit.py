@@ -25,6 +25,7 @@ from weft.engine.corpus import TRUTH, Corpus
 from weft.engine.determinism import deterministic, seed_generators
 from weft.engine.device import choose_device
 from weft.engine.distributed import on_first, rank, speaks, sum_over_ranks, trainer_settings, world_size
+from weft.engine.fed import KEY, Makers, feed_of
 from weft.engine.fixed import settle
 from weft.engine.launch import over_ranks
 from weft.engine.log_file import LOG, write_rows
@@ -86,6 +87,7 @@ def fit(
     _require_events(held_out, "val")
     for part in (corpus, held_out):
         part.require([*task.reads, *(f"{TRUTH}/{label}" for label in task.labels)])
+    fed_by = feed_of(corpus, task.reads, providers).makers
     seed_generators(initial_seed(seed))
     network = task.network()
     if world_size() > 1:
@@ -154,7 +156,7 @@ def fit(
     elif profile:
         print("profile: no trace, nothing is left to train; --resume none begins again", flush=True)
     with full_disk_named(output):
-        on_first(lambda: _finish(task, options, seed, inputs, output, folder, best.path))
+        on_first(lambda: _finish(task, options, seed, inputs, fed_by, output, folder, best.path))
 
 
 @left_at_once()
@@ -265,6 +267,7 @@ def _finish(
     options: Mapping[str, Any],
     seed: int,
     inputs: Mapping[str, str],
+    fed_by: Makers,
     output: Path,
     folder: Path,
     best: Path,
@@ -279,6 +282,7 @@ def _finish(
         ranks=world_size(),
         best_step=weights.provenance["best_step"],
         parameters=sum(tensor.numel() for name, tensor in weights.state.items() if _is_weight(name)),
+        **{KEY: fed_by},
     )
     shutil.copyfile(folder / LOG, output / LOG)
     write_record(output / "model.json", record)

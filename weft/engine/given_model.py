@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from weft.engine.fed import KEY
 from weft.engine.log_file import LOG, write_rows
 from weft.engine.model_file import load_weights
 from weft.engine.predict import model_of
@@ -32,6 +33,7 @@ def use_given(task: Task[Any], checkpoint: Path, output: Path, options: Mapping[
         inputs={source["path"]: source["sha256"]},
         task=task.name,
         trained=content.provenance,
+        **{KEY: content.provenance.get(KEY, {})},
     )
     write_record(output / "model.json", record)
     write_rows(output / LOG)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from weft.engine.fed import KEY, Feed, require_fed_alike
 from weft.engine.fixed import settled_options
 from weft.engine.task import Event, FixedTask, Products, Task
 from weft.errors import WeftError
@@ -30,11 +31,13 @@ def predictor(
     threads: int | None = None,
     views: int = 1,
     adopt: Callable[[nn.Module], None] | None = None,
+    feed: Feed | None = None,
 ) -> Predict:
     """What predicts with the file ``model`` of a trained stage, or of its baseline.
 
     views: of each event, the mean over which is the prediction of a network (:meth:`weft.engine.task.Task.mean`).
     adopt: is given the network once it is ready, such as :meth:`weft.engine.shared_trunks.SharedTrunks.adopt`.
+    feed: what a network is about to be fed: an error where it has learned from something else.
     """
     if baseline:
         fitted = task.load_baseline(model)
@@ -42,7 +45,7 @@ def predictor(
     if isinstance(task, FixedTask):
         require_same_options(task, settled_options(model, task.name), model)
         return lambda events: _one_by_one(task.predict_event, events)
-    return _network(task, model, batch_size, gpu=gpu, threads=threads, views=views, adopt=adopt)
+    return _network(task, model, batch_size, gpu=gpu, threads=threads, views=views, adopt=adopt, feed=feed)
 
 
 def _one_by_one(predict: Callable[[Event], Products], events: Events) -> Iterator[Products]:
@@ -64,6 +67,7 @@ def _network(
     threads: int | None,
     views: int,
     adopt: Callable[[nn.Module], None] | None,
+    feed: Feed | None,
 ) -> Predict:
     import torch
 
@@ -74,6 +78,10 @@ def _network(
     if threads:
         torch.set_num_threads(threads)
     content = model_of(task, model)
+    if feed is not None and feed.makers:
+        if KEY not in content.provenance:
+            print(f"{model}: does not say what it learned from: not compared with what it is fed", flush=True)
+        require_fed_alike(content.provenance.get(KEY), feed, str(model))
     network = task.network()
     load_weights(network, content.state, str(model))
     device = choose_device(int(gpu))

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel
 
+from weft.config.loading import leaves
 from weft.errors import WeftError
 from weft.io.products import Schema
 from weft.metrics.scores import Scores, pool
@@ -219,6 +220,11 @@ class Task(ABC, Generic[Options]):
         """Where another tool keeps the tensors of this network, if it has the same; see `weft import-weights`."""
         return None
 
+    def method(self) -> dict[str, Any]:
+        """Options by which its products are other things under the same name, ``{"model.eps": 1.2}``: what has learned
+        from them is not to be fed others (:mod:`weft.engine.fed`). None of a network, which may be a better one."""
+        return {}
+
     def parts(self) -> Mapping[str, Task[Any]]:
         """``{module of the network: task}`` where a module is the network of a task of its own, trained together with
         others; a training leaves the weights of each as a model of that task too, in ``modules/<name>/model.ckpt``."""
@@ -328,6 +334,13 @@ class FixedTask(Task[Options]):
     """
 
     learned = False
+    of_data: ClassVar[frozenset[str]] = frozenset()
+    """options of ``model`` that say what the events are, such as the detector, and not what is done with them; other
+    events have others"""
+
+    def method(self) -> dict[str, Any]:
+        model = self.options.model_dump(mode="json").get("model", {})
+        return dict(leaves({key: value for key, value in model.items() if key not in self.of_data}, "model."))
 
     @abstractmethod
     def predict_event(self, event: Event) -> Products:

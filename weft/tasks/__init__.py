@@ -6,17 +6,16 @@ import torch.
 
 from __future__ import annotations
 
-import json
 import pkgutil
 from collections.abc import Mapping
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from weft.config.experiment import Experiment, Stage
-from weft.config.loading import ConfigError, closest, merge, validate
+from weft.config.loading import ConfigError, closest, validate
 from weft.config.sweep import require_different
 from weft.engine.task import Task
+from weft.tasks.as_trained import as_trained, require_fed_as_trained
 from weft.tasks.needs import require_met
 
 SECTIONS = ("model", "loss", "data", "baseline")
@@ -63,13 +62,15 @@ def resolve(experiment: Experiment) -> Experiment:
         stages[name] = _resolved(stage, where).model_copy(update={"points": points})
     resolved = experiment.model_copy(update={"stages": stages})
     _require_deployable(resolved)
-    require_met(resolved, {n: {p: of(at) for p, at in (s.points or {"": s}).items()} for n, s in stages.items()})
+    built = {n: {p: of(at) for p, at in (s.points or {"": s}).items()} for n, s in stages.items()}
+    require_met(resolved, built)
+    require_fed_as_trained(resolved, built)
     return resolved
 
 
 def _resolved(stage: Stage, where: str) -> Stage:
     if stage.checkpoint is not None:
-        stage = _as_trained(stage, stage.checkpoint, where)
+        stage = as_trained(stage, stage.checkpoint, where)
     task = of(stage, where)
     if stage.checkpoint is not None and not task.learned:
         raise ConfigError(f"{where}: checkpoint: task '{stage.task}' does not learn")
@@ -88,23 +89,6 @@ def _resolved(stage: Stage, where: str) -> Stage:
         raise ConfigError(f"{where}: evaluation.views: task '{stage.task}' has no mean over views of an event; use 1")
     of_task = {"learned": learned, "fits": task.fits, "fitted_with": task.fitted_with}
     return stage.model_copy(update={key: options[key] for key in SECTIONS} | of_task)
-
-
-def _as_trained(stage: Stage, checkpoint: str, where: str) -> Stage:
-    """The stage with the options of the model that it is given, but for those of its own."""
-    record = Path(checkpoint).with_name("model.json")
-    missing = next((path for path in (Path(checkpoint), record) if not path.is_file()), None)
-    if missing is not None:
-        raise ConfigError(f"{where}: checkpoint: {missing}: no such file; train that model, or name another one")
-    try:
-        content = json.loads(record.read_text(encoding="utf-8"))
-        task, trained = content["task"], content["config"]
-        options = {section: merge(trained.get(section) or {}, getattr(stage, section)) for section in ("model", "data")}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise ConfigError(f"{where}: checkpoint: {record}: expected the provenance of a trained model") from None
-    if task != stage.task:
-        raise ConfigError(f"{where}: checkpoint: {checkpoint} is of task '{task}', not '{stage.task}'")
-    return stage.model_copy(update=options)
 
 
 def _require_deployable(experiment: Experiment) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from weft import tasks
 from weft.engine.chain import Link, deploy_chain
+from weft.engine.fed import feed_from
 from weft.engine.predict import predictor
 from weft.progress import Report
 
@@ -31,7 +32,8 @@ def run_chain(
     """
     from weft.engine.shared_trunks import SharedTrunks
 
-    links, shared = [], SharedTrunks()
+    links: list[Link] = []
+    shared = SharedTrunks()
     for name, given in options.items():
         task = tasks.build(given["task"], given, f"stage '{name}'")
         predict = predictor(
@@ -42,6 +44,9 @@ def run_chain(
             threads=threads,
             views=given.get("views", 1),
             adopt=shared.adopt,
+            feed=feed_from(
+                task.reads, given["providers"], {link.name: link.task for link in links}, given.get("differs", ())
+            ),
         )
         links.append(Link(name, task, predict, given["providers"]))
     deploy_chain(links, events, output, options, models, lcm(*batch_sizes.values()), progress)

@@ -42,8 +42,8 @@ def require_met(experiment: Experiment, tasks: Tasks) -> None:
 
 def _require_fitting(where: str, stage: Stage, task: ChecksProviders, tasks: Tasks) -> None:
     """The task itself has nothing to say against the stages that feed it."""
-    at_points = ([(name, made) for made in _at(tasks, name, stage.needs[name])] for name in stage.inputs)
-    for chosen in itertools.product(*at_points):
+    given = ([(name, made) for made in at_points(tasks, name, stage.needs[name])] for name in stage.inputs)
+    for chosen in itertools.product(*given):
         try:
             task.check_providers(dict(chosen))
         except ConfigError as error:
@@ -55,7 +55,7 @@ def _require_made(where: str, stage: Stage, task: Task[Any], tasks: Tasks) -> No
     for needed, need in stage.needs.items():
         key = f"{where}: needs.{needed}.predictions"
         for product in need.predictions:
-            for maker in _at(tasks, needed, need):
+            for maker in at_points(tasks, needed, need):
                 made = [schema.name for schema in maker.makes]
                 if product not in made:
                     raise ConfigError(
@@ -125,7 +125,7 @@ def _made(tasks: Tasks, name: str) -> set[str]:
     return {schema.name for task in tasks[name].values() for schema in task.makes}
 
 
-def _at(tasks: Tasks, name: str, need: Need) -> Sequence[Task[Any]]:
+def at_points(tasks: Tasks, name: str, need: Need) -> Sequence[Task[Any]]:
     """The task of a stage that is needed, at each point at which it may be."""
     if name == TRUTH:
         return []

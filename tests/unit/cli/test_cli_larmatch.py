@@ -1,6 +1,8 @@
 """`weft deploy --root` of space points: one tree with the columns of both tables, staged and as a chain."""
 
+import copy
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +67,7 @@ def test_the_tree_of_a_stage_holds_its_tables(folder: Path) -> None:
         assert json.loads(file["weft_codes"])["key_points.kind"]["1"] == "track_start"
         assert json.loads(file["weft_units"])["space_points.charge_0"] == "ADC"
         assert set(json.loads(file["weft_provenance"])["inputs"]) == {"truth", "triplets", "larmatch", "prediction"}
-        names = {f"{p}_{column}" for p in store.products for column in store[p].schema.dtype.names}
+        names = {f"{p}_{column}" for p in store.products for column in store[p].schema.dtype.names or ()}
         counters = {f"n{product}" for product in store.products}
         assert set(arrays.fields) == {"run", "subrun", "event", "uid"} | counters | names
         assert len(arrays) == len(store) == 2
@@ -93,6 +95,67 @@ def test_the_tree_of_a_chain_lies_beside_those_of_its_other_products(folder: Pat
         for i in range(len(store)):
             np.testing.assert_array_equal(x[i], store["space_points"][i]["x"])
             np.testing.assert_array_equal(index[i], store["triplet_scores"].index(i))
+
+
+def test_the_model_says_which_search_it_learned_from(folder: Path) -> None:
+    record = json.loads((folder / "results/points/larmatch/seed0/model.json").read_text())
+    assert set(record["fed_by"]) == {"pixels", "triplets"}
+    made = record["fed_by"]["triplets"]
+    assert made["task"] == "triplets"
+    assert made["method"]["model.margin"] is None
+    assert "model.detector" not in made["method"]
+
+
+def test_a_stage_fed_by_another_search_is_refused(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Settled and deployed anew with another margin: neither the chain nor the stage goes on with the old network."""
+    shutil.copytree(folder / "results", tmp_path / "results")
+    document = copy.deepcopy(EXPERIMENT) | {"dataset": str(folder / "planes.yaml")}
+    document["stages"]["triplets"]["model"]["margin"] = 3
+    (tmp_path / "points.yaml").write_text(yaml.safe_dump(document))
+    assert run(tmp_path, "train", "triplets") == 0
+    assert run(tmp_path, "deploy", "triplets", "--split", "test") == 0
+    said = "model.ckpt: learned from 'pixels' made with model.margin = null, stage 'triplets' makes them with 3.0"
+    for stage in ("chain", "larmatch"):
+        capsys.readouterr()
+        assert run(tmp_path, "deploy", stage) == 1
+        assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("detector", ["toy", "two_sided"])
+def test_a_checkpoint_fed_by_another_search_is_refused_when_the_experiment_is_read(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], detector: str
+) -> None:
+    """Another detector is the data's affair, another search is not, unless the stage says so."""
+    model = folder / "results/points/larmatch/seed0/model.ckpt"
+    (tmp_path / "a.root").touch()
+    splits = {"files": {"files": [str(tmp_path / "a.root")]}}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"name": "mine", "source": "files", "splits": splits}))
+    evaluation = {"evaluation": {"splits": ["files"]}}
+    search: dict = {"task": "triplets", "model": {"detector": detector}, **evaluation}
+    net: dict = {"task": "larmatch", "checkpoint": str(model), "needs": {"triplets": ["pixels", "triplets"]}, **evaluation}
+    document = {"name": "real", "dataset": str(tmp_path / "mine.yaml"), "truth": False}
+
+    def status(differs: list[str], **model: object) -> str:
+        stages = {"triplets": search | {"model": search["model"] | model}, "net": net | {"differs": differs}}
+        (tmp_path / "real.yaml").write_text(yaml.safe_dump(document | {"stages": stages}))
+        weft("status", str(tmp_path / "real.yaml"), "--results", str(tmp_path / "results"))
+        return capsys.readouterr().err
+
+    assert status([]) == ""
+    assert (
+        f"stage 'net': checkpoint: {model}: learned from 'pixels' made with model.max_per_row = null, stage 'triplets' "
+        "makes them with 5: set that, train again, or accept it with differs: [triplets.model.max_per_row]"
+    ) in status([], max_per_row=5)
+    assert status(["triplets.model.max_per_row"], max_per_row=5) == ""
+    assert ("differs: no option 'triplets.model.max_row' (did you mean 'triplets.model.max_per_row'?)") in status(
+        ["triplets.model.max_row"], max_per_row=5
+    )
+    stages = {"triplets": search | {"differs": ["a.b"]}}
+    (tmp_path / "real.yaml").write_text(yaml.safe_dump(document | {"stages": stages}))
+    assert weft("status", str(tmp_path / "real.yaml")) == 1
+    assert "stage 'triplets': differs: only of a stage with a checkpoint" in capsys.readouterr().err
 
 
 def test_a_stage_whose_products_are_no_tables_is_refused_before_its_work(
