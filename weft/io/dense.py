@@ -1,11 +1,11 @@
-"""Dense arrays larger than memory: volumes that are read by slices, and arrays that are written slab by slab."""
+"""Dense arrays larger than memory, written slab by slab."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -13,16 +13,6 @@ from weft.errors import WeftError
 
 #: Bytes of one piece that is read or hashed at a time.
 PIECE_BYTES = 16 << 20
-
-
-class LazyVolume(Protocol):
-    """What has a shape and a type and gives arrays for slices: an array, a memmap, a dataset, a dense product."""
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-    @property
-    def dtype(self) -> np.dtype: ...
-    def __getitem__(self, key: Any) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
