@@ -5,7 +5,7 @@ Positions in cm, in the coordinates of the detector, for charge of time zero (`w
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -13,6 +13,15 @@ from weft.io.products import Schema, structured
 
 #: Kinds of key points (specs/larmatch.md §3.1), by number.
 KEY_POINT_KINDS = ("nu_vertex", "track_start", "track_end", "shower_start", "michel", "delta")
+#: As a reader knows them.
+KEY_POINT_NAMES: Mapping[str, str] = {
+    "nu_vertex": "neutrino vertex",
+    "track_start": "track start",
+    "track_end": "track end",
+    "shower_start": "shower start",
+    "michel": "Michel electron",
+    "delta": "delta ray",
+}
 _KINDS = dict(enumerate(KEY_POINT_KINDS))
 
 

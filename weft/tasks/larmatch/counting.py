@@ -52,6 +52,7 @@ COUNTS: Mapping[str, str] = {
     "`DISTANCE_EDGES`; the last is beyond",
     "best_<k>": "good triplets by the distance of the highest-scoring triplet on their pixel of the last plane; "
     "the last also where none was written",
+    "best_at_most_<k>": "the same of a score that is highest for the good triplet with most electrons of each pixel",
     "sure_<k>": "good triplets and ghosts that were written, in equal bins of the score",
     "sure_good_<k>": "the good ones of them",
     "sure_sum_<k>": "sum of their scores",
@@ -85,6 +86,7 @@ def event_counts(judged: Judged, distance: np.ndarray) -> dict[str, np.ndarray]:
         **_charge(judged, score),
         "ghost_distance": distance_counts(distance[score[ghost] >= CUT]),
         "best": distance_counts(best_candidate_distance(judged)),
+        "best_at_most": distance_counts(best_possible_distance(judged)),
         **_calibration(judged),
         **_semantics(judged, score),
         **_affinity(judged),
@@ -117,9 +119,20 @@ def best_candidate_distance(judged: Judged) -> np.ndarray:
     """float64: for each good triplet the distance, cm, of the highest-scoring triplet in its row and on its wire of the
     last plane (spec §8, the first tool), 0 where that is itself; infinite where none of them was written. Of equal
     scores the first counts."""
+    return _chosen_distance(judged, judged.row, judged.said["larmatch"])
+
+
+def best_possible_distance(judged: Judged) -> np.ndarray:
+    """The same of a score that is highest for the good triplet with most electrons of each pixel: one of its triplets
+    can be the best, though several are good."""
+    rows = np.flatnonzero(judged.good)
+    return _chosen_distance(judged, rows, judged.truth["electrons"][rows])
+
+
+def _chosen_distance(judged: Judged, rows: np.ndarray, score: np.ndarray) -> np.ndarray:
     pixel = judged.triplets["pixel_2"]
-    order = np.lexsort((judged.row, -judged.said["larmatch"].astype(np.float64), pixel[judged.row]))
-    rows = judged.row[order]
+    order = np.lexsort((rows, -np.asarray(score, np.float64), pixel[rows]))
+    rows = rows[order]
     asked, first = np.unique(pixel[rows], return_index=True)
     best = np.full(len(judged.pixels) + 1, -1)
     best[asked] = rows[first]

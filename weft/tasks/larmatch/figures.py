@@ -15,43 +15,31 @@ from matplotlib.figure import Figure as Canvas
 
 from weft.config import BASELINE
 from weft.io.products import LOW_ENERGY
-from weft.metrics.binned import bin_of
 from weft.metrics.bootstrap import bootstrap
 from weft.metrics.scores import Scores, counts
 from weft.metrics.separation import SCORE_EDGES, average_precision, kept, roc_auc
 from weft.metrics.shares import share
 from weft.report.event_histogram import event_histogram
 from weft.report.figure import Figure
-from weft.report.palette import RULE, SERIES_COLORS, style, to_svg
-from weft.report.ratio_panels import binned, ratio_panels
+from weft.report.palette import INK, RULE, SERIES_COLORS, style, to_svg
+from weft.report.ratio_panels import ENERGY_EDGES, by_energy, ratio_panels
 from weft.report.reliability import reliability_diagram
 from weft.report.variants import MODEL, color_of, pooled, select, splits_of
 from weft.tasks.larmatch.counting import DISTANCE_BINS, DISTANCE_EDGES, THRESHOLDS
+from weft.tasks.larmatch.event_curves import ALL_GHOSTS, RATIO_GHOSTS
 from weft.tasks.larmatch.head_figures import affinity_figure, confusion_figure
+from weft.tasks.larmatch.head_tables import class_table, key_point_table
 from weft.tasks.larmatch.options import Options
+from weft.tasks.larmatch.part_views import slice_figure, slice_table
+from weft.tasks.larmatch.quality_tables import bounds_table, charge_table, overall_table, shift_table
 from weft.tasks.larmatch.score import calibration, classes_of, histograms, metrics
-from weft.tasks.larmatch.slices import ALL_GHOSTS, RATIO_GHOSTS
-from weft.tasks.larmatch.tables import (
-    bounds_table,
-    charge_table,
-    class_table,
-    key_point_table,
-    overall_table,
-    part_names,
-    shift_table,
-    slice_counts,
-    slice_metrics,
-    slice_table,
-)
 from weft.tasks.larmatch.without_training import agreement_counts, ghost_distances
 
-#: Edges of the bins of energy left by a particle, MeV.
-ENERGY_EDGES = np.geomspace(0.3, 3000.0, 13)
 _REPLICAS = 300
 _FEWEST = 50  # triplets of a bin that is drawn
 _GRID = np.concatenate([[0.005, 0.01, 0.02], np.linspace(0.04, 0.96, 47), np.linspace(0.97, 1.0, 7)])
-CHARGE, ALL = "charge agreement", "all candidates"
-_CHARGE_COLOR, _ALL_COLOR = SERIES_COLORS[1], SERIES_COLORS[5]
+CHARGE, ALL, AT_MOST = "charge agreement", "all candidates", "at most"
+_COLORS = {CHARGE: SERIES_COLORS[1], ALL: SERIES_COLORS[5], AT_MOST: INK}
 
 
 def figures(scores: Mapping[str, Scores], split: str, options: Options) -> list[Figure]:
@@ -109,7 +97,7 @@ def curve_figure(judged: Mapping[str, Scores]) -> Figure:
         share = total[0] / max(total.sum(), 1)
         precision.axhline(share, color=RULE, linewidth=1.2, zorder=1)
         precision.plot(
-            [1], [share], "D", color=_ALL_COLOR, markersize=5, label=f"{ALL}: 0.5, {share:.3f}", clip_on=False
+            [1], [share], "D", color=_COLORS[ALL], markersize=5, label=f"{ALL}: 0.5, {share:.3f}", clip_on=False
         )
         _mark_thresholds(roc, precision, drawn[MODEL].sum(axis=0))
         roc.set_xlabel("share of the ghosts that stay")
@@ -126,10 +114,9 @@ def curve_figure(judged: Mapping[str, Scores]) -> Figure:
     return Figure(
         "separation",
         "ROC and precision-recall",
-        "Of good candidates and ghosts, with the areas below both curves. Baseline: a perceptron that sees the charges "
-        "of a triplet's three pixels and no more. Charge agreement: the smallest of them over the largest. Circles: "
-        "scores of 0.2, 0.3 and 0.5 of the model. Straight ends: triplets that were not written for their low score, "
-        "taken as tied.",
+        "Of good candidates and ghosts, with the areas below both curves. Baseline: what is known of a triplet by "
+        "itself. Charge agreement: the smallest of its charges over the largest. Circles: scores of 0.2, 0.3 and 0.5 "
+        "of the model. Straight ends: triplets that were not written for their low score, taken as tied.",
         svg=svg,
     )
 
@@ -203,7 +190,8 @@ def distance_figure(judged: Mapping[str, Scores]) -> Figure:
     ghosts = {ALL: ghost_distances(_one_seed(curves, seeds), uids, ALL_GHOSTS)}
     ghosts[CHARGE] = ghost_distances(_one_seed(curves, seeds), uids, RATIO_GHOSTS)
     ghosts |= {name: _distances(part.events, "ghost_distance") for name, part in reversed(list(judged.items()))}
-    best = {name: _distances(part.events, "best") for name, part in reversed(list(judged.items()))}
+    best = {AT_MOST: _distances(judged[MODEL].events, "best_at_most")}
+    best |= {name: _distances(part.events, "best") for name, part in reversed(list(judged.items()))}
     titles = "from a kept ghost to true charge [cm]", "from the best candidate of a pixel to the true one [cm]"
     with style():
         canvas = Canvas(figsize=(8.4, 3.3))
@@ -216,15 +204,17 @@ def distance_figure(judged: Mapping[str, Scores]) -> Figure:
             axis.set_ylim(0, 1.02)
             axis.set_xlabel("distance " + title)
             axis.set_ylabel("share within")
-        handles, labels = axes[0].get_legend_handles_labels()
-        axes[0].legend(handles[::-1], labels[::-1], loc="lower right")
+            handles, labels = axis.get_legend_handles_labels()
+            axis.legend(handles[::-1], labels[::-1], loc="lower right")
         svg = to_svg(canvas, "distances", "Distances of ghosts and of best candidates from the truth", gap=2)
     return Figure(
         "distances",
         "Distances from the truth",
         "Left: ghosts with a score of at least 0.5, those whose charges agree to a factor of two, and all. Right: for "
         "each good triplet the candidate with the highest score on its pixel of the last plane; curves begin with the "
-        "share where that is the true one, and end below 1 where no candidate was written.",
+        "share where that is the true one, and end below 1 where no candidate was written. At most: of a score that "
+        "is always right, highest for the one with most electrons; where a pixel has several good candidates, all but "
+        "one are missed.",
         svg=svg,
     )
 
@@ -287,55 +277,12 @@ def event_figure(judged: Mapping[str, Scores]) -> Figure:
     return Figure("per-event", "Average precision of events", caption, svg=svg)
 
 
-def slice_figure(judged: Mapping[str, Scores]) -> Figure:
-    """Efficiency and purity at 0.5 with and without a dead wire, by charge, and by direction."""
-    titles = {"planes": "wires", "charge": "mean charge", "angle": "angle to the drift"}
-    with style():
-        canvas = Canvas(figsize=(9.6, 3.5))
-        axes = canvas.subplots(1, 3, sharey=True, width_ratios=[2, 7, 6])
-        for axis, (curve, title) in zip(axes, titles.items(), strict=True):
-            names = part_names(curve)
-            for number, (name, part) in enumerate(reversed(list(judged.items()))):
-                array = slice_counts(part, curve)
-                interval = bootstrap(array, slice_metrics, _REPLICAS)
-                enough = array.sum(axis=(0, 3))[:, 0] >= _FEWEST
-                for k, (what, marker) in enumerate((("efficiency", "o"), ("purity", "s"))):
-                    value = np.where(enough, interval.value[:, k], np.nan)
-                    low, high = value - interval.low[:, k], interval.high[:, k] - value
-                    x = np.arange(len(names)) + 0.12 * (number - 0.5 * (len(judged) - 1))
-                    axis.errorbar(
-                        x, value, np.maximum([low, high], 0), fmt=marker + ("-" if curve != "planes" else ""),
-                        color=_color(name), markerfacecolor=_color(name) if k == 0 else "none", linewidth=1.0,
-                        label=f"{name}: {what}",
-                    )  # fmt: skip
-            axis.set_xticks(range(len(names)), names, rotation=35, ha="right", rotation_mode="anchor")
-            axis.set_xlim(-0.5, len(names) - 0.5)
-            axis.set_title(title)
-        axes[0].set_ylim(0, 1.02)
-        axes[0].set_ylabel("at a score of 0.5")
-        handles, labels = axes[0].get_legend_handles_labels()
-        canvas.legend(handles, labels, loc="upper center", ncols=4, bbox_to_anchor=(0.5, 0.04))
-        svg = to_svg(canvas, "parts", "Efficiency and purity for parts of the events", gap=1)
-    return Figure(
-        "parts",
-        "Efficiency and purity for parts of events",
-        "Of candidates with a score of at least 0.5. Angles are those of true directions: 0° lies along the drift, 90° "
-        "along the wire planes; ghosts have none.",
-        svg=svg,
-    )
-
-
 def energy_figure(judged: Mapping[str, Scores]) -> Figure:
     """Share of the good triplets of particles that is kept, by the energy that the particle left."""
     arrays = {}
     for name, part in judged.items():
-        objects = part.objects
-        uids = np.unique(part.events["uid"])
-        bins = bin_of(objects["energy_deposit"].to_numpy(), ENERGY_EDGES)
-        columns = [objects[column].to_numpy(np.float64) for column in ("n_good", "n_50")]
-        shape = objects["shape"].to_numpy()
-        n_bins = len(ENERGY_EDGES) - 1
-        arrays[name] = binned(uids, objects["uid"].to_numpy(), shape, bins, columns, LOW_ENERGY + 1, n_bins)
+        columns = [part.objects[column].to_numpy(np.float64) for column in ("n_good", "n_50")]
+        arrays[name] = by_energy(part.events, part.objects, "energy_deposit", "shape", columns, LOW_ENERGY + 1)
     return Figure(
         "energy",
         "Efficiency against the energy left by the particle",
@@ -347,9 +294,9 @@ def energy_figure(judged: Mapping[str, Scores]) -> Figure:
 
 
 def _color(name: str) -> str:
-    return {CHARGE: _CHARGE_COLOR, ALL: _ALL_COLOR}.get(name) or color_of(name)
+    return _COLORS.get(name) or color_of(name)
 
 
 def _line(name: str) -> dict[str, Any]:
-    dashes = {BASELINE: "--", CHARGE: "-.", ALL: ":"}
+    dashes = {BASELINE: "--", CHARGE: "-.", ALL: ":", AT_MOST: ":"}
     return {"color": _color(name), "linestyle": dashes.get(name, "-"), "linewidth": 1.6 if name == MODEL else 1.3}

@@ -157,7 +157,8 @@ def metrics(counts: pd.DataFrame) -> pd.DataFrame:
     share of the ghosts that is cut away where e % of the good are kept; good_share: purity of all candidates;
     candidate_efficiency, candidate_electrons, candidate_energy, charge_reachable: what no score can exceed;
     ghost_distance_<q>: quantiles, cm, at 0.5; best_right, best_within_1cm, best_median: of the highest-scoring
-    candidate of each pixel of the last plane; ece: expected calibration error of what was written.
+    candidate of each pixel of the last plane; best_at_most_<...>: the same of a score that is always right; ece:
+    expected calibration error of what was written.
     With the heads: mean_recall, mean_iou, recall_<class>, iou_<class>, where a good triplet below 0.5 is missed;
     affinity_within_20deg, affinity_median; key_rms_<kind>, key_recall_<kind>, key_purity_<kind>, shift_error_<kind>.
     """
@@ -180,7 +181,6 @@ def metrics(counts: pd.DataFrame) -> pd.DataFrame:
             f"electron_efficiency_at_{t}": share(_column(counts, f"electrons_{part}"), _column(counts, "electrons")),
             f"charge_completeness_at_{t}": share(_column(counts, f"charge_{part}"), _column(counts, "charge")),
         }
-    best = _array(counts, "best", DISTANCE_BINS)
     values |= {
         "candidate_efficiency": share(_column(counts, "found"), cells),
         "candidate_electrons": share(_column(counts, "electrons_found"), _column(counts, "electrons")),
@@ -189,9 +189,8 @@ def metrics(counts: pd.DataFrame) -> pd.DataFrame:
         "ghost_distance_median": quantile(distance, edges, 0.5),
         "ghost_distance_90": quantile(distance, edges, 0.9),
         "ghost_distance_99": quantile(distance, edges, 0.99),
-        "best_right": share(best[:, 0], best.sum(axis=1)),
-        "best_within_1cm": share(best[:, : _within(1.0)].sum(axis=1), best.sum(axis=1)),
-        "best_median": quantile(best, edges, 0.5),
+        **_best_candidate(counts, "best"),
+        **_best_candidate(counts, "best_at_most"),
         "ece": _calibration_error(counts),
         **_semantic_metrics(counts),
         **_affinity_metrics(counts),
@@ -230,6 +229,17 @@ def calibration(counts: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarra
 def _within(distance: float) -> int:
     """Bins of distance that end at or below one of their edges."""
     return int(np.flatnonzero(np.isclose(DISTANCE_EDGES, distance))[0])
+
+
+def _best_candidate(counts: pd.DataFrame, name: str) -> dict[str, np.ndarray]:
+    """How far the best candidate of a pixel is from a good one."""
+    best = _array(counts, name, DISTANCE_BINS)
+    total = best.sum(axis=1)
+    return {
+        f"{name}_right": share(best[:, 0], total),
+        f"{name}_within_1cm": share(best[:, : _within(1.0)].sum(axis=1), total),
+        f"{name}_median": quantile(best, np.append(DISTANCE_EDGES, np.inf), 0.5),
+    }
 
 
 def _calibration_error(counts: pd.DataFrame) -> np.ndarray:

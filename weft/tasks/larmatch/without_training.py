@@ -17,8 +17,8 @@ from weft.metrics.separation import (
     roc_auc,
 )
 from weft.tasks.larmatch.counting import DISTANCE_BINS, DISTANCE_EDGES, THRESHOLDS
+from weft.tasks.larmatch.event_curves import ALL_GHOSTS, RATIO, RATIO_GHOSTS
 from weft.tasks.larmatch.score import EFFICIENCIES
-from weft.tasks.larmatch.slices import ALL_GHOSTS, RATIO, RATIO_GHOSTS
 
 #: Metrics that follow from how many good triplets and ghosts have which score.
 SEPARATION = (

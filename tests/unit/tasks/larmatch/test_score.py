@@ -18,11 +18,14 @@ from weft.tasks.larmatch.counting import (
     DISTANCE_BINS,
     angle_between,
     best_candidate_distance,
+    best_possible_distance,
     distance_counts,
     event_counts,
     ghost_distance,
 )
+from weft.tasks.larmatch.event_curves import CURVE_COLUMNS, event_curves
 from weft.tasks.larmatch.options import Options
+from weft.tasks.larmatch.parts import COARSE, COARSE_EDGES, drift_part
 from weft.tasks.larmatch.score import (
     EVENT_COLUMNS,
     OBJECT_COLUMNS,
@@ -32,7 +35,6 @@ from weft.tasks.larmatch.score import (
     metrics,
     score_shard,
 )
-from weft.tasks.larmatch.slices import COARSE, COARSE_EDGES, CURVE_COLUMNS, drift_part, event_curves
 from weft.tasks.larmatch.without_training import values_without_training
 
 
@@ -89,10 +91,21 @@ def test_distances():
     assert ghost_distance(judged).tolist() == pytest.approx([4, np.sqrt(3**2 + 49**2)])
     # Triplet 0 is the best on its pixel of the last plane; on that of 2 the one of unknown truth is, 2 cm away.
     assert best_candidate_distance(judged).tolist() == [0, 2]
+    assert best_possible_distance(judged).tolist() == [0, 0]
     counts = hand_counts()
     assert sum(nonzero(counts, "ghost_distance", DISTANCE_BINS).values()) == 2
     assert counts["best_0"] == 1
     assert distance_counts(np.array([0.0, 0.005, 5000.0, np.inf]))[[0, -1]].tolist() == [2, 2]
+
+
+def test_one_good_triplet_of_a_pixel_can_be_the_best():
+    """Triplets 0 and 4 share their pixel of the last plane, 50 cm apart; 4 has more electrons."""
+    judged = by_hand()
+    judged.labels.good[4], judged.truth["electrons"][4] = 1, 5000
+    assert best_possible_distance(judged).tolist() == [50, 0, 0]
+    values = metrics(pd.DataFrame([{name: float(value) for name, value in hand_counts(judged).items()}])).iloc[0]
+    assert values["best_at_most_right"] == pytest.approx(2 / 3)
+    assert values["best_at_most_within_1cm"] == pytest.approx(2 / 3)
 
 
 def test_best_candidates_that_were_not_written_are_infinitely_far():

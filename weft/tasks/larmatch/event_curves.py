@@ -1,5 +1,4 @@
-"""Good triplets and ghosts by score for parts of an event: with and without a dead wire, by charge, by direction; and
-what the baselines that need no training make of all of them."""
+"""The curves table: triplets of an event by score, in parts of it; and by what baselines without a training say."""
 
 from __future__ import annotations
 
@@ -9,22 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from weft.metrics.binned import bin_of
-from weft.metrics.separation import SCORE_BINS, SCORE_EDGES, first_bin, score_bin
+from weft.metrics.separation import SCORE_BINS, score_bin
 from weft.tasks.larmatch.charge_ratio import charge_agreement, scaled_charges
-from weft.tasks.larmatch.counting import THRESHOLDS, distance_counts
+from weft.tasks.larmatch.counting import distance_counts
 from weft.tasks.larmatch.judged import CUT, Judged
-
-#: Edges of the bins of mean charge of the live pixels, ADC.
-CHARGE_EDGES = np.array([0.0, 15, 25, 40, 60, 100, 200, np.inf])
-#: Edges of the bins of the angle between a particle and the drift direction, degrees; 90 lies across it.
-DRIFT_EDGES = np.array([0.0, 20, 40, 60, 75, 85, 90])
-#: Bins of the score in slices, as the first bins of those of all triplets.
-COARSE = np.unique([0, *(first_bin(k / 20) for k in range(1, 20)), *(first_bin(t) for t in THRESHOLDS),
-                    *np.searchsorted(SCORE_EDGES, [0.01, 0.02, 0.98, 0.99, 0.998, 0.9998])])  # fmt: skip
-COARSE_EDGES = np.append(SCORE_EDGES[COARSE], np.float32(1))
-SLICES: Mapping[str, int] = {"planes": 2, "charge": len(CHARGE_EDGES) - 1, "angle": len(DRIFT_EDGES) - 1}
-"""parts of each slicing"""
+from weft.tasks.larmatch.parts import COARSE, parts_of
 
 #: What scores of baselines without a training are made of, and what their ghosts are counted by.
 RATIO, RATIO_GHOSTS, ALL_GHOSTS = "ratio", "ratio_ghosts", "all_ghosts"
@@ -58,15 +46,11 @@ def event_curves(judged: Judged, distance: np.ndarray) -> list[Rows]:
     """What the curves table says of one event. distance: `ghost_distance` of it."""
     good, ghost = judged.good, judged.ghost
     charges = scaled_charges(judged.pixels, judged.triplets)
-    known = np.isfinite(charges)
-    mean = np.where(known, charges, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-    parts = {
-        "planes": (~known.all(axis=1)).astype(np.int64),
-        "charge": bin_of(mean, CHARGE_EDGES),
-        "angle": drift_part(judged.labels.affinity),
-    }
     coarse = np.searchsorted(COARSE, score_bin(judged.score), side="right") - 1
-    made = [_counted(name, part, coarse, len(COARSE), good, ghost) for name, part in parts.items()]
+    made = [
+        _counted(name, part, coarse, len(COARSE), good, ghost)
+        for name, part in parts_of(charges, judged.labels.affinity).items()
+    ]
     agreement = charge_agreement(charges)
     made.append(_counted(RATIO, np.zeros(len(good), np.int64), score_bin(agreement), SCORE_BINS, good, ghost))
     for name, chosen in ((ALL_GHOSTS, distance), (RATIO_GHOSTS, distance[agreement[ghost] >= CUT])):
@@ -88,16 +72,6 @@ def table(events: Sequence[Sequence[Rows]], uids: np.ndarray, split: str) -> pd.
     for name in ("part", "bin", "good", "ghost"):
         columns[name] = np.concatenate([np.zeros(0, np.int64), *(getattr(row, name) for _, row in rows)])
     return pd.DataFrame(columns)[list(CURVE_COLUMNS)].astype(_KINDS)
-
-
-def drift_part(direction: np.ndarray) -> np.ndarray:
-    """int64 (n,): bin of :data:`DRIFT_EDGES` of the angle between lines along unit vectors (n, 3) and the drift
-    direction x; −1 where there is none."""
-    found = np.full(len(direction), -1)
-    known = np.isfinite(direction).all(axis=1)
-    angle = np.degrees(np.arccos(np.clip(np.abs(direction[known, 0]), 0, 1)))
-    found[known] = bin_of(angle, DRIFT_EDGES)
-    return found
 
 
 def _counted(name: str, part: np.ndarray, number: np.ndarray, n_bins: int, good: np.ndarray, ghost: np.ndarray) -> Rows:
