@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from weft.io.products import EVENT_DTYPE
 from weft.io.volume_products import spacing_row
 
 SPACING = (0.3, 0.1, 0.1)
@@ -44,3 +45,45 @@ def event(kind="ball", seed=0, noise=0.05, uneven=0.0, shape=SHAPE):
         "truth/labels": labels,
         "truth/instances": instances,
     }
+
+
+class MemoryStore:
+    """Stacks and what was predicted of them, as scoring reads a store."""
+
+    def __init__(self, stacks, predictions):
+        self._rows = [
+            stack | {f"truth/{name}": stack[name] for name in ("image", "spacing")}
+            | {f"prediction/{name}": values for name, values in made.items()}
+            for stack, made in zip(stacks, predictions, strict=True)
+        ]  # fmt: skip
+        self.events = np.array([(1, 0, k, 100 + k) for k in range(len(stacks))], EVENT_DTYPE)
+
+    def __len__(self):
+        return len(self._rows)
+
+    def __contains__(self, product):
+        return product in self._rows[0]
+
+    def __getitem__(self, product):
+        return [row[product] for row in self._rows]
+
+
+def perfect(stack):
+    """A prediction that is right everywhere."""
+    labels = np.maximum(stack["truth/labels"], 0)
+    probabilities = np.stack([labels == c for c in range(2)]).astype(np.float32)
+    return {"labels": labels, "probabilities": probabilities, "instances": stack["truth/instances"]}
+
+
+def worse(stack, seed=0):
+    """A prediction that is eroded, misses the first object and invents one."""
+    from scipy.ndimage import binary_erosion
+
+    instances = stack["truth/instances"].copy()
+    instances[instances == 1] = 0
+    instances[~binary_erosion(instances > 0, np.ones((1, 3, 3), bool))] = 0
+    instances[:2, :4, 40:44] = 9
+    labels = (instances > 0).astype(np.int16)
+    sure = np.random.default_rng(seed).uniform(0.7, 0.95, labels.shape)
+    one = np.where(labels > 0, sure, 1 - sure).astype(np.float32)
+    return {"labels": labels, "probabilities": np.stack([1 - one, one]), "instances": instances}

@@ -1,0 +1,166 @@
+"""Tables of the report of segmented stacks: all metrics, class by class, and under shifted conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from weft.config import BASELINE
+from weft.metrics.bootstrap import bootstrap
+from weft.metrics.overlap import dice, iou, precision, recall
+from weft.metrics.scores import Scores, counts
+from weft.report.comparison import Difference, verdict
+from weft.report.figure import Figure
+from weft.report.variants import (
+    DIFFERENCE,
+    MISSING,
+    beside,
+    differences,
+    envelope,
+    heading,
+    number,
+    same_events,
+    seeds,
+    signed,
+    splits_of,
+    spread,
+    trained,
+    worst,
+)  # fmt: skip
+from weft.tasks.volume_segmentation.score import FOUND, TOLERANCE, confusion_of, metrics
+
+#: Metrics in the order of the table, in words; those of which smaller is better say so.
+_WORDS: Mapping[str, str] = {
+    "dice": "Dice, all voxels",
+    "dice_per_image": "Dice, mean over stacks",
+    "iou": "IoU",
+    "precision": "precision",
+    "recall": "recall",
+    "accuracy": "voxel accuracy",
+    "surface_dice": f"surface Dice within {TOLERANCE:g} µm",
+    "hd95": "95 % Hausdorff distance [µm], smaller is better",
+    "assd": "mean surface distance [µm], smaller is better",
+    "centreline_dice": "centre-line Dice",
+    "object_f1": f"objects, F1 at IoU {FOUND:g}",
+    "object_ap": "objects, average precision over IoU 0.1 to 0.9",
+    "nll": "−ln probability of the true class, smaller is better",
+}
+_SMALLER = ("hd95", "assd", "nll")
+_CLASS_METRICS = {"Dice": dice, "IoU": iou, "precision": precision, "recall": recall}
+_REPLICAS = 1000
+
+
+def overall_table(scores: Mapping[str, Scores], split: str, classes: Sequence[str]) -> Figure:
+    """Every metric beside the baseline, with intervals over stacks."""
+    tables = same_events(scores, split)
+    models = trained(scores)
+    matrices, statistic = _matrices(tables, classes)
+    found = {variant: bootstrap(matrix, statistic, _REPLICAS) for variant, matrix in matrices.items()}
+    paired = differences(matrices, models, statistic)
+    rows = []
+    for k, (name, words) in enumerate(_WORDS.items()):
+        row: dict[str, object] = {"metric": words}
+        row["model"] = spread([found[v].value[k] for v in models])
+        row["95 % interval"] = envelope([found[v] for v in models], k)
+        if BASELINE in found:
+            difference = [Difference.of(interval, k) for interval in paired]
+            row["baseline"] = number(found[BASELINE].value[k])
+            row["model − baseline [95 %]"] = worst(_turned(difference)) if name in _SMALLER else worst(difference)
+            row["verdict"] = _verdict(difference, name in _SMALLER)
+        rows.append(row)
+    n = len(next(iter(tables.values())))
+    return Figure(
+        "overall",
+        "All metrics",
+        f"Over {n} stacks of split {split}, means over the classes but the background; {seeds(models)}. Voxels that "
+        "the cost map leaves out are not judged; a stack without a class of which nothing is called so counts as "
+        f"right. Intervals: bootstrap over stacks, from the lowest to the highest end among seeds. {DIFFERENCE} "
+        "Where smaller is better the difference is baseline − model.",
+        table=pd.DataFrame(rows),
+    )
+
+
+def class_table(scores: Mapping[str, Scores], split: str, classes: Sequence[str]) -> Figure:
+    """Overlap of each class beside the baseline, with the paired difference of the Dice."""
+    tables = same_events(scores, split)
+    models = trained(scores)
+    confusion = {variant: confusion_of(table) for variant, table in tables.items()}
+    pooled = {variant: counted.sum(axis=0) for variant, counted in confusion.items()}
+    truth = next(iter(pooled.values())).sum(axis=1)
+    paired = differences(confusion, models, dice)
+    rows = []
+    for c in range(1, len(classes)):
+        row: dict[str, object] = {
+            "class": classes[c],
+            "voxels": int(truth[c]),
+            "share [%]": number(100 * truth[c] / max(truth.sum(), 1), 2),
+        }
+        for name, metric in _CLASS_METRICS.items():
+            values = {variant: metric(counted)[c] for variant, counted in pooled.items()}
+            row[name + heading(pooled)] = beside(values, 3)
+        if paired:
+            row["Dice − baseline [95 %]"] = worst([Difference.of(interval, c) for interval in paired])
+        rows.append(row)
+    return Figure(
+        "classes",
+        "Classes",
+        f"Judged voxels of all stacks of split {split} together; {seeds(models)}. {DIFFERENCE}",
+        table=pd.DataFrame(rows),
+    )
+
+
+def shift_table(scores: Mapping[str, Scores], nominal: str, classes: Sequence[str]) -> Figure:
+    """The same models on every split that was scored, without training them again."""
+    models = trained(scores)
+    shown = ("dice", "surface_dice", "centreline_dice", "object_f1")
+    rows, reference = [], float("nan")
+    for split in splits_of(scores, nominal):
+        tables = same_events(scores, split)
+        matrices, statistic = _matrices(tables, classes, shown)
+        values = {variant: statistic(matrix.sum(axis=0)[None])[0] for variant, matrix in matrices.items()}
+        mean = float(np.mean([values[v][0] for v in models]))
+        reference = mean if split == nominal else reference
+        row: dict[str, object] = {"split": split, "stacks": len(next(iter(tables.values())))}
+        row["Dice" + heading(values)] = beside({v: value[0] for v, value in values.items()}, 3)
+        row[f"against {nominal}"] = MISSING if split == nominal else signed(mean - reference)
+        for k, name in enumerate(shown[1:], 1):
+            row[_WORDS[name]] = number(np.mean([values[v][k] for v in models]), 3)
+        if BASELINE in values:
+            paired = differences(matrices, models, statistic)
+            row["Dice − baseline [95 %]"] = worst([Difference.of(interval, 0) for interval in paired])
+        rows.append(row)
+    return Figure(
+        "shifts",
+        "Shifted conditions",
+        f"Stacks made under other conditions than those of the training; {seeds(models)}. {DIFFERENCE}",
+        table=pd.DataFrame(rows),
+    )
+
+
+Statistic = Callable[[np.ndarray], np.ndarray]
+
+
+def _matrices(
+    tables: Mapping[str, pd.DataFrame], classes: Sequence[str], names: Sequence[str] = tuple(_WORDS)
+) -> tuple[dict[str, np.ndarray], Statistic]:
+    """Counts per stack [E, columns] of each variant, and what makes metrics [R, names] of sums of them [R, columns]."""
+    columns = counts(next(iter(tables.values()))).columns
+    matrices = {variant: table[columns].to_numpy(np.float64) for variant, table in tables.items()}
+
+    def statistic(sums: np.ndarray) -> np.ndarray:
+        return metrics(pd.DataFrame(sums, columns=columns), classes)[list(names)].to_numpy(np.float64)
+
+    return matrices, statistic
+
+
+def _turned(difference: Sequence[Difference]) -> list[Difference]:
+    """Baseline minus model: larger is better again."""
+    return [Difference(-d.value, -d.high, -d.low) for d in difference]
+
+
+def _verdict(difference: Sequence[Difference], smaller: bool) -> str:
+    if not all(np.isfinite([d.low, d.high]).all() for d in difference):
+        return MISSING
+    return verdict(_turned(difference) if smaller else difference)
