@@ -12,13 +12,12 @@ from matplotlib.lines import Line2D
 
 from weft.engine.task import Store
 from weft.io.larmatch_products import KEY_POINT_KINDS as KINDS
-from weft.io.larmatch_products import KEY_POINTS, TRUE_KEY_POINTS
+from weft.io.larmatch_products import KEY_POINT_NAMES, KEY_POINTS, TRUE_KEY_POINTS
 from weft.io.wire_products import GHOST_TRIPLET, GOOD_TRIPLET
 from weft.report.display import Grid, event_payload
 from weft.report.figure import Figure
 from weft.report.overlays import PREDICTION, TRUTH, Markers
 from weft.report.palette import INK, SERIES_COLORS, style, to_svg
-from weft.tasks.space_points.figures import NAMES
 from weft.tasks.space_points.options import Options
 from weft.tasks.space_points.score import stored_key_points, stored_truth
 from weft.triplets.key_points import xyz
@@ -29,7 +28,7 @@ CLASSES: Mapping[int, tuple[str, str]] = {
     GOOD: ("good, or a space point", "#8b95a1"),
     GHOST: ("ghost, or left out", "#e0b878"),
     UNKNOWN: ("unknown", "#c0bca8"),
-    **{_FIRST_KIND + k: (NAMES[kind], SERIES_COLORS[k]) for k, kind in enumerate(KINDS)},
+    **{_FIRST_KIND + k: (KEY_POINT_NAMES[kind], SERIES_COLORS[k]) for k, kind in enumerate(KINDS)},
 }
 _CELL = 0.2  # cm, of the display: finer than the distance of wires, so that few triplets share one
 _MOST = 40_000  # triplets of a display
@@ -161,7 +160,7 @@ def key_point_figure(seen: _Seen, note: str) -> Figure:
             axis.set_xlabel("z [cm]")
             axis.set_ylabel(f"{'xyz'[up]} [cm]")
         present = [k for k in range(len(KINDS)) if (seen.true["kind"] == k).any() or (seen.found["kind"] == k).any()]
-        lines = [Line2D([], [], color=SERIES_COLORS[k], linewidth=4, label=NAMES[KINDS[k]]) for k in present]
+        lines = [Line2D([], [], color=SERIES_COLORS[k], linewidth=4, label=KEY_POINT_NAMES[KINDS[k]]) for k in present]
         lines += [
             Line2D([], [], color=INK, marker="o", markersize=8, fillstyle="none", linestyle="none", label="true"),
             Line2D([], [], color=INK, marker="x", markersize=6, linestyle="none", label="found"),
