@@ -55,6 +55,42 @@ def nearest(
     return found
 
 
+def matched(
+    points: np.ndarray, others: np.ndarray, classes: np.ndarray, other_classes: np.ndarray, limit: float
+) -> tuple[Nearest, Nearest]:
+    """Pairs of ``points`` [n, 3] and ``others`` [m, 3] of one class, each in one pair at most: again and again the two
+    that are nearest to each other of those that are left, up to the limit. Of equal distances lower rows go first.
+
+    What is paired within a smaller distance is what a smaller limit would pair.
+
+    Returns the partners of the points and those of the others; without one the distance is infinite.
+    """
+    first = Nearest(np.full(len(points), np.inf), np.full(len(points), -1, np.int64))
+    second = Nearest(np.full(len(others), np.inf), np.full(len(others), -1, np.int64))
+    for label in np.intersect1d(classes, other_classes):
+        mine, theirs = np.flatnonzero(classes == label), np.flatnonzero(other_classes == label)
+        trees = cKDTree(points[mine]), cKDTree(others[theirs])
+        pairs = trees[0].sparse_distance_matrix(trees[1], limit, output_type="ndarray")
+        order = np.lexsort((pairs["j"], pairs["i"], pairs["v"]))
+        for i, j, distance in zip(mine[pairs["i"][order]], theirs[pairs["j"][order]], pairs["v"][order], strict=True):
+            if first.row[i] < 0 and second.row[j] < 0:
+                first.row[i], second.row[j] = j, i
+                first.distance[i] = second.distance[j] = distance
+    return first, second
+
+
+def distinct(points: np.ndarray, classes: np.ndarray, apart: float) -> NDArray[np.int64]:
+    """Rows of the points [n, 3], increasing, that are left if each that lies at most ``apart`` from an earlier one of
+    its class that is left is left out."""
+    left = np.ones(len(points), bool)
+    for label in np.unique(classes):
+        rows = np.flatnonzero(classes == label)
+        pairs = cKDTree(points[rows]).query_pairs(apart, output_type="ndarray")
+        for i, j in rows[pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]]:
+            left[j] &= not left[i]
+    return np.flatnonzero(left)
+
+
 def distance_bins(distance: np.ndarray) -> NDArray[np.int64]:
     """The bin of :data:`EDGES` that each distance falls into; infinite ones into the last."""
     return np.clip(np.searchsorted(EDGES, distance, side="left") - 1, 0, N_BINS - 1).astype(np.int64)

@@ -9,7 +9,9 @@ from weft.metrics.points import (
     Nearest,
     copies,
     distance_bins,
+    distinct,
     harmonic_mean,
+    matched,
     median_within,
     nearest,
     share_within,
@@ -69,6 +71,49 @@ def test_the_median_is_that_within_the_mark():
 def test_harmonic_mean():
     values = harmonic_mean(np.array([1.0, 0.5, 0, np.nan]), np.array([0.5, 0.5, 0, 1]))
     np.testing.assert_allclose(values, [2 / 3, 0.5, 0, np.nan])
+
+
+def test_pairs_are_one_to_one_and_the_nearest_first():
+    points = np.array([[0.0, 0, 0], [1, 0, 0], [9, 0, 0], [50, 0, 0]])
+    others = np.array([[0.6, 0, 0], [0.7, 0, 0], [9, 0, 0], [9, 2, 0]])
+    same = np.zeros(4, int)
+    first, second = matched(points, others, same, same, 10.0)
+    # 9–9 first, then 1–0.7 and only then 0–0.6, though 1 is nearer to 0.6 than 0 is; the fourth has none within 10.
+    assert first.row.tolist() == [0, 1, 2, -1]
+    assert second.row.tolist() == [0, 1, 2, -1]
+    assert first.distance.tolist() == pytest.approx([0.6, 0.3, 0, np.inf])
+    assert second.distance.tolist() == pytest.approx([0.6, 0.3, 0, np.inf])
+    # Classes are paired by themselves, and a smaller limit keeps what is within it.
+    first, second = matched(points, others, np.array([0, 1, 0, 0]), np.array([1, 1, 0, 2]), 0.35)
+    assert first.row.tolist() == [-1, 1, 2, -1]
+    assert second.row.tolist() == [-1, 1, 2, -1]
+    first, second = matched(points, others[:0], same, same[:0], 10.0)
+    assert (first.row == -1).all()
+    assert len(second.row) == 0
+
+
+@given(st.integers(0, 10**6))
+def test_pairs_are_those_of_a_search_over_all(seed):
+    rng = np.random.default_rng(seed)
+    points, others = (rng.integers(0, 6, (rng.integers(0, 9), 3)).astype(float) for _ in range(2))
+    kinds, other_kinds = (rng.integers(0, 3, len(p)) for p in (points, others))
+    first, second = matched(points, others, kinds, other_kinds, 4.0)
+    for i, j in enumerate(first.row):
+        assert j < 0 or second.row[j] == i
+        if j >= 0:
+            assert kinds[i] == other_kinds[j]
+            assert first.distance[i] == second.distance[j] == np.linalg.norm(points[i] - others[j]) <= 4
+    # No two of a kind within the limit both have a partner that is farther than they are from each other.
+    distance = np.linalg.norm(points[:, None] - others[None], axis=2)
+    distance[(kinds[:, None] != other_kinds) | (distance > 4)] = np.inf
+    assert not ((distance < first.distance[:, None]) & (distance < second.distance)).any()
+
+
+def test_points_in_one_place_count_once():
+    points = np.array([[0.0, 0, 0], [0.4, 0, 0], [0.8, 0, 0], [0.4, 0, 0]])
+    # The second lies at the first; the third at the second only, which is left out; the fourth is of another class.
+    assert distinct(points, np.array([0, 0, 0, 1]), 0.5).tolist() == [0, 2, 3]
+    assert distinct(points[:0], np.zeros(0, int), 0.5).tolist() == []
 
 
 def test_copies_are_all_but_the_nearest():
