@@ -26,13 +26,13 @@ class Grid:
     shape: tuple[int, int, int]
 
 
-def _encoded(values: np.ndarray, dtype: str) -> str:
+def packed(values: np.ndarray, dtype: str) -> str:
     """The numbers in memory order, deflated; read by ``decode`` of ``event.js``."""
     if not np.size(values):
         return ""
     deflate = zlib.compressobj(wbits=-15)
-    packed = deflate.compress(np.ascontiguousarray(values, dtype=dtype).tobytes()) + deflate.flush()
-    return base64.b64encode(packed).decode("ascii")
+    deflated = deflate.compress(np.ascontiguousarray(values, dtype=dtype).tobytes()) + deflate.flush()
+    return base64.b64encode(deflated).decode("ascii")
 
 
 def _steps(voxels: np.ndarray) -> np.ndarray:
@@ -93,16 +93,16 @@ def event_payload(
         "shape": [int(x) for x in grid.shape],
         "things": things,
         "unit": unit,
-        "voxels": _encoded(_steps(voxels.reshape(n, 3)), "<u2"),
-        "charge": _encoded(_rounded(rows["charge"]), "<f4"),
+        "voxels": packed(_steps(voxels.reshape(n, 3)), "<u2"),
+        "charge": packed(_rounded(rows["charge"]), "<f4"),
     }
     if classes is not None:
         payload["classes"] = _classes(classes)
     for name in ("truth", "predicted"):
         if name in rows:
-            payload[name] = _encoded(rows[name], "i1")
+            payload[name] = packed(rows[name], "i1")
     if "score" in rows:
-        payload["score"] = _encoded(np.rint(np.clip(rows["score"], 0, 1) * 255), "u1")
+        payload["score"] = packed(np.rint(np.clip(rows["score"], 0, 1) * 255), "u1")
     if layers:
         payload["layers"] = [_layer(layer, n, title) for layer in layers]
     if color is not None:
@@ -112,8 +112,8 @@ def event_payload(
             {
                 "kind": marked.name,
                 "source": marked.source,
-                "positions": _encoded(marked.positions, "<f4"),
-                "classes": _encoded(marked.classes, "i1"),
+                "positions": packed(marked.positions, "<f4"),
+                "classes": packed(marked.classes, "i1"),
             }
             for marked in markers
         ]
@@ -131,7 +131,7 @@ def _layer(layer: Layer, n: int, title: str) -> dict[str, str]:
             continue
         if len(labels) != n:
             raise WeftError(f"event display {title!r}: {layer.name} of {len(labels)} voxels, expected {n}")
-        encoded[side] = _encoded(labels, "<i2")
+        encoded[side] = packed(labels, "<i2")
     return encoded
 
 

@@ -72,7 +72,8 @@ def stack_figure(scores: Mapping[str, Scores], split: str, classes: Sequence[str
             axis.plot(values[BASELINE], values[name], "o", color=color, alpha=0.75, label=name)
         axis.set_xlabel("Dice of the baseline")
         axis.set_ylabel("Dice of the model")
-        axis.legend(loc="lower right")
+        if len(trained(scores)) > 1:
+            axis.legend(loc="best")
         svg = to_svg(canvas, "per-stack", "Dice of each stack, model against baseline")
     better = [int((values[name] > values[BASELINE]).sum()) for name in trained(scores)]
     words = ", ".join(f"{name} is better on {n}" for name, n in zip(trained(scores), better, strict=True))
