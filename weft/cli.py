@@ -56,7 +56,7 @@ def simulate(
     processes: Annotated[int, typer.Option(help="worker processes; do not change the result")] = 1,
     overrides: Annotated[list[str] | None, typer.Argument(help="key.path=value")] = None,
 ) -> None:
-    """Simulate the events of a dataset, as ROOT files.
+    """Simulate the events of a dataset: of argon as ROOT files, stacks of a microscope as folders of OME-TIFF.
 
     Example: `weft simulate lartpc --scale tiny --split test simulation.response.lifetime=3`
     """
@@ -65,7 +65,8 @@ def simulate(
     from weft.config.loading import ConfigError
     from weft.progress import progress_bar
     from weft.simulation.produce import simulate_file
-    from weft.simulation.settings import settings_of
+    from weft.simulation.settings import SimulationSettings, settings_of
+    from weft.simulation.stacks.produce import simulate_folder
 
     chosen = _dataset(dataset, scale, tuple(overrides or ()))
     if not isinstance(chosen, SimulatedDataset):
@@ -79,16 +80,24 @@ def simulate(
             assert shard.start is not None
             assert shard.stop is not None
             assert resolved.seed is not None
-            path = Path(_layout(results).raw(chosen.id, name, shard.id))
-            count = shard.stop - shard.start
-            with progress_bar(str(path)) as progress:
-                simulate_file(settings[name], resolved.seed, shard.start, count, path, processes, progress)
+            of_split, count = settings[name], shard.stop - shard.start
+            where = (chosen.id, name, shard.id)
+            if isinstance(of_split, SimulationSettings):
+                path = Path(_layout(results).raw(*where))
+                with progress_bar(str(path)) as progress:
+                    simulate_file(of_split, resolved.seed, shard.start, count, path, processes, progress)
+            else:
+                path = Path(_layout(results).stacks(*where))
+                with progress_bar(str(path)) as progress:
+                    simulate_folder(of_split, resolved.seed, shard.start, count, path, processes, progress)
             print(path)
 
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(help="a file of any supported format, see docs/data_formats.md")],
+    source: Annotated[
+        Path, typer.Argument(help="a file of any supported format, or a folder of stacks, see docs/data_formats.md")
+    ],
     target: Annotated[Path, typer.Argument(help="the event store to write")],
     kind: Annotated[str, typer.Option("--source", help="format of the file")] = "auto",
     start: Annotated[int | None, typer.Option(help="first entry")] = None,
@@ -100,7 +109,10 @@ def convert(
         bool, typer.Option("--tick-backward", help="images begin with the latest tick: turn them")
     ] = False,
 ) -> None:
-    """Convert detector data to an event store.
+    spacing: Annotated[
+        str | None, typer.Option(help="Z,Y,X of a voxel in µm, of stacks whose files do not say it")
+    ] = None,
+    """Convert detector data, or a folder of image stacks, to an event store.
 
     Example: `weft convert events.root events.h5 --product charge=sparse3d_reco --product clusters=none`
     """
@@ -127,6 +139,7 @@ def convert(
             detector=where,
             tick_backward=tick_backward,
             progress=progress,
+            spacing=None if spacing is None else _lengths(spacing),
         )
     print(f"{target}: {done.events} events of kind {done.kind}")
     for name, reason in done.skipped.items():
@@ -136,6 +149,17 @@ def convert(
 
 
 @app.command()
+def _lengths(text: str) -> tuple[float, float, float]:
+    """Z,Y,X as the command line has it."""
+    try:
+        z, y, x = map(float, text.split(","))
+    except ValueError:
+        raise WeftError(f"--spacing {text}: expected three lengths in µm, Z,Y,X") from None
+    if not 0 < min(z, y, x) <= max(z, y, x) < float("inf"):
+        raise WeftError(f"--spacing {text}: expected lengths above 0")
+    return z, y, x
+
+
 def triplets(
     source: Annotated[Path, typer.Argument(help="an event store with images of wire planes")],
     target: Annotated[Path, typer.Argument(help="the event store to write")],

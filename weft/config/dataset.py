@@ -13,13 +13,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, TypeAdapter, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, TypeAdapter, model_serializer, model_validator
 
 from weft.config.detector import NamedDetector
 from weft.config.loading import ConfigError, at_scale, closest, find, merge, override, read_mapping, validate
 from weft.config.strict import Strict
+from weft.io.stack_files import other_files, places, stem
 
 DATASETS = Path("config/datasets")
+Length = Annotated[float, Field(gt=0, le=1e4)]
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 
 
@@ -70,10 +72,20 @@ class SimulatedDataset(_Dataset):
     """Events of the embedded simulation."""
 
     source: Literal["simulation"] = Field(description="events are made by weft simulate")
-    simulation: dict[str, Any] = Field({}, description="settings of the simulation, see docs/simulation.md")
+    kind: Literal["lartpc", "stacks"] = Field(
+        "lartpc", description="what is simulated: lartpc, events in liquid argon; stacks, microscopy"
+    )
+    simulation: dict[str, Any] = Field(
+        {}, description="settings of the simulation, see docs/simulation.md and docs/stacks.md"
+    )
     splits: dict[Annotated[str, Field(pattern=_NAME)], SimulatedSplit] = Field(
         min_length=1, description="events by purpose: train, val, and those of the evaluations"
     )
+
+    @model_serializer(mode="wrap")
+    def _without_kind(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A dataset of argon is the same dataset as before there were others, and its reports are not made anew."""
+        return {name: value for name, value in dump(self).items() if name != "kind" or value != "lartpc"}
 
     @model_validator(mode="after")
     def _resolvable(self) -> SimulatedDataset:
@@ -128,11 +140,19 @@ class FileDataset(_Dataset):
     tick_backward: bool = Field(
         False, description="whether images of LArCV files begin with the latest tick; they are turned when read"
     )
+    spacing: tuple[Length, Length, Length] | None = Field(
+        None, description="voxel size z, y, x of stacks, µm, where their files do not say it"
+    )
     files: tuple[str, ...] = Field((), description="paths, globs or @list.txt, for splits given by fraction")
     manifest: str | None = Field(None, description="CSV of file,start,stop as `weft inspect --manifest` writes it")
     splits: dict[Annotated[str, Field(pattern=_NAME)], FileSplit] = Field(
         min_length=1, description="events by purpose: train, val, and those of the evaluations"
     )
+
+    @model_serializer(mode="wrap")
+    def _without_spacing(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As before there were stacks where nothing is said of them."""
+        return {name: value for name, value in dump(self).items() if name != "spacing" or value is not None}
 
     @model_validator(mode="after")
     def _consistent(self) -> FileDataset:
@@ -166,6 +186,10 @@ class FileDataset(_Dataset):
             if not found or not Path(found[0]).exists():
                 raise ConfigError(f"dataset '{self.name}', split '{split}': no file matches '{pattern}'")
             files += found
+        if self.kind == "stacks":
+            # A glob finds labels and costs as well, which go with their image.
+            others = set(other_files(map(Path, files), places(self.products)))
+            files = [file for file in files if Path(file) not in others]
         twice = [file for file, count in Counter(files).items() if count > 1]
         if twice:
             raise ConfigError(f"dataset '{self.name}', split '{split}': {twice[0]} is listed twice")
@@ -187,7 +211,7 @@ def _listed(patterns: Iterable[str]) -> Iterator[str]:
 
 def _names(files: list[str]) -> dict[str, str]:
     """A name for each file: its stem, with its number in the list where stems repeat."""
-    stems = {file: Path(file).stem for file in files}
+    stems = {file: Path(stem(file)).stem if stem(file) == Path(file).name else stem(file) for file in files}
     if len(set(stems.values())) == len(stems):
         return stems
     return {file: f"{stem}-{i:04d}" for i, (file, stem) in enumerate(stems.items())}

@@ -24,6 +24,10 @@ class Layout:
         """Simulated events, ROOT."""
         return f"{self.root}/data/{dataset}/{split}/{shard}.root"
 
+    def stacks(self, dataset: str, split: str, shard: str) -> str:
+        """Simulated stacks, a folder of OME-TIFF files."""
+        return f"{self.root}/data/{dataset}/{split}/{shard}.stacks"
+
     def data(self, dataset: str, split: str, shard: str) -> str:
         """Converted events, event store."""
         return f"{self.root}/data/{dataset}/{split}/{shard}.h5"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import threading
@@ -41,6 +42,36 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
+@contextmanager
+def atomic_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a new, empty folder beside `target`; on a clean exit it takes the place of `target`, as `atomic_path` does.
+
+    A folder that was there before is removed once the new one is complete.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    host = socket.gethostname()
+    _remove_stale(target, host)
+    temporary = target.with_name(f".{target.name}.{host}.{os.getpid()}.partial")
+    restore = _exit_on_sigterm()
+    try:
+        temporary.mkdir()
+        yield temporary
+        for path in temporary.iterdir():
+            _sync(path)
+        _sync(temporary)
+        if target.is_dir() and not target.is_symlink():
+            shutil.rmtree(target)
+        os.replace(temporary, target)
+        _sync(target.parent)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    finally:
+        if restore:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def _exit_on_sigterm() -> bool:
     if threading.current_thread() is not threading.main_thread():
         return False
@@ -59,7 +90,10 @@ def _remove_stale(target: Path, host: str) -> None:
     for path in target.parent.iterdir():
         match = pattern.fullmatch(path.name)
         if match and not Path(f"/proc/{match[1]}").exists() and Path("/proc/self").exists():
-            path.unlink(missing_ok=True)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:

@@ -11,6 +11,7 @@ from weft.config.dataset import SimulatedDataset
 from weft.config.loading import merge, validate
 from weft.detector.charge import Recombination
 from weft.detector.meta import VoxelMeta
+from weft.simulation.stacks.settings import StackSettings
 from weft.simulation.wire_settings import Wires
 
 Species = Literal["mu-", "mu+", "e-", "e+", "gamma", "pi+", "pi-", "pi0", "proton", "neutron"]
@@ -184,11 +185,13 @@ class SimulationSettings(_Section):
         return validate(cls, merge(cls().model_dump(), values), source)
 
 
-def settings_of(dataset: SimulatedDataset, split: str) -> SimulationSettings:
-    """All settings of one split of a dataset, defaults included.
+def settings_of(dataset: SimulatedDataset, split: str) -> SimulationSettings | StackSettings:
+    """All settings of one split of a dataset, defaults included; of the kind that it simulates.
 
     Raises:
         ConfigError: in one line, the dataset, the split and the first key that is wrong.
     """
     source = f"dataset '{dataset.name}', split '{split}': simulation"
-    return SimulationSettings.parse(dataset.split(split).simulation, source)
+    kinds: Mapping[str, type[SimulationSettings] | type[StackSettings]]
+    kinds = {"lartpc": SimulationSettings, "stacks": StackSettings}
+    return kinds[dataset.kind].parse(dataset.split(split).simulation, source)

@@ -10,6 +10,7 @@ from weft.config import CHAIN, Layout, chains_of, plan
 from weft.config.given import load_with
 from weft.config.layout import TABLES
 from weft.config.loading import ConfigError, closest
+from weft.io.stack_files import files_of
 from weft.simulation.settings import settings_of
 from weft.tasks import resolve
 
@@ -116,8 +117,18 @@ def simulation_of(wildcards):
 
 
 def source_of(wildcards):
-    """The file that a shard is converted from: one of the user's, or a simulated one."""
-    return shard_of(wildcards).file or layout.raw(wildcards.dataset, wildcards.split, wildcards.shard)
+    """The file or folder that a shard is converted from: one of the user's, or a simulated one."""
+    of_kind = {"lartpc": layout.raw, "stacks": layout.stacks}
+    file = shard_of(wildcards).file
+    return file or of_kind[datasets[wildcards.dataset].kind](wildcards.dataset, wildcards.split, wildcards.shard)
+
+
+def parts_of(wildcards):
+    """The other files that a conversion of stacks reads: those of a user's folder, and what is beside an image."""
+    dataset, file = datasets[wildcards.dataset], shard_of(wildcards).file
+    if file is None or not (dataset.kind == "stacks" or Path(file).is_dir()):
+        return []
+    return [str(path) for path in files_of(file, dataset.products) if str(path) != file]
 
 
 def conversion_of(wildcards):
@@ -133,6 +144,8 @@ def conversion_of(wildcards):
         "stop": shard.stop,
         "keep": dataset.keep(wildcards.split),
     }
+    if dataset.spacing is not None:
+        options["spacing"] = dataset.spacing
     if dataset.tick_backward:
         options["tick_backward"] = True
     return options if dataset.detector is None else options | {"detector": dataset.detector.model_dump(mode="json")}

@@ -23,9 +23,32 @@ rule simulate_events:
         "../../scripts/simulate_events.py"
 
 
+rule simulate_stacks:
+    output:
+        stacks=directory(layout.stacks("{dataset}", "{split}", "{shard}")),
+    log:
+        log_of("simulate_stacks", "{dataset}", "{split}", "{shard}"),
+    benchmark:
+        benchmark_of("simulate_stacks", "{dataset}", "{split}", "{shard}")
+    conda:
+        "../../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        settings=simulation_of,
+        seed=seed_of,
+        first=lambda w: shard_of(w).start,
+        number=lambda w: shard_of(w).stop - shard_of(w).start,
+    script:
+        "../../scripts/simulate_stacks.py"
+
+
 rule convert_events:
     input:
         events=source_of,
+        parts=parts_of,
     output:
         store=layout.data("{dataset}", "{split}", "{shard}"),
     log:
