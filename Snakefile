@@ -52,6 +52,10 @@ for target, chosen in deploy_targets().items():
             [layout.deployed(experiment) for experiment in chosen],
 
 
+onstart:
+    remember_given()
+
+
 onsuccess:
     for experiment in experiments:
         if Path(layout.report(experiment)).exists():

@@ -44,6 +44,7 @@ StageName = Annotated[
 ]
 Variant = Annotated[str | None, typer.Option(help="seedK, seedK-POINT of a sweep, or baseline; default: the first")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="key.path=value, addressing the stage")]
+GivenModel = Annotated[str | None, typer.Option("--model", help="a model.ckpt, for the stage that has a checkpoint")]
 ExperimentName = Annotated[str, typer.Argument(help="name of a file in config/experiments, or its path")]
 
 
@@ -108,10 +109,10 @@ def convert(
     tick_backward: Annotated[
         bool, typer.Option("--tick-backward", help="images begin with the latest tick: turn them")
     ] = False,
-) -> None:
     spacing: Annotated[
         str | None, typer.Option(help="Z,Y,X of a voxel in µm, of stacks whose files do not say it")
     ] = None,
+) -> None:
     """Convert detector data, or a folder of image stacks, to an event store.
 
     Example: `weft convert events.root events.h5 --product charge=sparse3d_reco --product clusters=none`
@@ -121,12 +122,7 @@ def convert(
     from weft.progress import progress_bar
 
     where = None if detector is None else load_detector(detector)
-    products: dict[str, str | None] = {}
-    for choice in product or ():
-        name, equals, tree = choice.partition("=")
-        if not (name and equals and tree):
-            raise WeftError(f"--product {choice}: expected product=tree, or product=none")
-        products[name] = None if tree == "none" else tree
+    products = _products(product)
     with progress_bar(str(source)) as progress:
         done = convert_file(
             source,
@@ -138,8 +134,8 @@ def convert(
             namespace=namespace,
             detector=where,
             tick_backward=tick_backward,
-            progress=progress,
             spacing=None if spacing is None else _lengths(spacing),
+            progress=progress,
         )
     print(f"{target}: {done.events} events of kind {done.kind}")
     for name, reason in done.skipped.items():
@@ -148,7 +144,26 @@ def convert(
         print(f"{name}: {note}")
 
 
-@app.command()
+def _products(choices: list[str] | None) -> dict[str, str | None]:
+    """product=tree as the command line has it."""
+    products: dict[str, str | None] = {}
+    for choice in choices or ():
+        name, equals, tree = choice.partition("=")
+        if not (name and equals and tree):
+            raise WeftError(f"--product {choice}: expected product=tree, or product=none")
+        products[name] = None if tree == "none" else tree
+    return products
+
+
+def _voxels(text: str) -> tuple[int, int, int]:
+    """Z,Y,X of a patch as the command line has it."""
+    parts = text.split(",")
+    if len(parts) != 3 or not all(part.strip().isdigit() for part in parts):
+        raise WeftError(f"--smallest {text}: expected three numbers of voxels, Z,Y,X")
+    z, y, x = map(int, parts)
+    return z, y, x
+
+
 def _lengths(text: str) -> tuple[float, float, float]:
     """Z,Y,X as the command line has it."""
     try:
@@ -160,6 +175,7 @@ def _lengths(text: str) -> tuple[float, float, float]:
     return z, y, x
 
 
+@app.command()
 def triplets(
     source: Annotated[Path, typer.Argument(help="an event store with images of wire planes")],
     target: Annotated[Path, typer.Argument(help="the event store to write")],
@@ -336,12 +352,18 @@ def deploy(
     events: Annotated[Path | None, typer.Option(help="an event store of your own instead of the dataset's")] = None,
     output: Annotated[Path | None, typer.Option(help="with --events: the store to write")] = None,
     root: Annotated[bool, typer.Option("--root", help="write the predictions as ROOT too, beside the store")] = False,
+    model: GivenModel = None,
 ) -> None:
-    """Predict, with a trained model or baseline. `--stage chain` runs all stages one after the other.
+    """Predict, with a trained model or baseline. `--stage chain` runs all stages one after the other, with
+    `--variant baseline` the baseline of each that has one.
+
+    With `--stage chain`, overrides are for an experiment without a truth, and begin with `stages.`.
 
     Example: `weft deploy segmentation --scale demo --events mine.h5 --output predicted.h5`
 
     Example: `weft deploy full_chain --scale demo --stage chain --events mine.h5 --output reconstructed.h5`
+
+    Example: `weft deploy larmatch_microboone --stage chain --model model.ckpt --events mine.h5 --output points.h5`
     """
     from weft import tasks
     from weft.config import CHAIN
@@ -349,11 +371,11 @@ def deploy(
     from weft.progress import progress_bar
 
     if stage == CHAIN:
-        if overrides:
-            raise WeftError("--stage chain takes no overrides: every stage is run as it was trained")
-        _deploy_chain(experiment, scale, results, variant, split, events, output, root)
+        _deploy_chain(experiment, scale, results, variant, split, events, output, root, model, overrides or [])
         return
 
+    if model is not None:
+        raise WeftError("--model is for --stage chain; of one stage say checkpoint=PATH")
     run = _run(experiment, scale, results, stage, variant, overrides)
     task = tasks.of(run.stage, f"experiment '{experiment}', stage '{run.stage_name}'")
     if (events is None) != (output is None):
@@ -437,17 +459,24 @@ def _deploy_chain(
     events: Path | None,
     output: Path | None,
     root: bool,
+    model: str | None,
+    overrides: list[str],
 ) -> None:
     from weft import tasks
-    from weft.config import chain_of
+    from weft.config import chain_of, load_experiment
     from weft.config.dataset import require_split
+    from weft.config.given import Given
     from weft.progress import progress_bar
     from weft.tasks.linking import run_chain
 
-    experiment, dataset = _experiment(name, scale, [])
-    chain = chain_of(experiment, dataset, _layout(results), variant)
+    if overrides and load_experiment(name, _setting(scale, "scale")).truth:
+        raise WeftError("--stage chain takes no overrides: every stage is run as it was trained")
     if (events is None) != (output is None):
         raise WeftError("--events and --output belong together: the store to read, and the one to write")
+    if events is None and (overrides or model is not None):
+        raise WeftError("--model and overrides need --events and --output, which say where the result goes")
+    experiment, dataset = _given_experiment(name, scale, Given(model, (), tuple(overrides)))
+    chain = chain_of(experiment, dataset, _layout(results), variant)
     if events is not None and output is not None:
         jobs = [(events, output)]
     else:
@@ -463,7 +492,7 @@ def _deploy_chain(
         with progress_bar(str(target)) as progress:
             run_chain(
                 chain.options(),
-                chain.models(),
+                chain.models_at_hand(),
                 source,
                 target,
                 batch_sizes=chain.batch_sizes(),
@@ -533,9 +562,13 @@ def status(
     experiment: ExperimentName,
     scale: Scale = None,
     results: Results = None,
+    model: GivenModel = None,
+    files: Annotated[
+        list[str] | None, typer.Option("--files", help="path, glob or @list.txt, for a dataset that lists its files")
+    ] = None,
 ) -> None:
     """How far each run of an experiment is, and the file to ask snakemake for where something is missing; of one that
-    is deployed only, what became of each file.
+    is deployed only, what became of each file: of those that its last deploy was given, unless others are named.
 
     Example: `weft status segmentation --scale study`
     """
@@ -544,8 +577,8 @@ def status(
     from weft.report import rerun
     from weft.report.status import status_lines, status_of
 
-    loaded, dataset = _experiment(experiment, scale, [])
     layout = _layout(results)
+    loaded, dataset = _given_experiment(experiment, scale, _what_was_given(experiment, scale, layout, model, files))
     if not loaded.truth:
         from weft.report.deployed import deployed, summary
 
@@ -569,15 +602,28 @@ def inspect(
     hash_: Annotated[bool, typer.Option("--hash", help="print the content hash only")] = False,
     manifest: Annotated[Path | None, typer.Option(help="write file,start,stop of the given sources as CSV")] = None,
     events_per_shard: Annotated[int, typer.Option(help="with --manifest: entries of one range")] = 1000,
+    product: Annotated[
+        list[str] | None, typer.Option(help="of a source, as weft convert takes it: labels=_mask, cost=none")
+    ] = None,
+    classes: Annotated[int | None, typer.Option(help="of stacks: classes of the network, labels are below")] = None,
+    smallest: Annotated[str | None, typer.Option(help="of stacks: Z,Y,X of the patches that must fit")] = None,
 ) -> None:
-    """What is in a file: products, units, counts, provenance.
+    """What is in a file: products, units, counts, provenance; of a folder of stacks a table of what is wrong with each.
 
     Example: `weft inspect results/data/lartpc-demo/test/0000.h5 --event 3`
     """
     from weft.io import inspect as inspection
 
     inspection.run(
-        paths, event=event, check=check, hash_only=hash_, manifest=manifest, events_per_shard=events_per_shard
+        paths,
+        event=event,
+        check=check,
+        hash_only=hash_,
+        manifest=manifest,
+        events_per_shard=events_per_shard,
+        products=_products(product),
+        classes=classes,
+        smallest=None if smallest is None else _voxels(smallest),
     )
 
 
@@ -830,6 +876,25 @@ def _experiment(name: str, scale: str | None, overrides: list[str]) -> Any:
 
     experiment = tasks.resolve(load_experiment(name, _setting(scale, "scale"), overrides))
     return experiment, load_dataset(experiment.dataset, _setting(scale, "scale"))
+
+
+def _given_experiment(name: str, scale: str | None, given: Any) -> Any:
+    """The same with a model, files and options of the call."""
+    from weft import tasks
+    from weft.config.given import load_with
+
+    experiment, dataset = load_with(name, _setting(scale, "scale"), given)
+    return tasks.resolve(experiment), dataset
+
+
+def _what_was_given(name: str, scale: str | None, layout: Any, model: str | None, files: list[str] | None) -> Any:
+    """A model and files of this call; where there are none, what the last deploy was given, if that left a record."""
+    from weft.config import load_experiment
+    from weft.config.given import Given, remembered
+
+    experiment = load_experiment(name, _setting(scale, "scale"))
+    last = Given() if experiment.truth else remembered(Path(layout.given(experiment.id))) or Given()
+    return Given(model or last.model, tuple(files or last.files), last.set)
 
 
 def _assignments(stage: str, overrides: list[str] | None) -> list[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from weft.config.dataset import Dataset
 from weft.config.experiment import Experiment
 from weft.config.layout import Layout
 from weft.config.loading import ConfigError
-from weft.config.plan import TRUTH, Run, runs_of
+from weft.config.plan import BASELINE, TRUTH, Run, runs_of
 
 CHAIN = "chain"
 """name that stands for all stages together, where a stage is named"""
@@ -16,15 +17,23 @@ CHAIN = "chain"
 
 @dataclass(frozen=True)
 class Chain:
-    """One trained run of each stage that somebody reads or that is final, each after those it reads."""
+    """One run of each stage that somebody reads or that is final, each after those it reads."""
 
     runs: tuple[Run, ...]
     variant: str
-    """``seed<k>``, or ``seed<k>-<point>`` where the final stages are swept, or follow an earlier one that is"""
+    """``seed<k>``, or ``seed<k>-<point>`` where the final stages are swept, or follow an earlier one that is; or
+    ``baseline``"""
 
     def models(self) -> dict[str, str]:
         """``{stage: its model}``."""
         return {run.stage_name: run.model for run in self.runs}
+
+    def models_at_hand(self) -> dict[str, str]:
+        """The same without a workflow that makes them first: a checkpoint as it is given, and of a stage that learns
+        nothing only what is there."""
+        files = {run.stage_name: run.stage.checkpoint or run.model for run in self.runs}
+        fixed = {run.stage_name for run in self.runs if not (run.stage.learned or run.is_baseline)}
+        return {name: path for name, path in files.items() if name not in fixed or Path(path).is_file()}
 
     def prediction(self, split: str, shard: str) -> str:
         """The products of all stages on one shard."""
@@ -65,15 +74,23 @@ class Chain:
 
     def options(self) -> dict[str, dict[str, object]]:
         """All that the products depend on besides models and events, as plain data: ``{stage: options}``."""
-        return {run.stage_name: run.deploy_options() | {"providers": run.providers()} for run in self.runs}
+        return {
+            run.stage_name: run.deploy_options()
+            | {"providers": run.providers()}
+            | ({"baseline": True} if run.is_baseline else {})
+            for run in self.runs
+        }
 
 
 def chain_of(experiment: Experiment, dataset: Dataset, layout: Layout, variant: str | None = None) -> Chain:
     """The chain of one variant of the experiment's final stages; default: the first seed, if nothing is swept.
 
-    A stage that others need only for its weights is no part of it. Raises ConfigError where there is no such variant,
-    where one of several points must be chosen, and for a stage that would be run in two variants.
+    A stage that others need only for its weights is no part of it. The variant ``baseline`` has the baseline of each
+    stage that has one, each reading what those before it make. Raises ConfigError where there is no such variant, where
+    one of several points must be chosen, and for a stage that would be run in two variants.
     """
+    if variant == BASELINE:
+        return _of_baselines(experiment, dataset, layout)
     finals = [
         {run.variant: run for run in runs_of(experiment, dataset, layout, name) if not run.is_baseline}
         for name in experiment.final
@@ -102,6 +119,25 @@ def chains_of(experiment: Experiment, dataset: Dataset, layout: Layout) -> dict[
         return {name: chain_of(experiment, dataset, layout, name) for name in variants}
     except ConfigError:
         return {}
+
+
+def _of_baselines(experiment: Experiment, dataset: Dataset, layout: Layout) -> Chain:
+    needed, waiting = set[str](), list(experiment.final)
+    while waiting:
+        name = waiting.pop()
+        needed.add(name)
+        waiting += [other for other in experiment.stages[name].inputs if other not in needed]
+    chosen = []
+    for name in (name for name in experiment.order() if name in needed):
+        runs = runs_of(experiment, dataset, layout, name)
+        runs = [run for run in runs if run.is_baseline] or runs
+        if len({run.setting.get(name) for run in runs}) > 1 or (runs[0].is_baseline and len(runs) > 1):
+            known = ", ".join(run.variant for run in runs)
+            raise ConfigError(f"chain: stage '{name}' has several runs that could be meant by baseline: {known}")
+        chosen.append(runs[0])
+    if not any(run.is_baseline for run in chosen):
+        raise ConfigError("the chain has no variant 'baseline': none of its stages has a baseline")
+    return Chain(tuple(chosen), BASELINE)
 
 
 def _add(run: Run, chosen: dict[str, Run]) -> None:

@@ -66,6 +66,10 @@ class Layout:
         """What the chain has made of each file, as a table."""
         return f"{self.root}/{experiment}/deployed.tsv"
 
+    def given(self, experiment: str) -> str:
+        """What the last deploy of the chain was given with its call."""
+        return f"{self.root}/{experiment}/given.json"
+
     def job_log(self, rule: str, *wildcards: str) -> str:
         """What a job of the workflow said; `wildcards`: those of the rule, in its order."""
         return "/".join([self.root, "logs", rule, *wildcards]) + ".log"

@@ -23,7 +23,7 @@ Predict = Callable[[Events], Iterator[Products]]
 
 def predictor(
     task: Task[Any],
-    model: Path,
+    model: Path | None,
     *,
     baseline: bool = False,
     batch_size: int = 8,
@@ -35,16 +35,20 @@ def predictor(
 ) -> Predict:
     """What predicts with the file ``model`` of a trained stage, or of its baseline.
 
+    model: None where there is nothing to learn, and no file that could say that something else was asked for.
     views: of each event, the mean over which is the prediction of a network (:meth:`weft.engine.task.Task.mean`).
     adopt: is given the network once it is ready, such as :meth:`weft.engine.shared_trunks.SharedTrunks.adopt`.
     feed: what a network is about to be fed: an error where it has learned from something else.
     """
+    if isinstance(task, FixedTask) and not baseline:
+        if model is not None:
+            require_same_options(task, settled_options(model, task.name), model)
+        return lambda events: _one_by_one(task.predict_event, events)
+    if model is None:
+        raise WeftError(f"task '{task.name}': no model file was given")
     if baseline:
         fitted = task.load_baseline(model)
         return lambda events: _one_by_one(fitted.predict, events)
-    if isinstance(task, FixedTask):
-        require_same_options(task, settled_options(model, task.name), model)
-        return lambda events: _one_by_one(task.predict_event, events)
     return _network(task, model, batch_size, gpu=gpu, threads=threads, views=views, adopt=adopt, feed=feed)
 
 

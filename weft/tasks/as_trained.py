@@ -60,7 +60,10 @@ def _record(checkpoint: str, where: str) -> tuple[Path, Any]:
     record = Path(checkpoint).with_name("model.json")
     missing = next((path for path in (Path(checkpoint), record) if not path.is_file()), None)
     if missing is not None:
-        raise ConfigError(f"{where}: checkpoint: {missing}: no such file; train that model, or name another one")
+        raise ConfigError(
+            f"{where}: checkpoint: {missing}: no such file; train that model, or name another one (snakemake: "
+            "model=PATH, weft: --model PATH)"
+        )
     try:
         return record, json.loads(record.read_text(encoding="utf-8"))
     except ValueError:

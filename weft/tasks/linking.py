@@ -27,7 +27,8 @@ def run_chain(
 ) -> None:
     """Write the products of all stages on one event file to ``output`` (:func:`weft.engine.chain.deploy_chain`).
 
-    options: of each stage, in order (:meth:`weft.config.chain.Chain.options`). models: the model file of each.
+    options: of each stage, in order (:meth:`weft.config.chain.Chain.options`). models: the model file of each; of one
+    that learns nothing it may be missing.
     batch_sizes: samples a batch of each. A trunk that several networks have runs once.
     """
     from weft.engine.shared_trunks import SharedTrunks
@@ -38,7 +39,8 @@ def run_chain(
         task = tasks.build(given["task"], given, f"stage '{name}'")
         predict = predictor(
             task,
-            Path(models[name]),
+            Path(models[name]) if name in models else None,
+            baseline=given.get("baseline", False),
             batch_size=batch_sizes[name],
             gpu=gpu,
             threads=threads,

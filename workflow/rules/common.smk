@@ -7,7 +7,7 @@ import jsonschema
 import yaml
 
 from weft.config import CHAIN, Layout, chains_of, plan
-from weft.config.given import load_with
+from weft.config.given import Given, load_with, remember
 from weft.config.layout import TABLES
 from weft.config.loading import ConfigError, closest
 from weft.io.stack_files import files_of
@@ -28,9 +28,7 @@ def check(given):
 
 def load(name):
     """An experiment with the options of its tasks filled in, and its dataset."""
-    files = config.get("files", [])
-    files = [files] if isinstance(files, str) else files
-    experiment, dataset = load_with(name, config["scale"], config.get("model"), files)
+    experiment, dataset = load_with(name, config["scale"], Given.of_call(config))
     return resolve(experiment), dataset
 
 
@@ -144,10 +142,10 @@ def conversion_of(wildcards):
         "stop": shard.stop,
         "keep": dataset.keep(wildcards.split),
     }
-    if dataset.spacing is not None:
-        options["spacing"] = dataset.spacing
     if dataset.tick_backward:
         options["tick_backward"] = True
+    if dataset.spacing is not None:
+        options["spacing"] = dataset.spacing
     return options if dataset.detector is None else options | {"detector": dataset.detector.model_dump(mode="json")}
 
 
@@ -185,17 +183,27 @@ def deploy_targets():
     return found
 
 
+def to_be_deployed():
+    """The experiments whose chain this call is to deploy."""
+    return [job.wildcards.experiment for job in workflow.dag.jobs if job.rule.name == "list_deployed"]
+
+
 def say_deployed(write):
     """Print what became of the files of the experiments that were to be deployed in this call."""
     from weft.report.deployed import deployed, summary, write_deployed
 
-    for job in workflow.dag.jobs:
-        if job.rule.name == "list_deployed":
-            name = job.wildcards.experiment
-            found = deployed(experiments[name], dataset_of(name), layout)
-            if write:
-                write_deployed(found, Path(layout.deployed(name)))
-            print(f"Deployed: {layout.deployed(name)}:", *summary(found), sep="\n  ")
+    for name in to_be_deployed():
+        found = deployed(experiments[name], dataset_of(name), layout)
+        if write:
+            write_deployed(found, Path(layout.deployed(name)))
+        print(f"Deployed: {layout.deployed(name)}:", *summary(found), sep="\n  ")
+
+
+def remember_given():
+    """Leave what this call was given, so that `weft status` finds model and files of a deploy."""
+    for name in to_be_deployed():
+        if name not in judged:
+            remember(Path(layout.given(name)), Given.of_call(config))
 
 
 def dataset_of(experiment):

@@ -11,6 +11,7 @@ import uproot
 import yaml
 from command_line import weft
 
+from weft.config.given import Given, remember
 from weft.io.store import EventStore
 
 DATASET = {
@@ -134,7 +135,12 @@ def test_a_checkpoint_fed_by_another_search_is_refused_when_the_experiment_is_re
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"name": "mine", "source": "files", "splits": splits}))
     evaluation = {"evaluation": {"splits": ["files"]}}
     search: dict = {"task": "triplets", "model": {"detector": detector}, **evaluation}
-    net: dict = {"task": "larmatch", "checkpoint": str(model), "needs": {"triplets": ["pixels", "triplets"]}, **evaluation}
+    net: dict = {
+        "task": "larmatch",
+        "checkpoint": str(model),
+        "needs": {"triplets": ["pixels", "triplets"]},
+        **evaluation,
+    }
     document = {"name": "real", "dataset": str(tmp_path / "mine.yaml"), "truth": False}
 
     def status(differs: list[str], **model: object) -> str:
@@ -170,3 +176,73 @@ def test_a_stage_whose_products_are_no_tables_is_refused_before_its_work(
     error = capsys.readouterr().err
     assert "--root: stage 'space_points': the tree 'larmatch' holds tables" in error
     assert "volume is dense" in error
+
+
+@pytest.fixture
+def given(folder: Path, tmp_path: Path) -> Path:
+    """The stages with a model that is given, for files without a truth; nothing is there but the dataset."""
+    stages = copy.deepcopy(EXPERIMENT["stages"])
+    for stage in stages.values():
+        stage |= {"evaluation": {"splits": ["files"]}}
+    stages["larmatch"] |= {"checkpoint": str(tmp_path / "none/model.ckpt")}
+    del stages["larmatch"]["training"], stages["larmatch"]["model"], stages["larmatch"]["data"]
+    splits = {"files": {"files": [str(tmp_path / "none/*.root")]}}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"name": "mine", "source": "files", "splits": splits}))
+    document = {"name": "points", "dataset": str(tmp_path / "mine.yaml"), "truth": False, "chain": ["space_points"]}
+    (tmp_path / "points.yaml").write_text(yaml.safe_dump(document | {"stages": stages}))
+    return tmp_path
+
+
+def test_a_chain_with_a_model_that_is_given_needs_no_training(
+    folder: Path, given: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events = folder / "results/data/planes/test/0000.h5"
+    model = folder / "results/points/larmatch/seed0/model.ckpt"
+    own = ("--events", str(events), "--output", str(given / "own.h5"))
+    assert run(given, "deploy", "chain", *own) == 1
+    assert "none/model.ckpt: no such file; train that model, or name another one" in capsys.readouterr().err
+    assert run(given, "deploy", "chain", *own, "--model", str(model)) == 0
+    assert not (given / "results").exists()
+    assert run(folder, "deploy", "chain", "--events", str(events), "--output", str(given / "trained.h5")) == 0
+    with EventStore.open(given / "own.h5") as ours, EventStore.open(given / "trained.h5") as trained:
+        assert ours.content_hash == trained.content_hash
+        assert set(ours.files["0"].provenance["models"]) == {"larmatch"}
+
+    # An option of the call.
+    median = "stages.larmatch.data.min_score=0.6", "stages.space_points.model.min_score=0.6"
+    key_points = "stages.space_points.model.key_points.min_larmatch=0.6"
+    assert run(given, "deploy", "chain", *own, "--model", str(model), *median, key_points) == 0
+    with EventStore.open(given / "own.h5") as ours, EventStore.open(given / "trained.h5") as trained:
+        for i in range(len(ours)):
+            scores = trained["triplet_scores"][i]["larmatch"]
+            np.testing.assert_array_equal(ours["triplet_scores"][i]["larmatch"], scores[scores >= np.float32(0.6)])
+    assert run(given, "deploy", "chain", "--model", str(model)) == 1
+    assert "--model and overrides need --events and --output" in capsys.readouterr().err
+    assert run(folder, "deploy", "chain", *own, *median) == 1
+    assert "--stage chain takes no overrides" in capsys.readouterr().err
+    assert run(given, "deploy", "larmatch", "--model", str(model)) == 1
+    assert "--model is for --stage chain; of one stage say checkpoint=PATH" in capsys.readouterr().err
+
+
+def test_status_finds_what_a_deploy_was_given(folder: Path, given: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def status(*more: str) -> tuple[int, str]:
+        code = weft("status", str(given / "points.yaml"), "--results", str(given / "results"), *more)
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    model = str(folder / "results/points/larmatch/seed0/model.ckpt")
+    for name in ("a.root", "b.root"):
+        (given / name).touch()
+    code, said = status()
+    assert code == 1
+    assert "none/model.ckpt: no such file; train that model, or name another one" in said
+    code, said = status("--model", model)
+    assert code == 1
+    assert "split 'files': no file matches" in said
+    code, said = status("--model", model, "--files", str(given / "*.root"))
+    assert (code, said.splitlines()[0]) == (0, "0 of 2 files done, 2 missing")
+    # As a workflow leaves it.
+    remember(given / "results/points/given.json", Given(model, (str(given / "a.root"),)))
+    assert status()[1].splitlines() == ["0 of 1 files done, 1 missing", f"missing: {given}/a.root (seed0)"]
+    code, said = status("--files", str(given / "*.root"))
+    assert said.splitlines()[0] == "0 of 2 files done, 2 missing"

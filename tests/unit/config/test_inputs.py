@@ -163,8 +163,8 @@ def test_the_chain_has_what_somebody_reads_and_what_is_final() -> None:
 
 def test_chains_that_there_cannot_be() -> None:
     arguments = dataset_from(DATASET), Layout()
-    with pytest.raises(ConfigError, match=r"the chain has no variant 'baseline'; it has: seed0, seed3"):
-        chain_of(experiment(), *arguments, "baseline")
+    with pytest.raises(ConfigError, match=r"the chain has no variant 'seed7'; it has: seed0, seed3"):
+        chain_of(experiment(), *arguments, "seed7")
     pinned = experiment(needs={"net": {"predictions": ["semantics"], "seed": 3}})
     with pytest.raises(ConfigError, match="stage 'net' is read as seed"):
         chain_of(pinned, *arguments, "seed0")
@@ -175,6 +175,29 @@ def test_chains_that_there_cannot_be() -> None:
         chain_of(one, *arguments)
     with pytest.raises(ValueError, match=r"chain: no stage 'nett' \(did you mean 'net'\?\)"):
         Experiment.model_validate({"name": "x", "dataset": "e", "stages": swept, "chain": ["nett"]})
+
+
+def test_the_chain_of_the_baselines() -> None:
+    chosen = experiment().model_copy(update={"chain": ("last",)})
+    chain = chain_of(chosen, dataset_from(DATASET), Layout("out"), "baseline")
+    assert [(link.stage_name, link.variant) for link in chain.runs] == [
+        ("net", "baseline"),
+        ("second", "baseline"),
+        ("last", "baseline"),
+    ]
+    assert chain.models()["second"] == "out/x/second/baseline/model.ckpt"
+    assert chain.prediction("test", "0000") == "out/x/chain/baseline/predictions/truth/test/0000.h5"
+    options = chain.options()["second"]
+    assert options["baseline"] is True
+    assert options["providers"] == {"semantics": "net"}
+    stages = {name: stage.model_copy(update={"baseline": None}) for name, stage in chosen.stages.items()}
+    without = chosen.model_copy(update={"stages": stages})
+    with pytest.raises(ConfigError, match="none of its stages has a baseline"):
+        chain_of(without, dataset_from(DATASET), Layout(), "baseline")
+    some = chosen.model_copy(update={"stages": stages | {"net": chosen.stages["net"]}})
+    mixed = chain_of(some, dataset_from(DATASET), Layout(), "baseline")
+    assert [link.variant for link in mixed.runs] == ["baseline", "seed0", "seed0"]
+    assert "baseline" not in mixed.options()["second"]
 
 
 def test_a_chain_at_each_point_of_a_sweep_that_the_final_stage_follows() -> None:
