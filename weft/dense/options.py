@@ -22,7 +22,9 @@ _VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def _spelled_out(given: Any) -> Any:
-    """Options with the endings of their name, if it has any, as the keys that they stand for."""
+    """Options with the endings of their name, if it has any, as the keys that they stand for; unet_xy without a name."""
+    if isinstance(given, dict) and "name" not in given:
+        return given | {"name": "unet_xy"}
     name = given.get("name") if isinstance(given, dict) else None
     for plain in ("unet_xy_zoom", "unet_xy"):
         if not isinstance(name, str) or not name.startswith(plain + "_"):

@@ -40,10 +40,11 @@ class TrainingBatches(Dataset[Batch]):
         chosen = batch_events(self.seed, t, self.batch_size, len(self.corpus))
         samples = []
         for position in range(self.rank, self.batch_size, self.world):
-            index = int(chosen[position])
+            picked = self.task.pick(self.seed, t * self.batch_size + position, len(self.corpus))
+            index, rng = picked or (int(chosen[position]), draw_generator(self.seed, t, position))
             with reading(self.corpus, index, f"micro-batch {t}", t):
                 sample = self.task.sample(self.corpus[index], self.corpus.locate(index), labels=True)
-                samples.append(self.task.draw(sample, draw_generator(self.seed, t, position)))
+                samples.append(self.task.draw(sample, rng))
         # Positions are below the batch size: the generators of ranks are keyed by what lies above.
         mixed = self.task.mix(samples, draw_generator(self.seed, t, self.batch_size + self.rank))
         return self.task.collate(mixed)

@@ -199,6 +199,14 @@ class Task(ABC, Generic[Options]):
         events laid over each other; at least one. Depends on ``rng`` only."""
         return samples
 
+    def pick(self, seed: int, number: int, events: int) -> tuple[int, np.random.Generator] | None:
+        """The event of sample ``number`` of a training on so many events, and the generator that it is drawn with.
+
+        None: passes over all events in random order, and a generator of its own for each. What is picked depends on
+        the three numbers only.
+        """
+        return None
+
     @abstractmethod
     def collate(self, samples: Sequence[Sample]) -> Batch: ...
 

@@ -34,6 +34,11 @@ class Dense:
         return self._file.handle["products"][self._name]
 
     @property
+    def source(self) -> tuple[Path, str]:
+        """(file, name in the file): the same for the same array, whichever handle it is read through."""
+        return self._file.path, self._name
+
+    @property
     def shape(self) -> tuple[int, ...]:
         return self._dataset.shape
 
