@@ -50,12 +50,20 @@ def _magic(path: Path) -> bytes:
         return file.read(8)
 
 
-def describe(path: str | Path, event: int | None = None) -> dict[str, Any]:
+def describe(
+    path: str | Path,
+    event: int | None = None,
+    products: Mapping[str, str | None] | None = None,
+    classes: int | None = None,
+    smallest: Sequence[int] | None = None,
+) -> dict[str, Any]:
     """What `path` holds, as plain values.
 
     Args:
         path: an event store, a source of `weft convert`, or a model.
         event: number of an event of a store, whose rows are described as well.
+        products: of a source, as `weft.io.convert.convert_file` takes them.
+        classes, smallest: what stacks are checked against, see `weft.io.stack_checks.report`.
 
     Raises:
         WeftError: an unknown kind of file, or no such event.
@@ -71,9 +79,11 @@ def describe(path: str | Path, event: int | None = None) -> dict[str, Any]:
         if not record.is_file():
             raise WeftError(f"{record}: no such file; it is written beside model.ckpt")
         return {"path": str(path), "kind": kind, "record": json.loads(record.read_text())}
-    source = open_source(path, kind)
+    source = open_source(path, kind, products)
     try:
-        return {
+        # Every value of a stack is looked at: what is wrong with labels and costs is in no header.
+        stacks = [one.to_json() for one in source.survey(classes, smallest)] if hasattr(source, "survey") else None
+        return ({} if stacks is None else {"stacks": stacks}) | {
             "path": str(path),
             "kind": kind,
             "events": source.entries,
@@ -169,6 +179,8 @@ def render(found: Mapping[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [head]
     if "products" in found:
         parts.append(_products_table(found["products"]))
+    if "stacks" in found:
+        parts.append(_stacks_table(found["stacks"]))
     if "event" in found:
         parts += list(_event_tables(found["event"]))
     for key in ("skipped", "parents", "about", "notes", "provenance", "record"):
@@ -194,6 +206,44 @@ def _products_table(products: Mapping[str, Any]) -> Table:
         if "total" in product:
             counts = [f"{product['total']:,}", f"{product['mean']:.1f}", f"{product['largest']:,}"]
         table.add_row(name, product["kind"], *counts, on, Text(shown))
+    return table
+
+
+def _stacks_table(stacks: Sequence[Mapping[str, Any]]) -> Table:
+    """One row per stack: size, type, truth, and what is wrong."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in (
+        "image",
+        "T",
+        "C",
+        "voxels z × y × x",
+        "type",
+        "µm z, y, x",
+        "intensity",
+        "classes",
+        "inside",
+        "objects",
+    ):
+        table.add_column(name, overflow="fold")
+    table.add_column("cost", overflow="fold")
+    table.add_column("problems", overflow="fold", min_width=20)
+    for stack in stacks:
+        said = [f"error: {text}" for text in stack["problems"]] + list(stack["warnings"])
+        classes, cost = stack["classes"], stack["cost"]
+        table.add_row(
+            stack["image"],
+            str(stack["time"]),
+            str(stack["channels"]),
+            " × ".join(map(str, stack["shape"])),
+            stack["dtype"],
+            ", ".join(f"{length:g}" for length in stack["spacing"]),
+            f"{stack['low']:g} to {stack['high']:g}",
+            "" if classes is None else ", ".join(map(str, classes)),
+            "" if stack["foreground"] is None else f"{stack['foreground']:.1%}",
+            "" if stack["instances"] is None else str(stack["instances"]),
+            "" if cost is None else f"{cost[0]:g} to {cost[1]:g}",
+            "; ".join(said),
+        )
     return table
 
 
@@ -256,8 +306,11 @@ def run(
     hash_only: bool = False,
     manifest: Path | None = None,
     events_per_shard: int = 1000,
+    products: Mapping[str, str | None] | None = None,
+    classes: int | None = None,
+    smallest: Sequence[int] | None = None,
 ) -> None:
-    """`weft inspect`: print what is asked for.
+    """`weft inspect`: print what is asked for; of stacks `check` looks for what they cannot be learnt from.
 
     Raises:
         WeftError: a file that cannot be read; with `check`, after all problems were printed.
@@ -273,11 +326,18 @@ def run(
         if hash_only:
             print(content_hash(path) if len(paths) == 1 else f"{content_hash(path)}  {path}")
         elif check:
-            found = check_store(path)
+            found = _check_stacks(path, products, classes, smallest) if kind_of(path) == "stacks" else check_store(path)
             problems += len(found)
             for line in found or [f"{path}: no problem found"]:
                 print(line)
         else:
-            console.print(render(describe(path, event)))
+            console.print(render(describe(path, event, products, classes, smallest)))
     if problems:
         raise WeftError(f"{problems} problem{'s' if problems > 1 else ''} found in {len(paths)} file(s)")
+
+
+def _check_stacks(
+    path: Path, products: Mapping[str, str | None] | None, classes: int | None, smallest: Sequence[int] | None
+) -> list[str]:
+    stacks = describe(path, None, products, classes, smallest)["stacks"]
+    return [f"{path}: {stack['image']} T{stack['time']}: {text}" for stack in stacks for text in stack["problems"]]

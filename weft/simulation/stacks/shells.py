@@ -26,13 +26,14 @@ def draw_shells(options: Shells, size: float, grid: Grid, rng: np.random.Generat
         stretch = rng.uniform(*options.elongation)
         height = rng.uniform(*options.height)
         axes = np.array([height, stretch, 1 / stretch]) * width / 2
+        radius = axes[1] + options.thickness * size / 2
         angle = rng.uniform(0, np.pi)
         waves = rng.normal(0, 1.5, (_WAVES, 3)), rng.uniform(0, 2 * np.pi, _WAVES), rng.normal(0, 1, _WAVES)
         for _ in range(_TRIES):
             centre = rng.uniform([0.35, 0, 0], [0.65, 1, 1]) * grid.extent
-            apart = [np.hypot(*(centre - other)[1:]) - (width + wide) / 2 for other, wide in placed]
+            apart = [np.hypot(*(centre - other)[1:]) - radius - wide for other, wide in placed]
             if all(distance >= options.gap * size for distance in apart):
-                placed.append((centre, width))
+                placed.append((centre, radius))
                 drawn = _shell(options, size, grid, centre, axes, angle, waves)
                 if drawn is not None:
                     yield drawn

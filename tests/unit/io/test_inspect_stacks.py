@@ -1,0 +1,65 @@
+"""What `weft inspect` says of folders of stacks."""
+
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+from stack_folders import volumes, write_stack
+
+from weft.errors import WeftError
+from weft.io import inspect as inspection
+from weft.io.inspect import describe, render
+
+
+def folder_of_three(folder):
+    good = volumes(0)
+    write_stack(folder, "good", **good)
+    broken = good | {"labels": good["labels"] * 3, "cost": good["cost"] - 0.5}
+    write_stack(folder, "broken", **broken, spacing=(np.nan, 0.1, 0.1))
+    empty = {"image": np.full((3, 6, 7), -0.5, np.float32), "labels": np.zeros((3, 6, 7), np.uint8)}
+    write_stack(folder, "empty", **empty, cost=np.zeros((3, 6, 7), np.float32))
+    return folder
+
+
+def test_the_table_of_a_folder_of_stacks(tmp_path):
+    rows = {row["image"]: row for row in describe(folder_of_three(tmp_path), classes=3, smallest=(2, 6, 8))["stacks"]}
+    good, broken, empty = rows["good"], rows["broken"], rows["empty"]
+    assert good["shape"] == (3, 6, 7)
+    assert (good["dtype"], good["classes"], good["instances"], good["warnings"]) == ("uint16", [0, 1], 2, ())
+    assert good["foreground"] == pytest.approx((volumes(0)["labels"] > 0).mean())
+    assert good["problems"] == ("image: 3 × 6 × 7 voxels, patches have 2 × 6 × 8",)
+    assert "labels: classes 3 of a network with 3" in broken["problems"]
+    assert any(text.startswith("cost: values down to -0.") for text in broken["problems"])
+    assert broken["warnings"] == ("voxel size unknown",)
+    assert empty["warnings"] == (
+        "image: floats from -0.5 to -0.5, a normalised one lies within 0 and 1",
+        "image: all values are -0.5",
+        "labels: no foreground",
+        "cost: 0 everywhere, nothing of this image is judged",
+    )
+    text = io.StringIO()
+    Console(file=text, width=200).print(render(describe(tmp_path)))
+    assert "3 × 6 × 7" in text.getvalue()
+    assert "error: cost: values down to" in text.getvalue()
+
+
+def test_shapes_that_differ_are_in_the_table(tmp_path):
+    arrays = volumes()
+    write_stack(tmp_path, "a", image=arrays["image"], labels=arrays["labels"][:2], cost=arrays["cost"])
+    (row,) = describe(tmp_path)["stacks"]
+    assert row["problems"] == ("labels (a_GT.ome.tif) have shape 2Z×6Y×7X, the image 3Z×6Y×7X",)
+
+
+def test_checking_a_folder_of_stacks(tmp_path, capsys):
+    with pytest.raises(WeftError, match="1 problem found"):
+        inspection.run([folder_of_three(tmp_path)], check=True)
+    assert "broken T0: cost: values down to" in capsys.readouterr().out
+    (tmp_path / "broken_CM.ome.tif").unlink()
+    inspection.run([tmp_path], check=True)
+    assert "no problem found" in capsys.readouterr().out
+
+
+def test_a_manifest_of_a_folder_of_stacks(tmp_path):
+    folder = folder_of_three(tmp_path / "s")
+    assert inspection.shard_ranges([folder], 2) == [(str(folder), 0, 2), (str(folder), 2, 3)]
