@@ -1,10 +1,12 @@
-"""What the true labels of triplets are: how many are good, of which class, near which key points; and how fast.
+"""What the true labels of triplets are: how many are good and what that depends on, of which class, near which key
+points; and how fast.
 
     snakemake --cores 2 -- results/data/wires-demo/train/0000.h5 results/data/wires-demo/train/0001.h5
     OMP_NUM_THREADS=1 python benchmarks/labels.py results/data/wires-demo/train/000?.h5
 
 `--write` puts the tables into benchmarks/results/labels.md. Processor time of one process. Directions of tracks are
-compared with the paths of 25 further simulated events, which a store does not hold.
+compared with the paths of 25 further simulated events, which a store does not hold, and the number of true cells in
+these with that if their electrons diffuse in clouds of 10 and not of 600.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +23,12 @@ from scipy.spatial import cKDTree
 
 from weft.config.detector import load_detector
 from weft.detector.wires import Detector
+from weft.io.deposits import CELL, arrived
 from weft.io.larmatch_products import KEY_POINT_KINDS
 from weft.io.provenance import collect
 from weft.io.store import EventStore
 from weft.io.wire_products import GHOST_TRIPLET, GOOD_TRIPLET
-from weft.simulation.event import simulate_event
+from weft.simulation.event import SimulatedEvent, simulate_event
 from weft.simulation.settings import SimulationSettings
 from weft.triplets.affinity import track_directions
 from weft.triplets.key_points import seen_deposits, true_key_points, xyz
@@ -32,11 +36,14 @@ from weft.triplets.label_options import LabelOptions
 from weft.triplets.labels import label_event
 from weft.triplets.options import TripletOptions
 from weft.triplets.produce import triplet_products
+from weft.triplets.truth import cell_keys, label_triplets
 
 RESULT = Path(__file__).parent / "results" / "labels.md"
 SCHEMAS = ("particles", "topology")
 NEAR = (0.3, 0.5, 1.0)
 SEED, SIMULATED = 5, 25
+#: Electrons that make a triplet good, and electrons that diffuse together.
+ELECTRONS, CLOUDS = (0, 500, 1000, 2000, 4000), (600, 10)
 
 
 class Counts:
@@ -46,7 +53,7 @@ class Counts:
         self.detector = detector
         self.options = {name: LabelOptions(classes=name) for name in SCHEMAS}
         self.number = dict.fromkeys(
-            ("events", "pixels", "triplets", "good", "ghost", "live", "live_good", "directed"), 0
+            ("events", "pixels", "triplets", "good", "ghost", "live_good", "live_ghost", "directed"), 0
         )
         self.classes = {name: np.zeros(len(o.classes.classes) + 1, int) for name, o in self.options.items()}
         self.weights = {name: np.zeros(3, int) for name in SCHEMAS}
@@ -54,6 +61,9 @@ class Counts:
         self.gaps: list[list[np.ndarray]] = [[] for _ in KEY_POINT_KINDS]
         self.far = np.zeros(4, int)  # key points without a triplet nearby, by how many dead wires are nearest to them
         self.seconds = 0.0
+        self.cells: list[np.ndarray] = []  # electrons of each cell that has some
+        self.candidates: list[np.ndarray] = []  # of each candidate that has some
+        self.own: list[np.ndarray] = []  # whether energy was left there too
 
     def add(self, event: list[np.ndarray], dead: np.ndarray) -> None:
         pixels, triplets, deposits, particles = event
@@ -67,12 +77,18 @@ class Counts:
             self.weights[name] += [np.sum(at == w) for w in (1, options.boundary_weight, options.vertex_weight)]
         live = ~np.any([pixels["dead"][triplets[f"pixel_{plane}"]] != 0 for plane in range(3)], axis=0)
         found = {
-            "events": 1, "pixels": len(pixels), "triplets": len(triplets), "good": good.sum(), "live": live.sum(),
+            "events": 1, "pixels": len(pixels), "triplets": len(triplets), "good": good.sum(),
             "ghost": np.sum(labels.good == GHOST_TRIPLET), "live_good": (live & good).sum(),
+            "live_ghost": np.sum(live & (labels.good == GHOST_TRIPLET)),
             "directed": np.isfinite(labels.affinity[good]).all(axis=1).sum(),
         }  # fmt: skip
         for key, value in found.items():
             self.number[key] += int(value)
+        truth = label_triplets(pixels, triplets, deposits, 0)
+        some = truth["good"] == GOOD_TRIPLET
+        self.cells.append(cells_of(deposits))
+        self.candidates.append(truth["electrons"][some])
+        self.own.append(truth["energy"][some] > 0)
         self.labelled += (labels.key_points > 0).sum(axis=0)
         points = true_key_points(particles, deposits, options)
         gap, _ = cKDTree(xyz(triplets[good])).query(xyz(points))
@@ -88,12 +104,17 @@ class Counts:
         self.far += np.bincount(gone, minlength=4)
 
 
+@cache
+def simulated(cloud: float = CLOUDS[0]) -> list[SimulatedEvent]:
+    """Further events; cloud: electrons that diffuse together, of which the default is the simulation's."""
+    settings = SimulationSettings.parse({"wires": {"detector": "toy", "cloud": cloud}})
+    return [simulate_event(settings, SEED, index) for index in range(SIMULATED)]
+
+
 def angles(radius: float) -> np.ndarray:
     """Degrees between the labels of tracks and the paths that they took, over 1.2 cm of it, in simulated events."""
-    settings = SimulationSettings.parse({"wires": {"detector": "toy"}})
     found = []
-    for index in range(SIMULATED):
-        event = simulate_event(settings, SEED, index)
+    for event in simulated():
         assert event.wires is not None
         deposits, owner = event.transported.deposits, event.labels.of_deposit
         own = (deposits["track"] == event.labels.track[owner]) & (event.labels.shape[owner] == 1)
@@ -105,6 +126,47 @@ def angles(radius: float) -> np.ndarray:
         cosine = np.einsum("ij,ij->i", label, path) / np.linalg.norm(path, axis=1)
         found.append(np.rad2deg(np.arccos(np.clip(cosine, -1, 1))))
     return np.concatenate(found)
+
+
+def cells_of(deposits: np.ndarray) -> np.ndarray:
+    """Electrons of each cell in which some arrived, all particles together."""
+    deposits = arrived(deposits)
+    columns = [deposits[name] for name in CELL]
+    _, which = np.unique(cell_keys(columns, columns)[0], return_inverse=True)
+    return np.bincount(which, deposits["electrons"].astype(np.float64))
+
+
+def simulated_cells(cloud: float) -> np.ndarray:
+    """The same of simulated events whose electrons diffuse in clouds of so many."""
+    return np.concatenate([cells_of(event.wires.deposits) for event in simulated(cloud) if event.wires is not None])
+
+
+def electron_rows(counts: Counts) -> list[str]:
+    """What depends on how many electrons make a triplet good."""
+    cells, candidates, own = (np.concatenate(part) for part in (counts.cells, counts.candidates, counts.own))
+    several, one_by_one = (simulated_cells(cloud) for cloud in CLOUDS)
+    rows = [
+        "What counts as a point, by the electrons that have to arrive in a cell: shares of the cells in which some "
+        "did, of the electrons, of the candidates with some, and of the good ones those where no energy was left, only "
+        f"diffused charge; and true cells in {SIMULATED} further events if electrons diffuse in clouds of {CLOUDS[0]} "
+        f"(as they do in the simulation) over those if in clouds of {CLOUDS[1]}:",
+        "",
+        "| electrons | true cells | electrons in them | good candidates | of those without energy | "
+        f"clouds of {CLOUDS[0]} / {CLOUDS[1]} |",
+        "|---" * 6 + "|",
+    ]
+    for least in ELECTRONS:
+        good = candidates >= least
+        name = f"{least} (default)" if least == LabelOptions().min_electrons else f"{least}"
+        shares = [
+            share(np.sum(cells >= least), len(cells)),
+            share(cells[cells >= least].sum(), cells.sum()),
+            share(good.sum(), len(good)),
+            share(np.sum(good & ~own), good.sum()),
+        ]
+        ratio = np.sum(several >= least) / np.sum(one_by_one >= least)
+        rows.append(f"| {name} | {' | '.join(shares)} | {ratio:.3f} |")
+    return [*rows, ""]
 
 
 def events_of(paths: list[str], detector: Detector) -> Iterator[tuple[list[np.ndarray], np.ndarray]]:
@@ -148,12 +210,14 @@ def page(counts: Counts, command: str) -> str:
         f"| pixels per event | {n['pixels'] / events:,.0f} |",
         f"| triplets per event | {n['triplets'] / events:,.0f} |",
         f"| good : ghost | 1 : {n['ghost'] / good:.2f} |",
-        f"| of triplets without a dead wire | 1 : {(n['live'] - n['live_good']) / n['live_good']:.2f} |",
-        f"| of triplets with one | 1 : {(n['ghost'] - n['live'] + n['live_good']) / (good - n['live_good']):.2f} |",
+        f"| of triplets without a dead wire | 1 : {n['live_ghost'] / n['live_good']:.2f} |",
+        f"| of triplets with one | 1 : {(n['ghost'] - n['live_ghost']) / (good - n['live_good']):.2f} |",
+        f"| of unknown truth: some electrons, too few | {share(n['triplets'] - good - n['ghost'], n['triplets'])} |",
         f"| good ones with a direction | {share(n['directed'], good)} |",
         f"| labels of an event, ms | {1e3 * counts.seconds / events:.1f} |",
         f"| million triplets/s | {n['triplets'] / counts.seconds / 1e6:.2f} |",
         "",
+        *electron_rows(counts),
         "Classes of good triplets, and weights of their semantic labels:",
         "",
     ]

@@ -202,15 +202,15 @@ def agreement() -> list[str]:
     dead = tuple(settings.wires.dead_wires)
     counts = np.zeros((2, 2, 3), np.int64)
     near = np.zeros((2, 4), np.int64)
+    called = np.zeros(2, np.int64)
+    least = TruthOptions().min_electrons
     for i in range(SIMULATED):
         wires = simulate_event(settings, 3, i).wires
         images = np.zeros((3, detector.tpcs[0].readout.rows, max(p.wires for p in detector.tpcs[0].planes)), "f4")
         images[wires.pixels.plane, wires.pixels.row, wires.pixels.col] = wires.pixels.value
         event = build_triplets(detector, pixels_of(detector, images, 10), (dead,), TripletOptions())  # type: ignore[arg-type]
-        exact = label_triplets(event.pixels, event.triplets, wires.deposits, TruthOptions().min_electrons)["good"]
-        said = label_from_pixels(
-            event.pixels, event.triplets, pixel_truth(wires.deposits), TruthOptions().min_electrons
-        )["good"]
+        exact = label_triplets(event.pixels, event.triplets, wires.deposits, least)["good"]
+        said = label_from_pixels(event.pixels, event.triplets, pixel_truth(wires.deposits), least)["good"]
         members = [event.pixels[event.triplets[f"pixel_{p}"]] for p in range(3)]
         through = np.any([m["dead"] != 0 for m in members], axis=0)
         for d, e in np.ndindex(2, 2):
@@ -220,6 +220,7 @@ def agreement() -> list[str]:
         cells = cells[(cells >= 0).all(axis=1)]
         place = np.stack([members[0]["row"] * 100.0, *(m["wire"] for m in members)], axis=1)
         for d in range(2):
+            called[d] += np.sum((said == GOOD_TRIPLET) & (through == d))
             chosen = place[(said == GOOD_TRIPLET) & (through == d)]
             distance = cKDTree(cells).query(chosen, p=np.inf)[0] if len(chosen) and len(cells) else np.zeros(0)
             near[d] += [(distance <= k).sum() for k in range(4)]
@@ -230,9 +231,9 @@ def agreement() -> list[str]:
     ]
     for d, name in enumerate(("of three live wires", "through a dead wire")):
         good = counts[d, :, 1].sum()
-        within = ", ".join(f"{n / good:.0%}" for n in near[d, 1:])
+        within = ", ".join(f"{n / called[d]:.0%}" for n in near[d, 1:])
         lines.append(
-            f"| {name} | {good:,} | {counts[d, 1, 1] / good:.1%} | {within} "
+            f"| {name} | {called[d]:,} | {counts[d, 1, 1] / good:.1%} | {within} "
             f"| {counts[d, 1, 1] / counts[d, 1].sum():.2%} | {counts[d, 0, 0] / counts[d, :, 0].sum():.2%} |"
         )
     return lines
@@ -260,7 +261,9 @@ def main() -> None:
             "",
             "Truth from pixels against the exact one: what `weft.triplets.pixel_truth` says of simulated events "
             f"(`wires`, toy detector, {SIMULATED} events) once it is forgotten where in space the charge was. "
-            "Distances are the largest of the three differences of wires, in the same row, to where charge arrived.",
+            "Shares are of those whose exact truth is known: at least "
+            f"{TruthOptions().min_electrons:g} electrons, or none. Distances are the largest of the three differences "
+            "of wires, in the same row, to where charge arrived.",
             "",
             *agreed,
         ]
