@@ -272,3 +272,16 @@ def test_folding_leaves_a_norm_that_does_not_follow_a_convolution():
     with torch.inference_mode():
         torch.testing.assert_close(folded(network)(given), network(given))
     assert sum(isinstance(module, nn.BatchNorm3d) for module in folded(network)) == 2
+
+
+@pytest.mark.parametrize("shape", [(11, 30, 24), (5, 12, 12), (9, 18, 36)])
+def test_windows_that_fit_evenly_give_what_monais_sliding_window_gives(shape):
+    """With a constant weight; MONAI's Gaussian has a floor of 1/1000, which counts most where windows meet."""
+    inferers = pytest.importorskip("monai.inferers")
+    torch.manual_seed(1)
+    network = nn.Sequential(nn.Conv3d(1, 3, 3, padding=1), nn.Softmax(1)).eval()
+    given, size = volume(*shape), (5, 12, 12)
+    found = whole(sliding_windows(network, given, PADDED, size, weight="constant", activation="none"))
+    with torch.inference_mode():
+        theirs = inferers.sliding_window_inference(torch.from_numpy(given)[None, None], size, 1, network, 0.5)
+    np.testing.assert_allclose(found, theirs[0].numpy(), atol=1e-6)
