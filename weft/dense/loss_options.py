@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from weft.config.strict import Strict
 
@@ -20,7 +20,7 @@ class LossOptions(Strict):
     terms: dict[Term, Annotated[float, Field(gt=0)]] = Field(
         {"cross_entropy": 1.0},
         min_length=1,
-        description="losses and their factors, such as {cross_entropy: 1, dice: 1}",
+        description="losses and their factors, such as {cross_entropy: 1, dice: 1}; null: not this one",
     )
     loss_weight: tuple[Annotated[float, Field(ge=0)], ...] = Field(
         (1.0, 1.0, 1.0), min_length=1, description="of the output and of the auxiliary heads"
@@ -32,6 +32,13 @@ class LossOptions(Strict):
     focal_gamma: float = Field(2.0, ge=0, description="of focal: how little voxels count that are right already")
     dice_background: bool = Field(True, description="whether the Dice losses count class 0")
     vae_weight: float = Field(0.1, ge=0, description="of the loss that SegResNetVAE has of its own")
+
+    @field_validator("terms", mode="before")
+    @classmethod
+    def _given(cls, terms: Any) -> Any:
+        return (
+            {name: factor for name, factor in terms.items() if factor is not None} if isinstance(terms, dict) else terms
+        )
 
     @model_validator(mode="after")
     def _something_counts(self) -> LossOptions:

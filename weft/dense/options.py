@@ -22,7 +22,7 @@ _VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def _spelled_out(given: Any) -> Any:
-    """Options with the endings of their name, if it has any, as the keys that they stand for; unet_xy without a name."""
+    """Options with the endings of their name, if it has any, as what they stand for; without a name, unet_xy."""
     if isinstance(given, dict) and "name" not in given:
         return given | {"name": "unet_xy"}
     name = given.get("name") if isinstance(given, dict) else None

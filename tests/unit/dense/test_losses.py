@@ -180,3 +180,4 @@ def test_errors():
         LossOptions(loss_weight=(0.0, 1.0))
     with pytest.raises(ValidationError):
         LossOptions(terms={})
+    assert LossOptions(terms={"dice": 1, "cross_entropy": None}).terms == {"dice": 1.0}

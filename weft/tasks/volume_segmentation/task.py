@@ -224,6 +224,12 @@ class VolumeSegmentation(Task[Options]):
 
         return figures(scores, split, self.options.data.classes)
 
+    def event_figures(self, store: Store, index: int, note: str) -> list[Figure]:
+        from weft.tasks.volume_segmentation.event_views import event_figures
+
+        data = self.options.data
+        return event_figures(store, index, note, data.classes, data.channels[0])
+
     def baseline(self) -> VolumeBaseline:
         from weft.tasks.volume_segmentation.baseline import VolumeBaseline
 

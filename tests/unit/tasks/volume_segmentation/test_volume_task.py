@@ -153,7 +153,7 @@ def test_labels_without_a_class_are_named() -> None:
     built = task()
     made = batch(built)
     made.targets["labels"][0, 0, 0, 0] = 3
-    with pytest.raises(WeftError, match="labels: class 3, but model.classes"):
+    with pytest.raises(WeftError, match=r"labels: class 3, but model\.classes"):
         built.loss(built.network()(made), made)
 
 
@@ -211,7 +211,7 @@ def test_channels() -> None:
     patch = drawn(built, event).arrays["image"]
     assert patch.shape == (2, *PATCH)
     assert patch[1].min() == patch[1].max() == 1
-    with pytest.raises(ConfigError, match="model.channels is 1, but data.channels names 2"):
+    with pytest.raises(ConfigError, match=r"model\.channels is 1, but data\.channels names 2"):
         task(channels=[0, 1])
 
 
