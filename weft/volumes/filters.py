@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from weft.volumes.smoothing import blur
+
 Volume = NDArray[np.float32]
 Sizes = tuple[float, float, float]
 """of a filter in voxels along z, y, x"""
@@ -31,7 +33,9 @@ def in_voxels(size: float, spacing: Sizes) -> Sizes:
 
 def gaussian(volume: Volume, sigma: Sizes) -> Volume:
     """float32 [Z, Y, X], blurred."""
-    return ndimage.gaussian_filter(np.asarray(volume, np.float32), sigma, mode="nearest", truncate=_TRUNCATE)
+    for axis, size in enumerate(sigma):
+        volume = blur(volume, size, axis, _TRUNCATE)
+    return volume
 
 
 def top_hat(volume: Volume, radius: Sizes) -> Volume:
@@ -53,13 +57,13 @@ def curvature(volume: Volume, sigma: Sizes) -> Curvature:
     volume = np.asarray(volume, np.float32)
     volume = volume - volume.min(initial=np.inf)  # rounding gives a bright flat stack some curvature, a dark one none
     hessian = {}
-    for i in range(3):
-        for j in range(i, 3):
-            order = [0, 0, 0]
-            order[i] += 1
-            order[j] += 1
-            made = ndimage.gaussian_filter(volume, sigma, order=order, mode="nearest", truncate=_TRUNCATE)
-            hessian[i, j] = made * np.float32(sigma[i] * sigma[j])
+    for i, along_x in enumerate([blur(volume, sigma[2], 2, _TRUNCATE, order) for order in range(3)]):
+        for j in range(3 - i):
+            along_y = blur(along_x, sigma[1], 1, _TRUNCATE, j)
+            orders = (2 - i - j, j, i)
+            key = tuple(axis for axis in range(3) for _ in range(orders[axis]))
+            made = blur(along_y, sigma[0], 0, _TRUNCATE, orders[0])
+            hessian[key] = made * np.float32(sigma[key[0]] * sigma[key[1]])
     out = Curvature(*(np.empty(volume.shape, np.float32) for _ in range(3)))
     for z in range(volume.shape[0]):
         values = _eigenvalues(*(hessian[key][z].astype(np.float64) for key in sorted(hessian)))

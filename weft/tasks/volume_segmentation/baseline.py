@@ -25,6 +25,7 @@ from weft.tasks.volume_segmentation.responses import Response, answers, response
 from weft.volumes.normalise import channel
 from weft.volumes.objects import ObjectOptions, decided, find_objects
 from weft.volumes.recipes import DEFAULT_RECIPE, Step, Steps
+from weft.volumes.thresholds import histogram, li, otsu
 
 _KIND, _VERSION = "volume_segmentation", 1
 #: Of (response - threshold) / width: beyond this a probability is 0 or 1 in float32.
@@ -158,10 +159,6 @@ def _threshold(chosen: Chosen, answer: NDArray[np.float32]) -> float:
 
 def _own_thresholds(answer: NDArray[np.float32], kinds: Sequence[Threshold]) -> dict[Threshold, float]:
     """Thresholds that a stack says by itself; of a constant one its value, above which there is nothing."""
-    from skimage.filters import threshold_li, threshold_otsu
-
-    flat = answer.ravel()
-    if not flat.size or flat.min() == flat.max():
-        return {kind: float(flat[0]) if flat.size else 0.0 for kind in kinds if kind != "fitted"}
-    functions: dict[Threshold, Any] = {"otsu": threshold_otsu, "li": threshold_li}
-    return {kind: float(functions[kind](flat)) for kind in kinds if kind != "fitted"}
+    bins = histogram(answer)
+    functions = {"otsu": otsu, "li": li}
+    return {kind: functions[kind](*bins) for kind in kinds if kind != "fitted"}

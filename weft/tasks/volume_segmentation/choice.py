@@ -48,7 +48,8 @@ class Chosen(NamedTuple):
 
 def seen(answer: np.ndarray, inside: np.ndarray, judged: np.ndarray, thresholds: dict[Threshold, float]) -> Seen:
     """Histograms of an answer; inside, judged: bool, of the same shape."""
-    number = np.clip(np.searchsorted(EDGES, answer, side="right") - 1, 0, len(_CENTRES) - 1)
+    number = np.clip((answer - EDGES[0]) * (len(_CENTRES) / (EDGES[-1] - EDGES[0])), 0, len(_CENTRES) - 1)
+    number = number.astype(np.int16)
     counts = [np.bincount(number[judged & side], minlength=len(_CENTRES)) for side in (~inside, inside)]
     return Seen(counts[0], counts[1], thresholds)
 
