@@ -38,7 +38,7 @@ class _Structure(Strict):
 class Shells(_Structure):
     """Nuclei whose envelope is stained (lamin): bumpy ellipsoids, wide in xy, flat in z."""
 
-    kind: Literal["shells"]
+    kind: Literal["shells"] = "shells"
     diameter: tuple[float, float] = Field((5.0, 7.0), description="mean width in xy, µm")
     height: tuple[float, float] = Field((0.6, 0.8), description="extent along z as a share of the width")
     elongation: tuple[float, float] = Field((1.0, 1.3), description="width across over mean width, in xy")
@@ -61,7 +61,7 @@ class Shells(_Structure):
 class Filaments(_Structure):
     """Networks of filaments (tubulin): worm-like chains that mostly lie in the plane."""
 
-    kind: Literal["filaments"]
+    kind: Literal["filaments"] = "filaments"
     count: tuple[int, int] = Field((40, 60), description="fewest and most filaments of a stack")
     length: tuple[float, float] = Field((6.0, 14.0), description="along the filament, µm")
     radius: float = Field(
@@ -79,7 +79,7 @@ class Filaments(_Structure):
 class Blobs(_Structure):
     """Round bodies: vesicles, or debris where they have no label."""
 
-    kind: Literal["blobs"]
+    kind: Literal["blobs"] = "blobs"
     count: tuple[int, int] = Field((20, 40), description="fewest and most blobs of a stack")
     diameter: tuple[float, float] = Field((0.5, 1.0), description="µm")
 

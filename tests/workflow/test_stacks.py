@@ -1,0 +1,78 @@
+"""Stacks through the workflow: simulated, converted, and a user's own, made anew when one of their files changes."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from weft.io.stack_files import find_stacks
+from weft.io.store import EventStore
+from weft.simulation.stacks.produce import simulate_folder
+from weft.simulation.stacks.settings import StackSettings
+
+
+@pytest.fixture(scope="module")
+def own(root, tmp_path_factory) -> tuple[Path, tuple[str, ...]]:
+    """An experiment on three stacks of a user, two for training in a folder, one named."""
+    folder = tmp_path_factory.mktemp("own")
+    settings = StackSettings.parse({"shape": (8, 40, 40), "size": 0.3})
+    simulate_folder(settings, 1, 0, 2, folder / "train")
+    simulate_folder(settings, 2, 0, 1, folder / "more")
+    for name in ("train", "more"):
+        for path in (folder / name).glob("*instances*"):
+            path.unlink()
+    dataset = {
+        "name": "mine",
+        "source": "files",
+        "kind": "stacks",
+        "splits": {"train": {"files": [f"{folder}/train"]}}
+        | {split: {"files": [f"{folder}/more/*.tif"]} for split in ("val", "test")},
+    }
+    (folder / "mine.yaml").write_text(yaml.safe_dump(dataset))
+    experiment = yaml.safe_load((root / "config/experiments/volumes.yaml").read_text())
+    experiment["dataset"] = f"{folder}/mine.yaml"
+    for part in (experiment, *experiment.get("scales", {}).values()):
+        for stage in part.get("stages", {}).values():
+            stage.get("evaluation", {}).pop("splits", None)
+    (folder / "own.yaml").write_text(yaml.safe_dump(experiment))
+    given = (f"results={folder}/results", f"experiments=[{folder}/own.yaml]", "scale=tiny")
+    return folder, ("--config", *given)
+
+
+def test_simulated_stacks_are_made_and_converted(snakemake, tmp_path):
+    store = f"{tmp_path}/data/stacks-tiny/test/0000.h5"
+    given = ("--config", f"results={tmp_path}", "experiments=[volumes]", "scale=tiny")
+    snakemake("--cores", "1", *given, "--", store, timeout=280)
+    assert len(find_stacks(Path(store).with_suffix(".stacks"))) == 2
+    with EventStore.open(store) as made:
+        assert {"image", "spacing", "labels", "cost", "instances"} <= set(made.products)
+        assert made.events["subrun"].tolist() == [3, 3]
+    assert "Nothing to be done" in snakemake("-n", *given, "--", store).stdout
+
+
+def test_stacks_of_a_user(snakemake, plan_of, own):
+    folder, given = own
+    jobs = {job.wildcards["split"]: job for job in plan_of(*given) if job.rule == "convert_events"}
+    whole = {str(path) for path in (folder / "train").glob("*.tif")}
+    assert jobs["train"].input == whole | {f"{folder}/train"}
+    one = folder / "more/img_002_00000.ome.tif"
+    assert jobs["test"].input == {str(path) for path in (folder / "more").glob("*.tif")}
+    assert jobs["test"].wildcards["shard"] == "img_002_00000", "labels and costs are no shards of their own"
+    stores = [f"{folder}/results/data/mine/{shard}.h5" for shard in ("train/train", "test/img_002_00000")]
+    snakemake("--cores", "1", *given, "--", *stores, timeout=280)
+    with EventStore.open(stores[0]) as train, EventStore.open(stores[1]) as test:
+        assert (len(train), len(test)) == (2, 1)
+        assert "instances" not in train.products
+        assert not set(train.events["uid"]) & set(test.events["uid"])
+    assert "Nothing to be done" in snakemake("-n", *given, "--", *stores).stdout
+    # Labels that were drawn again make their shard again, and only that.
+    time.sleep(0.05)
+    labels = one.with_name("img_002_00000_GT.ome.tif")
+    shutil.copy(labels, folder / "copy.tif")
+    os.replace(folder / "copy.tif", labels)
+    again = snakemake("-n", *given, "--", *stores).stdout
+    assert "img_002_00000" in again
+    assert "train/train.h5" not in again
