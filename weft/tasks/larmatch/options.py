@@ -76,7 +76,12 @@ class DataOptions(Strict):
     flip: bool = Field(
         True, description="mirror time, and turn by 180° about the drift direction, each in half of the views"
     )
-    shift: int = Field(16, ge=0, description="move rows and wires by up to so many: another phase of the coarser grids")
+    shift: int = Field(
+        16,
+        ge=0,
+        description="move rows and wires by up to so many: another phase of the coarser grids, whose "
+        "largest has 2^(levels − 1) pixels; 0: not at all",
+    )
     charge_jitter: float = Field(
         0.05, ge=0, description="relative spread of a factor on the charge, one for each plane: gains differ"
     )
@@ -91,6 +96,17 @@ class Options(Strict):
     loss: LossOptions = LossOptions()
     data: DataOptions = DataOptions()
     baseline: BaselineOptions = BaselineOptions()
+
+    @model_validator(mode="after")
+    def _all_phases(self) -> Options:
+        grid = 2 ** (len(self.model.widths) - 1)
+        if 0 < self.data.shift < grid - 1:
+            raise ValueError(
+                f"data.shift: {self.data.shift} moves images by less than the coarsest grid of a network of "
+                f"{len(self.model.widths)} levels, {grid} pixels, so that it would learn some of its phases only; "
+                f"expected 0 or at least {grid - 1}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _taught(self) -> Options:

@@ -43,7 +43,7 @@ from weft.report.variants import (
     trained,
     worst,
 )
-from weft.tasks.space_points.score import EDGES, FALSE, FOUND, MARKS, N_BINS, STAGES, TRUE, metrics
+from weft.tasks.space_points.score import EDGES, FALSE, FOUND, MARKS, N_BINS, SAME, STAGES, TRUE, metrics
 
 #: As a reader knows the kinds.
 NAMES: Mapping[str, str] = {
@@ -123,7 +123,8 @@ def overall_table(scores: Mapping[str, Scores], split: str) -> Figure:
         "key-points",
         "Key points of all kinds",
         f"{_events(tables)} of split {split}; {seeds(models)}. Efficiency: share of the true key points with a found "
-        "one of their kind so near; purity: share of the found ones with a true one. Intervals: bootstrap over events, "
+        "one of their kind, of their own, so near; purity: share of the found ones with a true one. True ones of a "
+        f"kind within {SAME} cm of each other count as one. Intervals: bootstrap over events, "
         f"from the lowest to the highest end among seeds. {DIFFERENCE}",
         table=pd.DataFrame(rows),
     )
@@ -219,7 +220,7 @@ def kind_figure(scores: Mapping[str, Scores]) -> Figure:
         "confusion",
         "Kinds told apart",
         f"Per cent of the true key points of a kind (rows) by what was found within {MARKS[1]} cm: one of their kind, "
-        "else the nearest of any, else they were missed; number below. The counts of all seeds are added.",
+        "else one of any, else they were missed; number below. The counts of all seeds are added.",
         svg=svg,
     )
 

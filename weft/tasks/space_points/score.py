@@ -1,6 +1,7 @@
 """Score tables of space points and key points, from a store of predictions joined with its truth; no torch.
 
-A key point is judged by the nearest true one of its kind, and a true one by the nearest that was found (spec §8).
+Found and true key points of a kind are paired one to one, the nearest first (spec §8): a found one stands for one true
+one. True ones of a kind that no wires can tell apart, such as the starts of two tracks at a vertex, count once.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from weft.io.larmatch_products import KEY_POINT_KINDS as KINDS
 from weft.io.larmatch_products import KEY_POINTS
 from weft.io.wire_products import GHOST_TRIPLET, GOOD_TRIPLET, UNKNOWN_TRIPLET
 from weft.metrics.binned import quantile
-from weft.metrics.points import harmonic_mean, nearest
+from weft.metrics.points import Nearest, distinct, harmonic_mean, matched, nearest
 from weft.metrics.scores import Scores
 from weft.metrics.shares import share
 from weft.reco.feed import processes_in
@@ -28,13 +29,19 @@ from weft.triplets.stored_truth import EventTruth, read_truth
 
 #: Distances, cm, at which shares of found key points are quoted.
 MARKS = (1, 3, 5, 10)
-#: A key point without a true one of its kind within so many cm is false; what is as near to a vertex is at it.
+#: A key point without a true one of its kind, of its own, within so many cm is false; what is as near to a vertex is at
+#: it.
 FALSE = 5
 #: Edges of the bins of distance, cm: bin k holds edges[k] < distance ≤ edges[k + 1], the first one 0 too.
 EDGES = np.array(
     [*np.arange(10) / 10, *np.arange(4, 12) / 4, *np.arange(6, 10) / 2, *range(5, 10), 10, 12, 15, 20, 30, np.inf]
 )
 N_BINS = len(EDGES) - 1
+#: cm: pairs are no farther apart.
+_FARTHEST = float(EDGES[-2])
+#: cm: true key points of one kind that are nearer to each other count once: about the pitch of wires and rows, whose
+#: diagonal this is.
+SAME = 0.5
 TRUE, FOUND = "true", "found"
 #: Triplets on their way to space points; each of those before.
 STAGES: Mapping[str, str] = {
@@ -63,7 +70,7 @@ EVENT_COLUMNS: Mapping[str, str] = {
     "found_<kind>_<d>": "those with a true one of their kind within d cm",
     "found_any_<d>": "found key points with any true one within d cm",
     "vertex_<kind>": "found key points of a kind within 5 cm of a true neutrino vertex",
-    "distance_<k>": "true key points whose nearest found one of their kind is in bin k of distance",
+    "distance_<k>": "true key points whose partner among the found ones of their kind is in bin k of distance",
 }
 OBJECT_COLUMNS: Mapping[str, str] = {
     "uid": "unique id of the event",
@@ -73,8 +80,8 @@ OBJECT_COLUMNS: Mapping[str, str] = {
     "x": "position [cm]",
     "y": "position [cm]",
     "z": "position [cm]",
-    "distance": "to the nearest one of the other side and the same kind [cm]; infinite where there is none",
-    "distance_any": "to the nearest one of the other side [cm]",
+    "distance": "to its partner, one of the other side and the same kind [cm]; infinite where it has none",
+    "distance_any": "to its partner if kinds do not matter [cm]",
     "kind_any": "kind of that one; −1 where there is none",
     "score": "found: its score; true: NaN",
     "support": "found: triplets that agree; true: 0",
@@ -86,7 +93,7 @@ CURVE_COLUMNS: Mapping[str, str] = {
     "split": "name of the split",
     "side": "true: of true key points; found: of found ones",
     "kind": "number of the kind",
-    "bin": "number of the bin of distance to the nearest one of the other side and the same kind",
+    "bin": "number of the bin of distance to its partner; the last: it has none",
     "low": "lower edge of the bin [cm]",
     "high": "upper edge of the bin, which belongs to it [cm]",
     "n": "key points",
@@ -186,29 +193,35 @@ def _key_point_counts(
 ) -> tuple[dict[str, float], pd.DataFrame, pd.DataFrame]:
     true = _true_points(stored_key_points(store, truth, options), truth.particles)
     found = _found_points(np.asarray(store["prediction/key_points"][i]), where)
+    own = dict(zip((TRUE, FOUND), _paired(true, found, true.kind, found.kind), strict=True))
+    nothing = np.zeros(len(true.kind), np.int64), np.zeros(len(found.kind), np.int64)
+    any_kind = dict(zip((TRUE, FOUND), _paired(true, found, *nothing), strict=True))
     sides = {TRUE: (true, found), FOUND: (found, true)}
     row: dict[str, float] = {}
     tables, bins = [], []
     for side, (points, others) in sides.items():
-        own = nearest(points.position, others.position, points.kind, others.kind)
-        anyone = nearest(points.position, others.position)
+        near, anyone = own[side], any_kind[side]
         for kind, name in enumerate(KINDS):
-            distance = own.distance[points.kind == kind]
+            distance = near.distance[points.kind == kind]
             row[f"{side}_{name}"] = len(distance)
             row |= {f"{side}_{name}_{mark}": int((distance <= mark).sum()) for mark in MARKS}
         row |= {f"{side}_any_{mark}": int((anyone.distance <= mark).sum()) for mark in MARKS}
         kind_any = np.append(others.kind, -1)[anyone.row]
         tables.append(
-            points.table.assign(side=side, distance=own.distance, distance_any=anyone.distance, kind_any=kind_any)
+            points.table.assign(side=side, distance=near.distance, distance_any=anyone.distance, kind_any=kind_any)
         )
-        bins.append(_binned(side, points.kind, own.distance))
+        bins.append(_binned(side, points.kind, near.distance))
         if side == TRUE:
-            histogram = np.bincount(_bin_of(own.distance), minlength=N_BINS)
+            histogram = np.bincount(_bin_of(near.distance), minlength=N_BINS)
             row |= {f"distance_{k}": int(n) for k, n in enumerate(histogram)}
     to_vertex = nearest(found.position, true.position[true.kind == KINDS.index("nu_vertex")]).distance
     near = np.bincount(found.kind[to_vertex <= FALSE], minlength=len(KINDS))
     row |= {f"vertex_{kind}": int(n) for kind, n in zip(KINDS, near, strict=True)}
     return row, pd.concat(tables, ignore_index=True), pd.concat(bins, ignore_index=True)
+
+
+def _paired(true: _Points, found: _Points, kinds: np.ndarray, found_kinds: np.ndarray) -> tuple[Nearest, Nearest]:
+    return matched(true.position, found.position, kinds, found_kinds, _FARTHEST)
 
 
 def stored_key_points(store: Store, truth: EventTruth, options: Options) -> np.ndarray:
@@ -222,8 +235,11 @@ def _true_points(points: np.ndarray, particles: np.ndarray) -> _Points:
     pdg, energy = np.zeros(len(points), np.int32), np.full(len(points), np.nan)
     pdg[of_one] = particles["pdg"][owner[of_one]]
     energy[of_one] = particles["energy_deposit"][owner[of_one]]
-    columns = {"score": np.nan, "support": 0, "pdg": pdg, "energy_deposit": energy}
-    return _points(points, columns)
+    table = pd.DataFrame({"score": np.nan, "support": 0, "pdg": pdg, "energy_deposit": energy})
+    # Of those in one place the one of the particle with the most energy stands.
+    order = np.argsort(-np.nan_to_num(energy), kind="stable")
+    rows = np.sort(order[distinct(xyz(points[order]), points["kind"][order], SAME)])
+    return _points(points[rows], dict(table.iloc[rows].reset_index(drop=True)))
 
 
 def _found_points(points: np.ndarray, where: str) -> _Points:
@@ -267,9 +283,9 @@ def metrics(counts: pd.DataFrame) -> pd.DataFrame:
     point_efficiency: good triplets that are space points, of all good candidates; point_purity: good ones among space
     points; ghost_rejection: ghosts that are none, of all; electron_completeness: electrons at space points, of all
     that arrived; the same with `_cut` before the choice of the best of each pixel; candidate_purity of all candidates.
-    efficiency_within_<d>cm: true key points with a found one of their kind so near; purity_within_<d>cm: found ones
-    with a true one; false_rate: found ones without a true one of their kind within 5 cm; f1_within_3cm; the same
-    whatever the kind (any_); per kind at 3 cm, false rates at 5; median_distance of the true ones that were found
+    efficiency_within_<d>cm: true key points with a found one of their kind, of their own, so near; purity_within_<d>cm:
+    found ones with a true one; false_rate: found ones without a true one of their kind within 5 cm; f1_within_3cm; the
+    same whatever the kind (any_); per kind at 3 cm, false rates at 5; median_distance of the true ones that were found
     within 10 cm; found_per_event, false_per_event; at_vertex: found key points within 5 cm of a true vertex, for each.
     """
 

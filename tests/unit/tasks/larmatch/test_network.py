@@ -42,7 +42,7 @@ def test_the_default_trunk_has_the_size_of_the_first_generation():
 
 def test_the_sizes_of_the_second_generation_are_there():
     """Spec §4.2: about 16 M parameters, an overall stride of 64."""
-    task = tasks.build("larmatch", {"model": V2})
+    task = tasks.build("larmatch", {"model": V2, "data": {"shift": 64}})
     network = task.network().eval()
     assert parameters(network) == pytest.approx(16e6, rel=0.2)
     assert len(network.forward_features.unet.down) == 6

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
-from larmatch_tasks import small_task
+import torch
+from larmatch_tasks import network_of, small_task
 from wire_events import DETECTOR, MIRROR_TIME, NO_MIRROR, TURN, event
 
+from weft.errors import WeftError
 from weft.tasks.larmatch.views import gain_view, random_view, view
 
 READOUT, PLANES = DETECTOR.tpcs[0].readout, DETECTOR.tpcs[0].planes
@@ -76,6 +78,27 @@ def test_views_are_drawn_from_the_generator_alone_and_as_far_as_they_are_asked_f
     assert seen == {(1, 1, 1), (-1, 1, 1), (1, -1, -1), (-1, -1, -1)}
     still = random_view(arrays, False, 0, np.random.default_rng(0))
     assert all(np.array_equal(still[name], arrays[name], equal_nan=True) for name in still)
+
+
+def test_a_deep_network_is_moved_by_as_much_as_its_coarsest_grid():
+    """Seven levels, as the second generation has: what it says is the same again after 64 pixels, not after fewer."""
+    deep = {"widths": [4] * 7}
+    task = small_task(deep, data={"shift": 64})
+    network, sample = network_of(task), task.sample(event(0), (0, 0), False)
+
+    def scores(move):
+        moved = sample.with_arrays(**view(sample.arrays, False, False, np.full(4, move)))
+        with torch.no_grad():
+            return network(task.collate([moved]))["larmatch"]
+
+    assert torch.allclose(scores(0), scores(64), atol=1e-5)
+    assert not any(torch.allclose(scores(0), scores(move), atol=1e-3) for move in (16, 32, 48))
+    drawn = [random_view(sample.arrays, False, 64, np.random.default_rng(seed)) for seed in range(600)]
+    assert {int(one["row"][0] - sample.arrays["row"][0]) % 64 for one in drawn} == set(range(64))
+    with pytest.raises(WeftError, match=r"data\.shift: 16 moves .* 7 levels, 64 pixels, .* expected 0 or at least 63"):
+        small_task(deep)
+    for enough in (0, 63):
+        assert small_task(deep, data={"shift": enough}).options.data.shift == enough
 
 
 def test_a_drawn_sample_has_whole_images_and_some_of_the_triplets():

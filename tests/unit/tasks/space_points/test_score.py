@@ -13,10 +13,12 @@ from space_point_stores import PROVIDERS, as_found, events, inputs, opened, true
 from weft import tasks
 from weft.errors import WeftError
 from weft.io.larmatch_products import KEY_POINT_KINDS as KINDS
+from weft.io.larmatch_products import TRUE_KEY_POINTS
+from weft.io.lartpc import particle_rows
 from weft.io.store import EventStore
 from weft.metrics.scores import Scores, counts, pool
 from weft.reco.feed import FedStore
-from weft.tasks.space_points.score import CURVE_COLUMNS, EDGES, OBJECT_COLUMNS, count_columns, metrics
+from weft.tasks.space_points.score import CURVE_COLUMNS, EDGES, OBJECT_COLUMNS, _true_points, count_columns, metrics
 from weft.triplets.truth import label_triplets
 
 TASK = tasks.build("space_points", {})
@@ -47,6 +49,12 @@ def test_counts_of_the_cloud(tmp_path: Path) -> None:
         assert (row["good_all"], row["ghost_all"]) == (good.sum(), (~good).sum())
         assert (row["good_cut"], row["ghost_cut"]) == ((good & written).sum(), (~good & written).sum())
         assert row["good_kept"] <= row["good_cut"]
+        # A pixel has one space point, so of its good candidates one: at best that with most electrons.
+        of_pixel = pd.DataFrame({"pixel": one["triplets"]["pixel_2"], "good": good, "electrons": truth["electrons"]})
+        best = of_pixel[of_pixel["good"]].groupby("pixel")["electrons"].max()
+        assert row["good_possible"] == len(best) <= row["good_all"]
+        assert row["ghost_possible"] == of_pixel["pixel"].nunique() - len(best)
+        assert row["electrons_possible"] == pytest.approx(best.sum())
         assert row["good_kept"] + row["ghost_kept"] == len(np.unique(one["triplets"]["pixel_2"][written]))
         assert row["unknown_all"] == 0
         deposits = one["truth/wire_deposits"]
@@ -59,6 +67,7 @@ def test_counts_of_the_cloud(tmp_path: Path) -> None:
     assert values["ghost_rejection"] == 1 - total["ghost_kept"] / total["ghost_all"]
     assert values["point_efficiency"] == total["good_kept"] / total["good_all"] < values["point_efficiency_cut"] == 1
     assert values["point_purity_cut"] < values["point_purity"]
+    assert values["point_efficiency_all"] == 1 > values["point_efficiency_possible"] >= values["point_efficiency"]
     assert values["points_per_event"] == (total["good_kept"] + total["ghost_kept"]) / 3
     assert values["electron_completeness_cut"] == total["electrons_cut"] / total["electrons"]
 
@@ -118,6 +127,34 @@ def test_counts_at_each_distance_by_hand(tmp_path: Path) -> None:
     alone = scores.objects[(scores.objects["side"] == "found") & (scores.objects["kind"] == end)].iloc[0]
     assert alone["distance"] > 100
     assert alone["distance_any"] > 100
+
+
+def test_one_found_key_point_stands_for_one_true_one(tmp_path: Path) -> None:
+    first = true_points(events()[0])
+    start = first[first["kind"] == KINDS.index("track_start")][:1]
+    # The same true start found three times, 0, 1 and 2 cm off: one of them is right.
+    found = np.concatenate([as_found(start, (shift, 0.0, 0.0)) for shift in (1.0, 0.0, 2.0)])
+    scores, _ = scored(tmp_path, [found, found[:0], found[:0]])
+    row = scores.events.iloc[0]
+    mine = scores.objects[(scores.objects["side"] == "found") & (scores.objects["distance"] <= 0.01)]
+    assert mine["x"].tolist() == pytest.approx(start["x"].tolist())
+    for mark in (1, 3):
+        assert row[f"true_track_start_{mark}"] == row[f"found_track_start_{mark}"]
+    assert row["found_track_start_1"] == 1
+    assert row["found_track_start"] == 3
+
+
+def test_true_key_points_in_one_place_count_once() -> None:
+    """Two tracks and a shower from a vertex: two kinds of starts; that of the more energetic track stands."""
+    points = np.zeros(4, TRUE_KEY_POINTS.dtype)
+    points["kind"] = [KINDS.index(kind) for kind in ("track_start", "track_start", "track_start", "shower_start")]
+    points["particle"], points["x"] = [0, 1, 2, 3], [0.0, 0.3, 0.9, 0.0]
+    particles = particle_rows(4, {"pdg": [13, 2212, 211, 11], "energy_deposit": [50.0, 80.0, 10.0, 5.0]})
+    left = _true_points(points, particles)
+    assert left.kind.tolist() == points["kind"][1:].tolist()
+    assert left.table["pdg"].tolist() == [2212, 211, 11]
+    assert left.table["energy_deposit"].tolist() == [80.0, 10.0, 5.0]
+    assert left.position[:, 0].tolist() == pytest.approx([0.3, 0.9, 0.0])
 
 
 def test_key_points_at_a_vertex_are_counted_by_kind() -> None:
