@@ -45,16 +45,18 @@ def affinity_figure(judged: Mapping[str, Scores]) -> Figure:
         axis = canvas.subplots()
         random = np.diff(-np.cos(np.radians(ANGLE_EDGES))) / 2
         axis.plot(centres, random, color=RULE, linewidth=1.4, label="at random", zorder=1)
+        highest = float(random.max())
         for name, part in judged.items():
             angle = part.events[[f"angle_{k}" for k in range(len(ANGLE_EDGES) - 1)]].to_numpy(np.float64).sum(axis=0)
             share = angle / max(angle.sum(), 1)
             within = share[: int(np.searchsorted(ANGLE_EDGES, WITHIN))].sum()
+            highest = max(highest, float(share.max()))
             label = f"{name}: {100 * within:.1f} % within {WITHIN}°"
             axis.stairs(share, ANGLE_EDGES, color=color_of(name), linewidth=1.6, label=label)
         axis.axvline(WITHIN, color=RULE, linewidth=1.2, zorder=1)
         axis.set_xlim(0, 180)
         axis.set_xticks(range(0, 181, 30))
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, (1 + 0.12 * (len(judged) + 2)) * highest)  # room for the legend
         axis.set_xlabel("angle between said and true direction [°]")
         axis.set_ylabel("share of triplets")
         axis.legend(loc="upper right")

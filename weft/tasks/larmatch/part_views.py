@@ -105,6 +105,8 @@ def slice_figure(judged: Mapping[str, Scores]) -> Figure:
         axes[0].set_ylim(0, 1.02)
         axes[0].set_ylabel("at a score of 0.5")
         handles, labels = axes[0].get_legend_handles_labels()
+        order = sorted(range(len(labels)), key=lambda k: not labels[k].startswith(MODEL))
+        handles, labels = [handles[k] for k in order], [labels[k] for k in order]
         canvas.legend(handles, labels, loc="upper center", ncols=4, bbox_to_anchor=(0.5, 0.04))
         svg = to_svg(canvas, "parts", "Efficiency and purity for parts of the events", gap=1)
     return Figure(
