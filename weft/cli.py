@@ -253,12 +253,12 @@ def _storable(stores: dict[str, str]) -> list[str]:
         return [name for name, s in schemas if s.kind != "dense" and s.name not in ("meta", "voxels")]
 
 
-def _named_stores(given: list[str]) -> dict[str, str]:
-    """Alias and path of each store; a store without a name is called by its number."""
+def _named_stores(given: list[str], unnamed: str | None = None) -> dict[str, str]:
+    """Alias and path of each store; a store without a name is called by its number, or as is said."""
     stores: dict[str, str] = {}
     for k, text in enumerate(given):
         name, equals, path = text.partition("=")
-        alias, path = (name, path) if equals and "/" not in name else (str(k), text)
+        alias, path = (name, path) if equals and "/" not in name else (unnamed or str(k), text)
         if alias in stores:
             raise WeftError(f"two stores are called {alias}: {stores[alias]} and {path}")
         stores[alias] = path
@@ -631,17 +631,21 @@ def inspect(
 def show(
     truth: Annotated[Path, typer.Argument(help="event store")],
     event: Annotated[int, typer.Option(help="number of the event in the file")] = 0,
-    prediction: Annotated[Path | None, typer.Option(help="predictions made from it")] = None,
+    prediction: Annotated[
+        list[str] | None, typer.Option(help="predictions made from it; STAGE=PATH: those that others were made from")
+    ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="HTML file to write")] = Path("event.html"),
 ) -> None:
     """A rotatable 3-D display of one event, as one HTML file.
 
     Example: `weft show results/data/lartpc-demo/test/0000.h5 --event 3 -o event.html`
+
+    Example: `weft show points.h5 -o event.html` (what `weft deploy larmatch --stage chain` has written)
     """
     from weft.report.show import show_event
 
-    stores = {"truth": truth} | ({"prediction": prediction} if prediction else {})
-    show_event(stores, event, output)
+    predictions = _named_stores(prediction or [], "prediction")
+    show_event({"truth": truth} | {name: Path(path) for name, path in predictions.items()}, event, output)
     print(output)
 
 

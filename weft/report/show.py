@@ -11,6 +11,7 @@ import numpy as np
 from weft.errors import WeftError
 from weft.io.store import EventStore
 from weft.reco.feed import FedStore
+from weft.report.clouds import can_show_cloud, cloud_payload
 from weft.report.display import Grid, event_payload
 from weft.report.overlays import PREDICTION, TRUTH, layers, markers
 from weft.report.page import environment, write_page
@@ -71,14 +72,21 @@ def show_event(stores: Mapping[str, Path], event: int, output: Path) -> None:
     """Write a page with the rotatable display of one event.
 
     ``stores`` maps ``truth`` and, if wanted, ``prediction`` to event stores; ``event`` is its number in the file.
-    Raises `WeftError` where there is no such event or it is not made of voxels with a charge.
+    Triplets with scores and space points are shown where there are any, else voxels. Raises `WeftError` where there is
+    no such event, and nothing of it that can be shown.
     """
     with EventStore.open(stores) as store:
         where = stores[TRUTH]
         if not 0 <= event < len(store):
             raise WeftError(f"{where}: no event {event}; events are numbered 0 to {len(store) - 1}")
-        if not can_show(store):
-            raise WeftError(f"{where}: a display needs the products meta, voxels and charge")
-        payload = store_payload(store, event)
+        if can_show_cloud(store):
+            payload = cloud_payload(store, event)
+        elif can_show(store):
+            payload = store_payload(store, event)
+        else:
+            raise WeftError(
+                f"{where}: a display needs the products meta, voxels and charge, or triplets with triplet_scores, or "
+                "space_points"
+            )
     text = environment().get_template("event.html").render(payload=payload, files=[str(p) for p in stores.values()])
     write_page(output, text)
