@@ -20,7 +20,10 @@ _Width = Annotated[int, Field(ge=1)]
 
 def _scores(heads: dict[Head, list[int]]) -> dict[Head, list[int]]:
     if "larmatch" not in heads:
-        raise ValueError("expected a head larmatch, by whose score triplets are kept")
+        raise ValueError(
+            f"only {', '.join(heads) or 'none'} given, without larmatch, by whose score triplets are kept; heads that "
+            "are given take the place of the default, so name all that the network is to have"
+        )
     return heads
 
 

@@ -256,7 +256,7 @@ def test_every_parameter_is_in_one_layer():
 
 
 @pytest.mark.parametrize(("model", "words"), [
-    ({"heads": {"key_points": [8]}}, "expected a head larmatch"),
+    ({"heads": {"key_points": [8]}}, "only key_points given, without larmatch, by whose score triplets are kept"),
     ({"heads": {"larmatch": [8], "keypoints": [8]}}, "keypoints"),
     ({"heads": {"larmatch": [0]}}, "larmatch"),
     ({"widths": []}, "widths"),
