@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from weft.detector.wires import PLANES
 from weft.engine.task import Store
 from weft.errors import WeftError
 from weft.io.deposits import arrived
@@ -23,8 +24,9 @@ from weft.metrics.points import Nearest, distinct, harmonic_mean, matched, neare
 from weft.metrics.scores import Scores
 from weft.metrics.shares import share
 from weft.reco.feed import processes_in
-from weft.tasks.space_points.options import Options
+from weft.tasks.space_points.options import ModelOptions, Options
 from weft.triplets.key_points import true_key_points, xyz
+from weft.triplets.points import best_of_pixel
 from weft.triplets.stored_truth import EventTruth, read_truth
 
 #: Distances, cm, at which shares of found key points are quoted.
@@ -43,12 +45,15 @@ _FARTHEST = float(EDGES[-2])
 #: diagonal this is.
 SAME = 0.5
 TRUE, FOUND = "true", "found"
-#: Triplets on their way to space points; each of those before.
+#: Triplets on their way to space points. No choice of the best of each pixel keeps more than `possible`.
 STAGES: Mapping[str, str] = {
     "all": "all candidates",
+    "possible": "one candidate of each pixel, of its good ones that with most electrons; all where none is chosen",
     "cut": "with a larmatch score of at least model.min_score",
     "kept": "space points, after the choice of the best of each pixel where there is one",
 }
+#: How the metrics of a stage end.
+SUFFIXES = {"all": "_all", "possible": "_possible", "cut": "_cut", "kept": ""}
 
 EVENT_COLUMNS: Mapping[str, str] = {
     "run": "run number",
@@ -129,7 +134,7 @@ def score_shard(store: Store, split: str, shard: str, options: Options) -> Score
         event = store.events[i]
         where = f"shard {shard}: event {event['run']}/{event['subrun']}/{event['event']}"
         truth = stored_truth(store, i, options)
-        row = _cloud_counts(store, i, truth, options.model.min_score, where)
+        row = _cloud_counts(store, i, truth, options.model, where)
         if options.model.key_points is not None:
             found, table, bins = _key_point_counts(store, i, truth, options, where)
             row |= found
@@ -166,14 +171,15 @@ def stored_truth(store: Store, i: int, options: Options) -> EventTruth:
     )
 
 
-def _cloud_counts(store: Store, i: int, truth: EventTruth, min_score: float, where: str) -> dict[str, float]:
+def _cloud_counts(store: Store, i: int, truth: EventTruth, model: ModelOptions, where: str) -> dict[str, float]:
     """Good triplets, ghosts and electrons on their way from all candidates to the space points."""
     true, deposits = truth.triplets, truth.deposits
     scores = store["triplet_scores"]
     said = np.asarray(scores[i])["larmatch"]
     stages = {
         "all": np.arange(len(true)),
-        "cut": np.asarray(scores.index(i))[said >= np.float32(min_score)],
+        "possible": _possible(np.asarray(store["triplets"][i]), true, model.best_per_pixel),
+        "cut": np.asarray(scores.index(i))[said >= np.float32(model.min_score)],
         "kept": np.asarray(store["prediction/space_points"][i])["triplet"],
     }
     row: dict[str, float] = {"n_events": 1}
@@ -186,6 +192,16 @@ def _cloud_counts(store: Store, i: int, truth: EventTruth, min_score: float, whe
         row[f"electrons_{stage}"] = float(true["electrons"][rows].sum(dtype=np.float64))
     row["electrons"] = float(arrived(deposits)["electrons"].sum(dtype=np.float64))
     return row
+
+
+def _possible(triplets: np.ndarray, true: np.ndarray, plane: int | None) -> np.ndarray:
+    """Rows of the triplets that a choice of the best of each pixel of a plane keeps that knows the truth; None: all."""
+    if plane is None:
+        return np.arange(len(triplets))
+    members = np.stack([triplets[f"pixel_{p}"] for p in range(PLANES)], axis=1)
+    merit = np.choose(true["good"].astype(np.int64) + 1, [0.5, 0.0, 1.0])  # unknown, ghost, good
+    merit += np.where(true["good"] == GOOD_TRIPLET, true["electrons"], 0)
+    return best_of_pixel(members, merit, plane)
 
 
 def _key_point_counts(
@@ -215,8 +231,8 @@ def _key_point_counts(
             histogram = np.bincount(_bin_of(near.distance), minlength=N_BINS)
             row |= {f"distance_{k}": int(n) for k, n in enumerate(histogram)}
     to_vertex = nearest(found.position, true.position[true.kind == KINDS.index("nu_vertex")]).distance
-    near = np.bincount(found.kind[to_vertex <= FALSE], minlength=len(KINDS))
-    row |= {f"vertex_{kind}": int(n) for kind, n in zip(KINDS, near, strict=True)}
+    at_vertex = np.bincount(found.kind[to_vertex <= FALSE], minlength=len(KINDS))
+    row |= {f"vertex_{kind}": int(n) for kind, n in zip(KINDS, at_vertex, strict=True)}
     return row, pd.concat(tables, ignore_index=True), pd.concat(bins, ignore_index=True)
 
 
@@ -282,7 +298,8 @@ def metrics(counts: pd.DataFrame) -> pd.DataFrame:
 
     point_efficiency: good triplets that are space points, of all good candidates; point_purity: good ones among space
     points; ghost_rejection: ghosts that are none, of all; electron_completeness: electrons at space points, of all
-    that arrived; the same with `_cut` before the choice of the best of each pixel; candidate_purity of all candidates.
+    that arrived; the same with `_cut` before the choice of the best of each pixel, with `_possible` where that knew the
+    truth, and with `_all` of all candidates.
     efficiency_within_<d>cm: true key points with a found one of their kind, of their own, so near; purity_within_<d>cm:
     found ones with a true one; false_rate: found ones without a true one of their kind within 5 cm; f1_within_3cm; the
     same whatever the kind (any_); per kind at 3 cm, false rates at 5; median_distance of the true ones that were found
@@ -293,12 +310,11 @@ def metrics(counts: pd.DataFrame) -> pd.DataFrame:
         return counts[name].to_numpy(np.float64)
 
     values: dict[str, np.ndarray] = {}
-    for stage, suffix in (("kept", ""), ("cut", "_cut")):
+    for stage, suffix in SUFFIXES.items():
         values[f"point_efficiency{suffix}"] = share(column(f"good_{stage}"), column("good_all"))
         values[f"point_purity{suffix}"] = _purity(counts, stage)
         values[f"ghost_rejection{suffix}"] = 1 - share(column(f"ghost_{stage}"), column("ghost_all"))
         values[f"electron_completeness{suffix}"] = share(column(f"electrons_{stage}"), column("electrons"))
-    values["candidate_purity"] = _purity(counts, "all")
     points = sum(column(f"{state}_kept") for state in ("good", "ghost", "unknown"))
     values["points_per_event"] = share(np.asarray(points), column("n_events"))
     if f"true_{KINDS[0]}" in counts:
