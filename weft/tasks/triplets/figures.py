@@ -13,12 +13,10 @@ from weft.metrics.scores import Scores, counts
 from weft.report.event_histogram import event_histogram
 from weft.report.figure import Figure
 from weft.report.palette import SERIES_COLORS, style, to_svg
-from weft.report.ratio_panels import binned, ratio, ratio_panels
-from weft.report.variants import MODEL, envelope, number, pooled, same_events, select, splits_of, spread, trained
+from weft.report.quality import Quality, counted, events_of, quality_table, shift_rows
+from weft.report.ratio_panels import ENERGY_EDGES, binned, by_energy, ratio, ratio_panels
+from weft.report.variants import MODEL, number, pooled, same_events, select, trained
 from weft.tasks.triplets.score import OCCUPANCY_EDGES, STATES, metrics
-
-#: Edges of the bins of energy left by a particle, MeV.
-ENERGY_EDGES = np.geomspace(0.3, 3000.0, 13)
 
 _REPLICAS = 400
 _FEWEST = 20  # of a bin that is drawn
@@ -71,30 +69,16 @@ def figures(scores: Mapping[str, Scores], split: str) -> list[Figure]:
 def overall_table(scores: Mapping[str, Scores], split: str) -> Figure:
     """Every metric with its interval."""
     tables, models = same_events(scores, split), trained(scores)
-    names, columns = list(_OVERALL), list(counts(tables[models[0]]).columns)
-
-    def metric(sums: np.ndarray) -> np.ndarray:
-        return metrics(pd.DataFrame(sums, columns=columns))[names].to_numpy()
-
-    arrays = {v: counts(table).to_numpy(np.float64) for v, table in tables.items()}
-    values = {v: metric(array.sum(axis=0)[None])[0] for v, array in arrays.items()}
-    intervals = [bootstrap(arrays[v], metric, _REPLICAS) for v in models]
-    rows = [
-        {
-            "metric": _OVERALL[name],
-            "share, or number": spread([values[v][k] for v in models]),
-            "95 % interval": envelope(intervals, k),
-        }
-        for k, name in enumerate(names)
-    ]
+    rows = [Quality(name, text) for name, text in _OVERALL.items()]
+    table = quality_table(counted(tables, metrics, list(_OVERALL)), models, rows, _REPLICAS)
     return Figure(
         "overall",
         "Candidates and the truth",
-        f"{len(next(iter(tables.values())))} events of split {split}. A true cell is where a row and three wires meet "
+        f"{events_of(tables)} of split {split}. A true cell is where a row and three wires meet "
         "and enough electrons arrived to be seen (`labels.min_electrons`); electrons and energy are counted in all "
         "cells, ghosts among candidates of known truth. No later stage finds one that is no candidate. "
         "Nothing is learned and the search is exact, so there is no baseline. Intervals: bootstrap over events.",
-        table=pd.DataFrame(rows),
+        table=table.rename(columns={"model": "share, or number"}),
     )
 
 
@@ -159,8 +143,8 @@ def occupancy_figure(scores: Scores) -> Figure:
     return Figure(
         "occupancy",
         "How full the rows are",
-        "Candidates per live pixel, and the share of those of known truth that is no true cell, by the number "
-        f"of live pixels in the row; bins of fewer than {_FEWEST} rows are left out. Bands: 95 % intervals over events.",
+        "Candidates per live pixel, and the share of those of known truth that is no true cell, by the number of live "
+        f"pixels in the row; bins of fewer than {_FEWEST} rows are left out. Bands: 95 % intervals over events.",
         svg=svg,
     )
 
@@ -169,12 +153,9 @@ def _energy_figure(scores: Mapping[str, Scores]) -> Figure:
     found = {}
     for name, part in scores.items():
         rows = part.objects
-        bins = np.clip(np.searchsorted(ENERGY_EDGES, rows["energy"], side="right") - 1, 0, len(ENERGY_EDGES) - 2)
-        label = rows["class"].to_numpy(np.int64)
         columns = [rows["n_cells"].to_numpy(), rows["n_found"].to_numpy()]
-        uids = np.unique(part.events["uid"])
-        n_classes = max(5, int(label.max(initial=0)) + 1)
-        found[name] = binned(uids, rows["uid"].to_numpy(), label, bins, columns, n_classes, len(ENERGY_EDGES) - 1)
+        n_classes = max(5, int(rows["class"].max()) + 1)
+        found[name] = by_energy(part.events, rows, "energy", "class", columns, n_classes)
     x, y = "energy left by the particle", "candidate efficiency"
     return Figure(
         "energy",
@@ -187,18 +168,12 @@ def _energy_figure(scores: Mapping[str, Scores]) -> Figure:
 
 def shift_table(scores: Mapping[str, Scores], nominal: str) -> Figure:
     """The main metrics on every split that was scored."""
-    rows = []
-    for split in splits_of(scores, nominal):
-        table = same_events(scores, split)[trained(scores)[0]]
-        values = metrics(counts(table).sum().to_frame().T).iloc[0]
-        row: dict[str, object] = {"split": split, "events": len(table)}
-        rows.append(row | {_OVERALL[name]: number(values[name]) for name in _SHIFTS})
     return Figure(
         "shifts",
         "Shifted conditions",
         "The same search on events of other detectors than those of the training: more noise, more diffusion, other "
-        "dead wires.",
-        table=pd.DataFrame(rows),
+        "dead wires. Intervals: bootstrap over events.",
+        table=shift_rows(scores, nominal, metrics, [(name, _OVERALL[name]) for name in _SHIFTS], _REPLICAS),
     )
 
 
