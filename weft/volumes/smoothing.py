@@ -26,7 +26,7 @@ def gaussian_taps(sigma: float, truncate: float = 3.0, order: int = 0) -> np.nda
 
 
 def blur(array: np.ndarray, sigma: float, axis: int, truncate: float = 3.0, order: int = 0) -> np.ndarray:
-    """float32, `array` blurred along an axis (0 or above), or with ``order`` 1 or 2 that derivative; sigma in voxels."""
+    """float32, `array` blurred along an axis (0 or above), with ``order`` 1 or 2 that derivative; sigma in voxels."""
     taps = gaussian_taps(sigma, truncate, order)
     array = np.ascontiguousarray(array, np.float32)
     n, radius = array.shape[axis], len(taps) // 2

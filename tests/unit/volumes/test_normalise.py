@@ -175,13 +175,17 @@ def test_channels_are_normalised_each_by_itself():
         channel(image, 2)
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("order", [0, 1, 2])
 @pytest.mark.parametrize(("sigma", "n"), [(0.7, 9), (5, 40), (50, 37), (3, 700)])
-def test_the_blur_is_that_of_scipy(sigma, n):
+def test_the_blur_and_its_derivatives_are_those_of_scipy(sigma, n, order, axis):
     from scipy.ndimage import gaussian_filter1d
 
-    array = np.random.default_rng(0).normal(size=(3, n, 2)).astype(np.float32)
-    expected = gaussian_filter1d(array.astype(np.float64), sigma, axis=1, mode="nearest", truncate=3)
-    np.testing.assert_allclose(blur(array, sigma, 1), expected, atol=2e-6)
+    shape = [3, 4, 2]
+    shape[axis] = n
+    array = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    expected = gaussian_filter1d(array.astype(float), sigma, axis, order, mode="nearest", truncate=3)
+    np.testing.assert_allclose(blur(array, sigma, axis, order=order), expected, atol=5e-6)
 
 
 def test_the_ways_to_write_a_recipe_are_the_same():

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from weft.engine.fitted_file import read_fitted, write_fitted
 from weft.engine.task import Baseline, Event, Products
 from weft.errors import WeftError
-from weft.io.volume_products import spacing_of
+from weft.io.volume_products import UNCERTAINTIES, spacing_of
 from weft.tasks.volume_segmentation.baseline_options import BaselineOptions, Threshold
 from weft.tasks.volume_segmentation.choice import Chosen, Seen, choose, seen
 from weft.tasks.volume_segmentation.responses import Response, answers, responses
@@ -36,7 +36,8 @@ class VolumeBaseline(Baseline):
     """A filter and a threshold for each class but the background.
 
     classes: names of the classes, background first. recipe: of the normalisation. channel: the one of the image that is
-    read. objects: how objects are found in what is segmented; None: they are not.
+    read. objects: how objects are found in what is segmented; None: they are not. uncertain: whether it says how sure
+    it is: it has one answer only, so that nothing varies between answers.
     """
 
     def __init__(
@@ -46,9 +47,10 @@ class VolumeBaseline(Baseline):
         recipe: Sequence[Step] = DEFAULT_RECIPE,
         channel: int = 0,
         objects: ObjectOptions | None = None,
+        uncertain: bool = False,
     ) -> None:
         self.options, self.classes, self.recipe = options, tuple(classes), tuple(recipe)
-        self.channel, self.objects = channel, objects
+        self.channel, self.objects, self.uncertain = channel, objects, uncertain
         self.chosen: list[Chosen] = []
         self.fitted_on: dict[str, int] = {}
 
@@ -84,7 +86,8 @@ class VolumeBaseline(Baseline):
 
     def predict(self, event: Event) -> Products:
         """`labels` int16 [Z, Y, X] and `probabilities` float32 [K, Z, Y, X]; with objects also `instances` int32
-        [Z, Y, X] and the table `objects`, the labels being those after holes and small objects."""
+        [Z, Y, X] and the table `objects`, the labels being those after holes and small objects; and `uncertainty`
+        float32 [4, Z, Y, X] where it is asked for."""
         if not self.chosen:
             raise WeftError("the baseline has not been fitted: call fit or load first")
         logits = np.zeros((len(self.classes), *event["image"].shape[1:]), np.float32)
@@ -95,13 +98,15 @@ class VolumeBaseline(Baseline):
                     logits[c] = np.clip((answer - _threshold(chosen, answer)) / chosen.width, -_STEEPEST, _STEEPEST)
         np.exp(logits - logits.max(axis=0), out=logits)
         logits /= logits.sum(axis=0)
-        labels = decided(logits)[:]
+        made: Products = {"labels": decided(logits)[:], "probabilities": logits}
+        if self.uncertain:
+            made["uncertainty"] = _uncertainty(logits)
         if self.objects is None:
-            return {"labels": labels, "probabilities": logits}
+            return made
         spacing = spacing_of(event["spacing"])
-        found = find_objects(labels, self.objects, spacing, channel(event["image"], self.channel), logits)
-        made = {"labels": found.labels, "instances": found.instances, "objects": found.objects}
-        return made | {"probabilities": logits}
+        image = channel(event["image"], self.channel)
+        found = find_objects(made["labels"], self.objects, spacing, image, logits)
+        return made | {"labels": found.labels, "instances": found.instances, "objects": found.objects}
 
     def _answers(self, wanted: Sequence[Response], event: Event) -> Iterable[tuple[Response, NDArray[np.float32]]]:
         return answers(wanted, channel(event["image"], self.channel), self.recipe, spacing_of(event["spacing"]))
@@ -124,6 +129,7 @@ class VolumeBaseline(Baseline):
             "recipe": [step.model_dump(mode="json") for step in self.recipe],
             "channel": self.channel,
             "objects": None if self.objects is None else self.objects.model_dump(mode="json"),
+            "uncertain": self.uncertain,
             "chosen": [{**chosen._asdict(), "response": chosen.response._asdict()} for chosen in self.chosen],
             "words": self.words,
             "fitted_on": self.fitted_on,
@@ -137,10 +143,19 @@ class VolumeBaseline(Baseline):
         recipe: tuple[Step, ...] = TypeAdapter(Steps).validate_python(content["recipe"])
         objects = None if content["objects"] is None else ObjectOptions(**content["objects"])
         options = BaselineOptions(**content["options"])
-        made = cls(options, content["classes"], recipe, content["channel"], objects)
+        made = cls(options, content["classes"], recipe, content["channel"], objects, content["uncertain"])
         made.chosen = [Chosen(**{**row, "response": Response(**row["response"])}) for row in content["chosen"]]
         made.fitted_on = content["fitted_on"]
         return made
+
+
+def _uncertainty(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The maps of `uncertainty` of a single answer: entropy and what is missing to 1, and no variance."""
+    made = np.zeros((len(UNCERTAINTIES), *probabilities.shape[1:]), np.float32)
+    certain = np.maximum(probabilities, np.finfo(np.float32).tiny)
+    made[UNCERTAINTIES.index("entropy")] = -(probabilities * np.log(certain)).sum(axis=0)
+    made[UNCERTAINTIES.index("one_minus_max")] = 1 - probabilities.max(axis=0)
+    return made
 
 
 def _judged_labels(event: Event) -> np.ndarray:

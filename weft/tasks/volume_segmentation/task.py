@@ -235,7 +235,10 @@ class VolumeSegmentation(Task[Options]):
 
         data = self.options.data
         recipe = (data.normalisations or (data.normalisation,))[0]
-        return VolumeBaseline(self.options.baseline, data.classes, recipe, data.channels[0], data.inference.objects)
+        asked = data.inference
+        return VolumeBaseline(
+            self.options.baseline, data.classes, recipe, data.channels[0], asked.objects, asked.uncertainty is not None
+        )
 
     def load_baseline(self, path: Path) -> VolumeBaseline:
         from weft.tasks.volume_segmentation.baseline import VolumeBaseline

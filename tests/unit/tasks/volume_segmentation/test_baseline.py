@@ -82,8 +82,21 @@ def test_objects_are_found_where_asked_for():
     assert ((radius > 0.7) & (radius < 1.05)).all()
 
 
+def test_it_says_how_sure_its_one_answer_is():
+    baseline = fitted("ball")
+    baseline.uncertain = True
+    made = baseline.predict(event(seed=5))
+    entropy, variance, information, missing = made["uncertainty"]
+    p = made["probabilities"].astype(np.float64)
+    np.testing.assert_allclose(entropy, -(p * np.log(np.maximum(p, 1e-300))).sum(axis=0), atol=1e-5)
+    np.testing.assert_allclose(missing, p.min(axis=0), atol=1e-6)
+    assert not variance.any()
+    assert not information.any()
+
+
 def test_the_file_gives_the_same_baseline(tmp_path):
     before = fitted("shell", objects=ObjectOptions(connectivity=6))
+    before.uncertain = True
     before.save(tmp_path / "model.ckpt")
     after = VolumeBaseline.load(tmp_path / "model.ckpt")
     assert after.chosen == before.chosen
