@@ -3,6 +3,12 @@
 The same electrons pass all planes, so the three charges of a point that is alone on its wires are equal, up to the
 gains of the planes. Gains are taken from the event itself, without truth: what a row holds in all is the same charge in
 every plane.
+
+Two charges agree by chance more often than three: of unrelated ones the ratio of the smallest to the largest is 0.46 in
+the median where a wire is dead and 0.28 of three live ones (candidates of the demo's test events). And two wires that
+were hit in a row are found by chance more often than three. So candidates of three live wires rank first. It takes no
+truth, and ranks better than shares within each pair of planes: average precision 0.31 against 0.20, and 0.16 if the two
+ratios are compared as they are.
 """
 
 from __future__ import annotations
@@ -44,6 +50,18 @@ def scaled_charges(pixels: np.ndarray, triplets: np.ndarray) -> np.ndarray:
     charge = np.where(pixels["dead"] == 0, charge, np.nan)
     members = np.stack([triplets[f"pixel_{p}"] for p in range(PLANES)], axis=1)
     return charge[members] if len(pixels) else np.zeros((0, PLANES))
+
+
+#: What the agreement of two charges is worth: less than nearly any of three.
+TWO_OF_THREE = 0.01
+
+
+def charge_score(charges: np.ndarray) -> np.ndarray:
+    """float32 (n,) in 0 to 1: :func:`charge_agreement` of three live wires, at least `TWO_OF_THREE`; with a dead wire
+    so many times it."""
+    agreement = charge_agreement(charges)
+    live = np.isfinite(charges).all(axis=1)
+    return np.where(live, np.maximum(agreement, np.float32(TWO_OF_THREE)), agreement * np.float32(TWO_OF_THREE))
 
 
 def charge_agreement(charges: np.ndarray) -> np.ndarray:

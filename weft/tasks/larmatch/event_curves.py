@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from weft.metrics.separation import SCORE_BINS, score_bin
-from weft.tasks.larmatch.charge_ratio import charge_agreement, scaled_charges
+from weft.tasks.larmatch.charge_ratio import charge_score, scaled_charges
 from weft.tasks.larmatch.counting import distance_counts
 from weft.tasks.larmatch.judged import CUT, Judged
 from weft.tasks.larmatch.parts import COARSE, parts_of
@@ -19,10 +19,11 @@ RATIO, RATIO_GHOSTS, ALL_GHOSTS = "ratio", "ratio_ghosts", "all_ghosts"
 CURVE_COLUMNS: Mapping[str, str] = {
     "uid": "unique id of the event",
     "split": "name of the split",
-    "curve": "planes, charge, angle: triplets by score in parts of an event; ratio: all of them by how well their "
-    "charges agree; ratio_ghosts, all_ghosts: ghosts by distance, those whose charges agree to a factor of two and all",
-    "part": "planes: 0 three live pixels, 1 a dead wire; charge: bin of `CHARGE_EDGES`; angle: bin of `DRIFT_EDGES`; "
-    "else 0",
+    "curve": "planes, charge, angle: triplets by score in parts of an event; ratio: all of them by "
+    "`weft.tasks.larmatch.charge_ratio.charge_score`; ratio_ghosts, all_ghosts: ghosts by distance, those of three "
+    "live pixels whose charges agree to a factor of two, and all",
+    "part": "planes, ratio: 0 three live pixels, 1 a dead wire; charge: bin of `CHARGE_EDGES`; angle: bin of "
+    "`DRIFT_EDGES`; else 0",
     "bin": "planes, charge, angle: bin of `COARSE_EDGES` of the score; ratio: bin of `weft.metrics.separation."
     "SCORE_EDGES`; ghosts: bin of `weft.tasks.larmatch.counting.DISTANCE_EDGES`",
     "good": "good triplets",
@@ -47,13 +48,11 @@ def event_curves(judged: Judged, distance: np.ndarray) -> list[Rows]:
     good, ghost = judged.good, judged.ghost
     charges = scaled_charges(judged.pixels, judged.triplets)
     coarse = np.searchsorted(COARSE, score_bin(judged.score), side="right") - 1
-    made = [
-        _counted(name, part, coarse, len(COARSE), good, ghost)
-        for name, part in parts_of(charges, judged.labels.affinity).items()
-    ]
-    agreement = charge_agreement(charges)
-    made.append(_counted(RATIO, np.zeros(len(good), np.int64), score_bin(agreement), SCORE_BINS, good, ghost))
-    for name, chosen in ((ALL_GHOSTS, distance), (RATIO_GHOSTS, distance[agreement[ghost] >= CUT])):
+    parts = parts_of(charges, judged.labels.affinity)
+    made = [_counted(name, part, coarse, len(COARSE), good, ghost) for name, part in parts.items()]
+    plain = charge_score(charges)
+    made.append(_counted(RATIO, parts["planes"], score_bin(plain), SCORE_BINS, good, ghost))
+    for name, chosen in ((ALL_GHOSTS, distance), (RATIO_GHOSTS, distance[plain[ghost] >= CUT])):
         counted = distance_counts(chosen)
         bins = np.flatnonzero(counted)
         made.append(Rows(name, np.zeros_like(bins), bins, np.zeros_like(bins), counted[bins]))

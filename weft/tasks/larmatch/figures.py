@@ -210,7 +210,8 @@ def distance_figure(judged: Mapping[str, Scores]) -> Figure:
     return Figure(
         "distances",
         "Distances from the truth",
-        "Left: ghosts with a score of at least 0.5, those whose charges agree to a factor of two, and all. Right: for "
+        "Left: ghosts with a score of at least 0.5, those of three live wires whose charges agree to a factor of two, "
+        "and all. Right: for "
         "each good triplet the candidate with the highest score on its pixel of the last plane; curves begin with the "
         "share where that is the true one, and end below 1 where no candidate was written. At most: of a score that "
         "is always right, highest for the one with most electrons; where a pixel has several good candidates, all but "
@@ -227,7 +228,7 @@ def _one_seed(curves: pd.DataFrame, seeds: int) -> pd.DataFrame:
 def _agreement(judged: Mapping[str, Scores]) -> np.ndarray:
     part = judged[MODEL]
     uids = np.unique(part.events["uid"])
-    return agreement_counts(part.curves, uids)
+    return agreement_counts(_one_seed(part.curves, len(part.events) // max(len(uids), 1)), uids)
 
 
 def _distances(events: pd.DataFrame, name: str) -> np.ndarray:

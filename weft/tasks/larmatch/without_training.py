@@ -30,16 +30,17 @@ SEPARATION = (
 _EDGES = np.append(DISTANCE_EDGES, np.inf)
 
 
-def agreement_counts(curves: pd.DataFrame, uids: np.ndarray) -> np.ndarray:
+def agreement_counts(curves: pd.DataFrame, uids: np.ndarray, part: int | None = None) -> np.ndarray:
     """float64 [E, 2, SCORE_BINS]: good triplets and ghosts of each event by the agreement of their charges.
 
-    curves: the curves table of one split. uids: of the events, increasing.
+    curves: the curves table of one split. uids: of the events, increasing. part: 0 with three live pixels, 1 with a
+    dead wire, None both.
     """
-    rows = curves[curves["curve"] == RATIO]
+    rows = curves[(curves["curve"] == RATIO) & (True if part is None else curves["part"] == part)]
     counts = np.zeros((len(uids), 2, SCORE_BINS))
-    at = np.searchsorted(uids, rows["uid"].to_numpy()), rows["bin"].to_numpy()
-    counts[at[0], 0, at[1]] = rows["good"]
-    counts[at[0], 1, at[1]] = rows["ghost"]
+    event, score = np.searchsorted(uids, rows["uid"].to_numpy()), rows["bin"].to_numpy()
+    for k, kind in enumerate(("good", "ghost")):
+        np.add.at(counts[:, k], (event, score), rows[kind].to_numpy())
     return counts
 
 

@@ -116,6 +116,11 @@ def test_less_is_better_where_it_is(scores):
 def test_charges_are_beaten_and_can_beat(scores, events):
     assert set(charge_table(scores, "test").table["verdict"]) <= {"beats", "even", "loses"}
     assert charge_table(scores, "test").table["verdict"][0] == "beats"
+    assert [name for name in charge_table(scores, "test").table["metric"] if "wire" in name] == [
+        f"{what}, {wires}"
+        for wires in ("three live wires", "one dead wire")
+        for what in ("average precision", "ROC area")
+    ]
     poor = {"seed0": score_shard(store_of(events, -2.0), "test", "0", ALL_HEADS)}
     assert charge_table(poor, "test").table["verdict"][0] == "loses"
 

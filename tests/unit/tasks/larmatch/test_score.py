@@ -12,7 +12,7 @@ from weft.io.products import SHOWER, TRACK, Filtered
 from weft.io.wire_products import PIXELS
 from weft.metrics.scores import concat, pool, read_scores, write_scores
 from weft.metrics.separation import SCORE_BINS, first_bin, score_bin
-from weft.tasks.larmatch.charge_ratio import charge_agreement, plane_scales, scaled_charges
+from weft.tasks.larmatch.charge_ratio import charge_agreement, charge_score, plane_scales, scaled_charges
 from weft.tasks.larmatch.counting import (
     ANGLE_EDGES,
     DISTANCE_BINS,
@@ -35,7 +35,7 @@ from weft.tasks.larmatch.score import (
     metrics,
     score_shard,
 )
-from weft.tasks.larmatch.without_training import values_without_training
+from weft.tasks.larmatch.without_training import agreement_counts, values_without_training
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +205,26 @@ def test_agreement_by_hand():
     charges = np.array([[50, 100, 80], [60, 60, 60], [50, np.nan, 100], [0, 10, 10], [np.nan] * 3])
     assert charge_agreement(charges).tolist() == [0.5, 1, 0.5, 0, 0]
     assert charge_agreement(charges[:0]).shape == (0,)
+
+
+def test_three_live_wires_rank_before_two():
+    charges = np.array([[50, 100, 80], [1, 1000, 60], [0, 10, 10], [50, np.nan, 100], [7, 7, np.nan], [np.nan] * 3])
+    np.testing.assert_allclose(charge_score(charges), [0.5, 0.01, 0.01, 0.005, 0.01, 0], rtol=1e-6)
+    assert charge_score(charges[:0]).shape == (0,)
+
+
+def test_the_agreement_is_counted_with_and_without_dead_wires():
+    of = event(3, dead=40)
+    judged = score_shard(store_of([of]), "test", "0", ALL_HEADS)
+    uids = judged.events["uid"].to_numpy()
+    whole, live, dead = (agreement_counts(judged.curves, uids, part) for part in (None, 0, 1))
+    np.testing.assert_array_equal(whole, live + dead)
+    members = np.stack([of["triplets"][f"pixel_{p}"] for p in range(3)], axis=1)
+    alive = ~(of["pixels"]["dead"] != 0)[members].any(axis=1)
+    assert 0 < live.sum() <= alive.sum() < len(alive)
+    assert 0 < dead.sum() <= (~alive).sum()
+    assert not dead[..., first_bin(0.02) :].any()
+    assert not live[..., : first_bin(0.01)].any()
 
 
 def test_gains_of_planes_do_not_matter():
