@@ -1,6 +1,7 @@
 """Folders of TIFF stacks become event stores."""
 
 import shutil
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import tifffile
 from stack_folders import SPACING, volumes, write_stack
 
 from weft.errors import WeftError
+from weft.io.atomic import atomic_folder
 from weft.io.check import check
 from weft.io.convert import convert_file, open_source, recognise
 from weft.io.stack_files import find_stacks
@@ -290,3 +292,15 @@ def test_the_stardist_sample(tmp_path):
     assert len(find_stacks(REAL)) == 2
     assert [stack.name for stack in find_stacks(REAL, {"instances": "mask3d.tif"})] == ["img3d"]
     assert open_source(REAL).entries == 2
+
+
+def test_a_folder_that_was_left_half_written_is_removed_by_the_next(tmp_path):
+    gone = tmp_path / f".s.{socket.gethostname()}.999999999.partial"
+    gone.mkdir()
+    (gone / "a.tif").touch()
+    with atomic_folder(tmp_path / "s") as folder:
+        assert not gone.exists()
+        (folder / "b.tif").touch()
+        assert not (tmp_path / "s").exists()
+    assert [path.name for path in (tmp_path / "s").iterdir()] == ["b.tif"]
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]

@@ -48,7 +48,9 @@ class Shells(_Structure):
     marks: Literal["shell", "filled"] = Field(
         "shell", description="what is labelled: the envelope, or all that it encloses and the envelope"
     )
-    gap: float = Field(0.3, ge=-100, le=100, description="least distance of two nuclei but for their bumps, µm; below 0 they overlap")
+    gap: float = Field(
+        0.3, ge=-100, le=100, description="least distance of two nuclei but for their bumps, µm; below 0 they overlap"
+    )
 
     @model_validator(mode="after")
     def _spans(self) -> Shells:
