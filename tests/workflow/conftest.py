@@ -36,6 +36,18 @@ def snakemake() -> Snakemake:
     return run_snakemake
 
 
+@pytest.fixture(scope="session")
+def weft() -> Callable[..., str]:
+    """``weft ARGUMENTS`` from the project's folder, which must succeed; what it prints."""
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run([sys.executable, "-m", "weft", *arguments], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
 @dataclass(frozen=True)
 class Job:
     """One job of a dry run."""

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from weft import tasks
-from weft.config import Layout, load_dataset, load_experiment, plan
+from weft.config import Layout, chain_of, load_dataset, load_experiment, plan
 from weft.io.store import EventStore
 from weft.simulation.produce import simulate_file
 from weft.simulation.settings import SimulationSettings
@@ -51,6 +51,21 @@ def test_a_second_run_does_nothing(snakemake, tiny):
     assert "Nothing to be done" in done.stdout
 
 
+def test_the_chain_of_the_baselines(tiny, weft):
+    experiment, dataset, layout, _ = tiny
+    weft("deploy", "larmatch", "--scale", "tiny", "--results", layout.root, "--stage", "chain", "--variant", "baseline")
+    runs = {run.stage_name: run for run in plan(experiment, dataset, layout) if run.is_baseline}
+    made = chain_of(experiment, dataset, layout, "baseline").prediction("test", "0000")
+    with (
+        EventStore.open(made) as chain,
+        EventStore.open(runs["larmatch"].prediction("test", "0000")) as stage,
+    ):
+        assert set(chain.files["0"].provenance["models"]) == {"triplets", "larmatch", "space_points"}
+        for i in range(len(chain)):
+            np.testing.assert_array_equal(chain["triplet_scores"][i], stage["triplet_scores"][i])
+        assert chain["space_points"].counts.sum() > 0
+
+
 @pytest.fixture(scope="module")
 def real(tiny, root, tmp_path_factory):
     """Two good files of the toy detector, one that is none, and settings that deploy the model on them."""
@@ -71,7 +86,7 @@ def real(tiny, root, tmp_path_factory):
     return folder, Layout(f"{folder}/results"), (*given, f"files=@{folder}/list.txt")
 
 
-def test_files_of_a_detector(snakemake, real):
+def test_files_of_a_detector(snakemake, weft, real):
     folder, layout, settings = real
     failed = snakemake("--cores", "2", *settings, "--", "deploy_larmatch", check=False, timeout=900)
     assert failed.returncode
@@ -87,6 +102,10 @@ def test_files_of_a_detector(snakemake, real):
         record = json.loads(Path(layout.provenance("larmatch_microboone", "larmatch", "seed0")).read_text())
         assert record["trained"]["task"] == "larmatch"
 
+    # Who asks later need not give model and files again.
+    said = weft("status", f"{folder}/real.yaml", "--results", layout.root)
+    assert said.splitlines()[0] == "2 of 3 files done, 1 failed"
+
     # The broken file is replaced: that alone is made.
     (folder / "broken.root").write_bytes((folder / "a.root").read_bytes())
     again = snakemake("--cores", "2", *settings, "--", "deploy_larmatch", timeout=900)
@@ -95,6 +114,11 @@ def test_files_of_a_detector(snakemake, real):
     assert {row["state"] for row in table(layout, "larmatch_microboone")} == {"done"}
     assert "3 of 3 files done" in again.stdout
     assert "Nothing to be done" in snakemake("-n", *settings, "--", "deploy_larmatch").stdout
+
+    # An option of this call: what it does not touch stays.
+    more = snakemake("-n", *settings, "set=stages.larmatch.data.min_score=0.3", "--", "deploy_larmatch")
+    assert more.stdout.count("rule deploy_chain:") == 3
+    assert "rule convert_events:" not in more.stdout
 
 
 def test_on_a_cluster_each_file_is_a_job_of_its_own(plan_of, real):
