@@ -21,7 +21,8 @@ def complaint(snakemake, *arguments: str) -> str:
     [
         (
             "scael=demo",
-            "config: unknown key 'scael' (did you mean 'scale'?); known: experiments, scale, results, model, files, set",
+            "config: unknown key 'scael' (did you mean 'scale'?); "
+            "known: experiments, scale, results, model, files, set",
         ),
         ("scale=huge", "config: scale: 'huge' is not one of ['tiny', 'demo', 'study', 'reference']"),
         ("experiments=segmentation", "config: experiments: 'segmentation' is not of type 'array'"),
