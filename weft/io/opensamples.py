@@ -33,7 +33,7 @@ FIRST_TICK, TICKS_PER_ROW, ROWS = 2400, 6, 1008
 _TICKS = ROWS * TICKS_PER_ROW
 
 #: ADC (summed over ticks) of a hit that a MeV makes where least recombines: 42,400 electrons are freed, 0.69 of them
-#: stay so along a minimum-ionising track at 274 V/cm (modified box model), and 243 of them are an ADC (arXiv:1907.11736).
+#: stay so along a minimum-ionising track at 274 V/cm (modified box model), 243 of them are an ADC (arXiv:1907.11736).
 ADC_PER_MEV = 120.0
 
 IMAGES = "image2d_wire"
