@@ -607,11 +607,19 @@ def inspect(
     ] = None,
     classes: Annotated[int | None, typer.Option(help="of stacks: classes of the network, labels are below")] = None,
     smallest: Annotated[str | None, typer.Option(help="of stacks: Z,Y,X of the patches that must fit")] = None,
+    suggest: Annotated[
+        bool, typer.Option("--suggest", help="of stacks: which normalisation suits the first one (or --event), and why")
+    ] = False,
 ) -> None:
     """What is in a file: products, units, counts, provenance; of a folder of stacks a table of what is wrong with each.
 
     Example: `weft inspect results/data/lartpc-demo/test/0000.h5 --event 3`
     """
+    if suggest:
+        from weft.volumes.suggested import print_suggestions
+
+        print_suggestions(paths, event or 0)
+        return
     from weft.io import inspect as inspection
 
     inspection.run(
