@@ -31,7 +31,7 @@ from weft.engine.launch import over_ranks
 from weft.engine.log_file import LOG, write_rows
 from weft.engine.logbook import Logbook
 from weft.engine.logs import Interrupted
-from weft.engine.model_file import ModelFile, read_model, save_model
+from weft.engine.model_file import MEASURED, ModelFile, read_model, save_model
 from weft.engine.monitor import MonitorExists
 from weft.engine.precision import choose_precision
 from weft.engine.profiling import TRACE, Stopwatch, Trace
@@ -94,6 +94,8 @@ def fit(
         synchronise_batch_norm(network)
     started_from = initialise(network, stage.starts, weights or {})
     frozen = freeze(network, stage.freeze)
+    measured = task.measure(corpus)
+    task.prepare(network, measured)
     inputs = corpus.content_hashes() | held_out.content_hashes() | started_from
     steps = _steps(stage, len(corpus))
     folder = work / config_hash({"options": options, "inputs": sorted(inputs.values())})[:16]
@@ -156,7 +158,7 @@ def fit(
     elif profile:
         print("profile: no trace, nothing is left to train; --resume none begins again", flush=True)
     with full_disk_named(output):
-        on_first(lambda: _finish(task, options, seed, inputs, fed_by, output, folder, best.path))
+        on_first(lambda: _finish(task, options, seed, inputs, fed_by, measured, output, folder, best.path))
 
 
 @left_at_once()
@@ -268,6 +270,7 @@ def _finish(
     seed: int,
     inputs: Mapping[str, str],
     fed_by: Makers,
+    measured: Mapping[str, Any],
     output: Path,
     folder: Path,
     best: Path,
@@ -282,7 +285,7 @@ def _finish(
         ranks=world_size(),
         best_step=weights.provenance["best_step"],
         parameters=sum(tensor.numel() for name, tensor in weights.state.items() if _is_weight(name)),
-        **{KEY: fed_by},
+        **{KEY: fed_by, MEASURED: dict(measured)},
     )
     shutil.copyfile(folder / LOG, output / LOG)
     write_record(output / "model.json", record)

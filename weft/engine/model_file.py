@@ -12,6 +12,8 @@ from weft.engine.checkpoint_file import DamagedFile, read_checked, write_checked
 from weft.errors import WeftError
 
 FORMAT = 1
+MEASURED = "measured"
+"""of the record of a model: what :meth:`weft.engine.task.Task.measure` said of its training events"""
 
 
 class ModelFile(NamedTuple):

@@ -76,7 +76,7 @@ def _network(
     import torch
 
     from weft.engine.device import choose_device
-    from weft.engine.model_file import load_weights
+    from weft.engine.model_file import MEASURED, load_weights
     from weft.engine.stream import EventBatches
 
     if threads:
@@ -88,6 +88,10 @@ def _network(
         require_fed_alike(content.provenance.get(KEY), feed, str(model))
     network = task.network()
     load_weights(network, content.state, str(model))
+    try:
+        task.prepare(network, content.provenance.get(MEASURED, {}))
+    except WeftError as error:
+        raise WeftError(f"{model}: {error}") from None
     device = choose_device(int(gpu))
     network.to(device).eval()
     if adopt is not None:

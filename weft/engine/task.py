@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from weft.reco.feed import Events
+
 Options = TypeVar("Options", bound=BaseModel)
 Products = dict[str, Any]
 """Products of one event by name: arrays for tables, :class:`weft.io.products.Ragged` for lists."""
@@ -215,6 +217,16 @@ class Task(ABC, Generic[Options]):
     @abstractmethod
     def network(self) -> nn.Module:
         """A fresh network; called under a seeded generator. Its ``forward`` takes a :class:`Batch`."""
+
+    def measure(self, events: Events) -> dict[str, Any]:
+        """What the training events say that a prediction may depend on beside the weights, such as how frequent an
+        answer is: plain data, kept in the model file as `measured`. Asked once, before a training. Default: nothing."""
+        return {}
+
+    def prepare(self, network: nn.Module, measured: Mapping[str, Any]) -> None:
+        """Tell a network that is about to predict what :meth:`measure` said when it was trained; empty for the models
+        of other tools and of earlier versions."""
+        return
 
     def layers(self, network: nn.Module) -> Sequence[Sequence[nn.Module]]:
         """The network from its input to its head, layer by layer, for a learning rate that decays by layer.

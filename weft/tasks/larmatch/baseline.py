@@ -25,6 +25,7 @@ from weft.tasks.larmatch.drawn import Drawn
 from weft.tasks.larmatch.options import Options
 from weft.tasks.larmatch.own_features import own_features
 from weft.tasks.larmatch.perceptron import Perceptron
+from weft.tasks.larmatch.prior import prior_shift, shifted
 from weft.triplets.labels import TripletLabels
 from weft.triplets.stored_truth import read_truth
 
@@ -43,6 +44,8 @@ class LarmatchBaseline(Baseline):
         """by head: larmatch, semantics, key_points"""
         self.constants: dict[str, np.ndarray] = {}
         """by head: affinity [3], shift [6, 3] cm"""
+        self.counted: dict[str, int] = {}
+        """events, good triplets and ghosts that were given"""
         self.fitted_on: dict[str, int] = {}
         """events and triplets that the fit saw, and the seed"""
 
@@ -54,18 +57,20 @@ class LarmatchBaseline(Baseline):
         """
         options, heads = self.options.baseline, self.options.model.heads
         good, ghost = (Drawn(options.per_event, options.max_triplets, (seed, k)) for k in range(2))
-        n_events = 0
+        counted = {"events": 0, "good": 0, "ghosts": 0}
         for event in events:
-            n_events += 1
+            counted["events"] += 1
             pixels, triplets = event["pixels"], event["triplets"]
             labels = _labels(event, pixels, triplets, self.options)
             features = self._features(pixels, triplets)
-            for drawn, state in ((good, GOOD_TRIPLET), (ghost, GHOST_TRIPLET)):
-                drawn.add(np.flatnonzero(labels.good == state), features, labels)
+            for name, drawn, state in (("good", good, GOOD_TRIPLET), ("ghosts", ghost, GHOST_TRIPLET)):
+                rows = np.flatnonzero(labels.good == state)
+                drawn.add(rows, features, labels)
+                counted[name] += len(rows)
         if not len(good) or not len(ghost):
             raise WeftError(
-                f"the baseline was given {n_events} events with {len(good)} good triplets and {len(ghost)} ghosts, "
-                "expected some of both"
+                f"the baseline was given {counted['events']} events with {len(good)} good triplets and {len(ghost)} "
+                "ghosts, expected some of both"
             )
         x, bad = good["features"], ghost["features"]
         weight, bad_weight = good["weight"], ghost["weight"]
@@ -84,7 +89,8 @@ class LarmatchBaseline(Baseline):
             self.constants["affinity"] = _mean_direction(good["affinity"], weight)
         if "shift" in heads:
             self.constants["shift"] = _mean(good["shift"], weight)
-        self.fitted_on = {"events": n_events, "triplets": len(x) + len(bad), "seed": seed}
+        self.counted = counted
+        self.fitted_on = {"events": counted["events"], "triplets": len(x) + len(bad), "seed": seed}
 
     def predict(self, event: Event) -> Products:
         """`triplet_scores` of the triplets with a score of at least `data.min_score`."""
@@ -95,6 +101,8 @@ class LarmatchBaseline(Baseline):
         schema = triplet_scores(heads, labels.classes.classes)
         features = self._features(pixels, triplets)
         score = np.concatenate([np.zeros(0), *(self.parts["larmatch"](part)[:, 1] for part in self._chunks(features))])
+        if self.options.data.prior == "events":
+            score = shifted(score, prior_shift(self.counted))
         score = score.astype(np.float32)
         row = np.flatnonzero(score >= np.float32(self.options.data.min_score))
         values = np.zeros(len(row), schema.dtype)
@@ -142,6 +150,7 @@ class LarmatchBaseline(Baseline):
             "version": _VERSION,
             "options": self.options.model_dump(mode="json"),
             "constants": {head: constant.tolist() for head, constant in self.constants.items()},
+            "counted": self.counted,
             "fitted_on": self.fitted_on,
         }
         if self.options.baseline.kind == "trees":
@@ -164,7 +173,7 @@ class LarmatchBaseline(Baseline):
         else:
             baseline.parts = {head: Perceptron.from_json(part) for head, part in content["parts"].items()}
         baseline.constants = {head: np.array(constant) for head, constant in content["constants"].items()}
-        baseline.fitted_on = content["fitted_on"]
+        baseline.counted, baseline.fitted_on = content["counted"], content["fitted_on"]
         return baseline
 
 

@@ -33,7 +33,7 @@ def judge(
     score = np.empty(len(batch.triplets), np.float32)
     for part in _chunks(0, len(score), chunk):
         answers = heads(extract_features(pixels, batch.triplets[part]), ["larmatch"])
-        score[part] = probabilities(answers)["larmatch"]
+        score[part] = probabilities(answers, network.prior_shift)["larmatch"]
     others = [name for name in heads.names if name != "larmatch"]
     made = []
     for start, stop in itertools.pairwise(batch.triplet_offsets.tolist()):
@@ -59,30 +59,34 @@ def answer_in_chunks(network: LarmatchNetwork, batch: TripletBatch, chunk: int, 
     for part in _chunks(0, len(batch.triplets), chunk) or [slice(0, 0)]:
         features = extract_features(pixels, batch.triplets[part])
         answers = heads(features, ["larmatch"])
-        kept = answers["larmatch"].float().sigmoid() >= min_score
+        kept = (answers["larmatch"].float() + network.prior_shift).sigmoid() >= min_score
         parts.append(network.with_others(answers, features, good[part] | kept))
-    return network.with_log_variances({name: torch.cat([part[name] for part in parts]) for name in parts[0]})
+    return network.with_scalars({name: torch.cat([part[name] for part in parts]) for name in parts[0]})
 
 
 def products_of(answers: Answers, batch: TripletBatch, schema: Schema, min_score: float) -> list[Filtered]:
     """`triplet_scores` of each event, of answers about all triplets of the batch."""
     heads = {name: answer for name, answer in answers.items() if isinstance(answer, Tensor)}
-    score = probabilities({"larmatch": heads["larmatch"]})["larmatch"]
+    shift = float(heads.pop("prior_shift", 0.0))
+    score = probabilities({"larmatch": heads["larmatch"]}, shift)["larmatch"]
     made = []
     for start, stop in itertools.pairwise(batch.triplet_offsets.tolist()):
         kept = start + np.flatnonzero(score[start:stop] >= min_score)
         rows = torch.from_numpy(kept).to(batch.triplets.device)
         values = np.empty(len(kept), schema.dtype)
-        _fill(values, {name: answer[rows] for name, answer in heads.items()}, schema)
+        _fill(values, {name: answer[rows] for name, answer in heads.items()}, schema, shift)
         made.append(Filtered(values, _index(batch, kept)))
     return made
 
 
-def probabilities(answers: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-    """Answers as they are written: scores in 0 to 1, classes that sum to 1, affinity of length 1."""
+def probabilities(answers: Mapping[str, Tensor], prior_shift: float = 0.0) -> dict[str, np.ndarray]:
+    """Answers as they are written: scores in 0 to 1, classes that sum to 1, affinity of length 1.
+
+    prior_shift: added to the logit of larmatch (:mod:`weft.tasks.larmatch.prior`).
+    """
     made = {name: answer.detach().float() for name, answer in answers.items()}
     if "larmatch" in made:
-        made["larmatch"] = made["larmatch"].sigmoid()
+        made["larmatch"] = (made["larmatch"] + prior_shift).sigmoid()
     if "semantics" in made:
         made["semantics"] = made["semantics"].softmax(1)
     if "affinity" in made:
@@ -90,9 +94,9 @@ def probabilities(answers: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
     return {name: answer.cpu().numpy() for name, answer in made.items()}
 
 
-def _fill(values: np.ndarray, answers: Mapping[str, Tensor], schema: Schema) -> None:
+def _fill(values: np.ndarray, answers: Mapping[str, Tensor], schema: Schema, prior_shift: float = 0.0) -> None:
     """Write answers [n, ...] into their columns of `values` [n]."""
-    made = probabilities(answers)
+    made = probabilities(answers, prior_shift)
     for head, columns in columns_of(schema.dtype.names or ()).items():
         if head in made:
             for k, column in enumerate(columns):

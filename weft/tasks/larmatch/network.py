@@ -20,7 +20,7 @@ from weft.tasks.larmatch.heads import TripletHeads
 from weft.tasks.larmatch.options import ModelOptions
 
 Answers = dict[str, Tensor | dict[str, Tensor]]
-"""by head, see :class:`weft.tasks.larmatch.heads.TripletHeads`; and `log_variance` {term: scalar}"""
+"""by head, see :class:`weft.tasks.larmatch.heads.TripletHeads`; and `log_variance` {term: scalar}, `prior_shift`"""
 DIMS = 2
 
 
@@ -82,6 +82,8 @@ class LarmatchNetwork(nn.Module):
         self, options: ModelOptions, classes: int, log_variances: Mapping[str, float] = MappingProxyType({})
     ) -> None:
         super().__init__()
+        self.prior_shift = 0.0
+        """what a deploy adds to the logit of larmatch (:mod:`weft.tasks.larmatch.prior`); answers are without it"""
         self.added = measured(options) if options.charges else 0
         self.forward_features = PlaneFeatures(options)
         channels = PLANES * (options.features + self.added)
@@ -100,11 +102,16 @@ class LarmatchNetwork(nn.Module):
         """Answers about all triplets. In training only the larmatch head is asked about those that are not good, of
         which nothing else is taught: the answers of other heads are 0 there."""
         asked = batch.targets["good"] == GOOD_TRIPLET if self.training and "good" in batch.targets else None
-        return self.with_log_variances(self.answers(self.pixels(batch), batch.triplets, asked))
+        return self.with_scalars(self.answers(self.pixels(batch), batch.triplets, asked))
 
-    def with_log_variances(self, answers: dict[str, Tensor]) -> Answers:
-        """The answers, and `log_variance` beside them where there are any."""
-        return {**answers, "log_variance": dict(self.log_variance.items())} if self.log_variance else {**answers}
+    def with_scalars(self, answers: dict[str, Tensor]) -> Answers:
+        """The answers, and beside them what is of no triplet: `log_variance` where there are any, and `prior_shift`."""
+        found: Answers = {**answers}
+        if self.log_variance:
+            found["log_variance"] = dict(self.log_variance.items())
+        if self.prior_shift:
+            found["prior_shift"] = torch.tensor(self.prior_shift)
+        return found
 
     def answers(self, pixels: Tensor, triplets: Tensor, asked: Tensor | None = None) -> dict[str, Tensor]:
         """Answers by head about `triplets` int64 [T, 3], rows of `pixels` [P, F].

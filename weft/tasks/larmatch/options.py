@@ -88,6 +88,11 @@ class DataOptions(Strict):
     charge_jitter: float = Field(
         0.05, ge=0, description="relative spread of a factor on the charge, one for each plane: gains differ"
     )
+    prior: Literal["balanced", "events"] = Field(
+        "balanced",
+        description="how many triplets are good before anything is known of one: half, as the network is taught, or "
+        "the share in the training events, which makes scores probabilities, lower ones",
+    )
     min_score: float = Field(0.2, ge=0, le=1, description="triplets with a lower score are not written")
     chunk: int = Field(30_000, ge=1, description="triplets that are judged at a time in a deploy")
 

@@ -22,6 +22,7 @@ from weft.tasks.larmatch.options import Options
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from weft.reco.feed import Events
     from weft.tasks.larmatch.baseline import LarmatchBaseline
     from weft.tasks.larmatch.loss import LarmatchLoss
     from weft.tasks.larmatch.network import Answers
@@ -37,7 +38,7 @@ class Larmatch(Task[Options]):
     reads = ("pixels", "triplets")
     # Where the truth of other events lies does not matter to a network.
     fitted_with = ("data", "model.heads")
-    variations = Task.variations | {"sampling", "min_score", "chunk", "labels.truth", "labels.origin"}
+    variations = Task.variations | {"sampling", "prior", "min_score", "chunk", "labels.truth", "labels.origin"}
     headline = ("average_precision", "ghost_rejection_95", "efficiency_at_0.5", "purity_at_0.5")
 
     @property
@@ -91,6 +92,19 @@ class Larmatch(Task[Options]):
         if uncertainty is not None:
             learned = {term: uncertainty.initial.get(term, 0.0) for term in heads}
         return LarmatchNetwork(self.options.model, len(self.options.data.labels.classes.classes), learned)
+
+    def measure(self, events: Events) -> dict[str, Any]:
+        """How many of their triplets are good."""
+        from weft.tasks.larmatch.prior import count_triplets
+
+        return count_triplets(events, self.options.data.labels)
+
+    def prepare(self, network: nn.Module, measured: Mapping[str, Any]) -> None:
+        from weft.tasks.larmatch.network import LarmatchNetwork
+        from weft.tasks.larmatch.prior import prior_shift
+
+        assert isinstance(network, LarmatchNetwork)
+        network.prior_shift = prior_shift(measured) if self.options.data.prior == "events" else 0.0
 
     def layers(self, network: nn.Module) -> list[list[nn.Module]]:
         from weft.tasks.larmatch.network import LarmatchNetwork

@@ -14,13 +14,14 @@ from weft.config.experiment import Stage
 from weft.engine.corpus import Corpus
 from weft.engine.deploy import deploy
 from weft.engine.fit import fit, fit_baseline
-from weft.engine.model_file import load_weights, read_model
+from weft.engine.model_file import load_weights, read_model, save_model
 from weft.errors import WeftError
 from weft.io.deposits import WIRE_DEPOSITS
 from weft.io.products import PARTICLES, EventId
 from weft.io.store import EventStore
 from weft.io.wire_products import PIXELS, TRIPLETS
 from weft.io.writer import StoreWriter
+from weft.tasks.larmatch.prior import shifted
 
 EVENTS = [event(0, dead=20), nothing(), event(1), single_plane(), event(2)]
 PROVIDERS = {"pixels": "triplets", "triplets": "triplets"}
@@ -105,6 +106,28 @@ def test_a_model_file_keeps_the_scores_bit_by_bit(tmp_path, shard):
             assert np.array_equal(scores[k], one.values)
             assert np.array_equal(scores.index(k), one.index)
     assert sum(len(one.values) for one in expected) > 400
+
+
+def test_a_deploy_knows_the_share_of_good_triplets_in_the_training(tmp_path, shard):
+    balanced, probable = (small_task(data={"min_score": 0, "prior": prior}) for prior in ("balanced", "events"))
+    model = trained(balanced, shard, tmp_path)
+    good = np.concatenate([balanced.sample(one, (0, 0), True).arrays["good"] for one in EVENTS])
+    counted = {"events": 5, "good": int((good == 1).sum()), "ghosts": int((good == 0).sum())}
+    assert read_model(model).provenance["measured"] == counted
+    said = []
+    for k, task in enumerate((balanced, probable)):
+        deploy(task, model, shard, tmp_path / f"{k}.h5", {}, providers=PROVIDERS, batch_size=2)
+        with EventStore.open({**shard, "prediction": tmp_path / f"{k}.h5"}) as store:
+            said.append(np.asarray(store["prediction/triplet_scores"][0]["larmatch"]))
+    shift = np.log(counted["good"] / counted["ghosts"])
+    np.testing.assert_allclose(said[1], shifted(said[0], shift), rtol=1e-5)
+    assert abs(shift) > 0.1
+    # A file of an earlier version says nothing of it.
+    content = read_model(model)
+    del content.provenance["measured"]
+    save_model(tmp_path / "old.ckpt", content)
+    with pytest.raises(WeftError, match=r"old\.ckpt: data\.prior: events: the model does not say how many"):
+        deploy(probable, tmp_path / "old.ckpt", shard, tmp_path / "no.h5", {}, providers=PROVIDERS)
 
 
 def test_a_training_is_repeated_bit_by_bit_and_its_loss_is_finite(tmp_path, shard):
