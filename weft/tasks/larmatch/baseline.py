@@ -29,7 +29,7 @@ from weft.tasks.larmatch.prior import prior_shift, shifted
 from weft.triplets.labels import TripletLabels
 from weft.triplets.stored_truth import read_truth
 
-_KIND, _VERSION = "larmatch", 2
+_KIND, _VERSION = "larmatch", 3
 _AHEAD = (0.0, 0.0, 1.0)
 #: float64 [n, k] of features [n, in].
 Part = Callable[[np.ndarray], np.ndarray]

@@ -153,7 +153,7 @@ def test_a_file_holds_all_of_it(fitted, tmp_path):
     header, _, trees_behind = (tmp_path / "model.ckpt").read_bytes().partition(b"\n")
     assert bool(trees_behind) == (fitted.options.baseline.kind == "trees")  # perceptrons are plain numbers, no pickle
     (tmp_path / "model.ckpt").write_text(json.dumps(json.loads(header) | {"version": 0}))
-    with pytest.raises(WeftError, match="version is 0, expected 2; fit the baseline again"):
+    with pytest.raises(WeftError, match="version is 0, expected 3; fit the baseline again"):
         LarmatchBaseline.load(tmp_path / "model.ckpt")
 
 
