@@ -190,6 +190,8 @@ class Stage(Strict):
         options = self.model_dump(mode="json", exclude=left_out if self.inputs else {*left_out, "train_on"})
         if self.training is not None:
             del options["training"]["workers"]
+            if self.training.hold_out is None:
+                del options["training"]["hold_out"]
         return options
 
     def baseline_options(self) -> dict[str, Any]:

@@ -42,6 +42,30 @@ class Ema(Strict):
     warmup: bool = Field(True, description="keep no more than (1 + t) / (10 + t) at optimiser step t")
 
 
+class HoldOut(Strict):
+    """Events of the split `train` that are validated on, and not learned from, in place of the split `val`.
+
+    For few events: a sweep over ``training.hold_out.fold`` is a k-fold cross-validation.
+    """
+
+    events: tuple[int, ...] = Field((), description="their numbers, in the order of the split")
+    fraction: float | None = Field(
+        None, gt=0, lt=1, description="a random share, the same for every seed; at least one"
+    )
+    fold: int | None = Field(None, ge=0, description="one of so many parts as folds says, the same for every seed")
+    folds: int = Field(5, ge=2, description="parts of the same size, to one event")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> HoldOut:
+        if bool(self.events) + (self.fraction is not None) + (self.fold is not None) != 1:
+            raise ValueError("give one of events, fraction and fold")
+        if self.fold is not None and self.fold >= self.folds:
+            raise ValueError(f"fold {self.fold} of {self.folds}: folds are counted from 0")
+        if len(set(self.events)) < len(self.events) or any(event < 0 for event in self.events):
+            raise ValueError("events: each once, counted from 0")
+        return self
+
+
 class Training(Strict):
     """Length, batches and cadence of a training."""
 
@@ -54,6 +78,7 @@ class Training(Strict):
     save_every: int | None = Field(
         None, ge=1, description="optimiser steps between checkpoints; default: one after each validation"
     )
+    hold_out: HoldOut | None = Field(None, description="validate on events of the split train instead of the split val")
     validation_events: int | None = Field(None, ge=1, description="validate on the first so many events; default: all")
     log_every: int = Field(10, ge=1, description="optimiser steps between rows of the log")
     clip_norm: float | None = Field(None, gt=0, description="scale the gradient down to this L2 norm")

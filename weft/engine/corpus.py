@@ -20,6 +20,8 @@ class Corpus:
     """Events of shards given as ``{alias: file}``. The index of a shard is read once and kept, and at most ``max_open``
     shards have their files open.
 
+    rows: int64, increasing: only these of all the events.
+
     Pickles as its file names, so each loader process has handles of its own.
     """
 
@@ -28,6 +30,7 @@ class Corpus:
         shards: Sequence[Mapping[str, str | Path]],
         providers: Mapping[str, str] | None = None,
         max_open: int = 128,
+        rows: np.ndarray | None = None,
     ) -> None:
         self.shards = [{alias: Path(path) for alias, path in shard.items()} for shard in shards]
         self._providers = dict(providers or {})
@@ -36,9 +39,14 @@ class Corpus:
         self._open: OrderedDict[int, EventStore] = OrderedDict()
         counts = [len(self.store(i)) for i in range(len(self.shards))]
         self._first = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+        self._rows = np.arange(self._first[-1]) if rows is None else rows
 
     def __len__(self) -> int:
-        return int(self._first[-1])
+        return len(self._rows)
+
+    def part(self, rows: np.ndarray) -> Corpus:
+        """Some of these events, by their numbers here, which increase; with handles of its own."""
+        return Corpus(self.shards, self._providers, self._max_open, self._rows[rows])
 
     def fed(self, file: int) -> FedStore:
         """A shard as the stage sees it; the least recently used of more than ``max_open`` is closed."""
@@ -59,8 +67,9 @@ class Corpus:
         """(file, index in the file) of an event."""
         if not 0 <= index < len(self):
             raise IndexError(index)
-        file = int(np.searchsorted(self._first, index, side="right")) - 1
-        return file, index - int(self._first[file])
+        row = int(self._rows[index])
+        file = int(np.searchsorted(self._first, row, side="right")) - 1
+        return file, row - int(self._first[file])
 
     def __getitem__(self, index: int) -> FedEvent:
         file, row = self.locate(index)

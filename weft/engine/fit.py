@@ -27,6 +27,7 @@ from weft.engine.device import choose_device
 from weft.engine.distributed import on_first, rank, speaks, sum_over_ranks, trainer_settings, world_size
 from weft.engine.fed import KEY, Makers, feed_of
 from weft.engine.fixed import settle
+from weft.engine.hold_out import parted
 from weft.engine.launch import over_ranks
 from weft.engine.log_file import LOG, write_rows
 from weft.engine.logbook import Logbook
@@ -82,7 +83,9 @@ def fit(
     if threads:
         torch.set_num_threads(threads)
     providers = stage.providers_on(stage.train_on)
-    corpus, held_out = Corpus(train, providers), Corpus(validation, providers)
+    corpus = Corpus(train, providers)
+    hold_out = stage.require_training().hold_out
+    corpus, held_out = (corpus, Corpus(validation, providers)) if hold_out is None else parted(corpus, hold_out)
     _require_events(corpus, "train")
     _require_events(held_out, "val")
     for part in (corpus, held_out):

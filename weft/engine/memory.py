@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,20 +16,23 @@ PREDICTION = "prediction"
 
 
 class PredictedEvents:
-    """``len(predictions)`` events of a store from ``first`` on, with what is predicted as ``prediction/<product>``.
+    """Events of a store, from ``first`` on or those in ``rows``, with what is predicted as ``prediction/<product>``.
 
     Reads like a :class:`~weft.reco.feed.FedStore` of truth, input and ``prediction``.
     """
 
-    def __init__(self, store: FedStore, predictions: list[Products], first: int = 0) -> None:
-        self._store, self._predictions, self._first = store, predictions, first
+    def __init__(
+        self, store: FedStore, predictions: list[Products], first: int = 0, rows: Sequence[int] | None = None
+    ) -> None:
+        self._store, self._predictions = store, predictions
+        self._rows = np.arange(first, first + len(predictions)) if rows is None else np.array(rows, np.int64)
 
     def __len__(self) -> int:
         return len(self._predictions)
 
     @property
     def events(self) -> np.ndarray:
-        return self._store.events[self._first : self._first + len(self)]
+        return self._store.events[self._rows]
 
     def __contains__(self, product: object) -> bool:
         alias, _, name = str(product).partition("/")
@@ -40,26 +44,30 @@ class PredictedEvents:
         alias, _, name = product.partition("/")
         if alias == PREDICTION:
             return [event[name] for event in self._predictions]
-        return _Run(self._store[product], self._first, len(self))
+        return _Run(self._store[product], self._rows)
 
     def read(self, product: str, start: int, stop: int) -> Any:
         alias, _, name = product.partition("/")
         if alias != PREDICTION:
-            return self._store.read(product, self._first + start, self._first + min(stop, len(self)))
+            rows = self._rows[start:stop].tolist()
+            if rows and rows != list(range(rows[0], rows[0] + len(rows))):
+                return together([self._store[product][row] for row in rows])
+            first = rows[0] if rows else 0
+            return self._store.read(product, first, first + len(rows))
         return together([event[name] for event in self._predictions[start:stop]])
 
 
 class _Run:
-    """``count`` events of a product from ``first`` on."""
+    """Some events of a product."""
 
-    def __init__(self, product: Product | Derived, first: int, count: int) -> None:
-        self._product, self._first, self._count = product, first, count
+    def __init__(self, product: Product | Derived, rows: np.ndarray) -> None:
+        self._product, self._rows = product, rows
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._rows)
 
     def __getitem__(self, i: int) -> Any:
-        return self._product[self._first + range(self._count)[i]]
+        return self._product[int(self._rows[i])]
 
     @property
     def schema(self) -> Schema | None:
@@ -69,4 +77,4 @@ class _Run:
     @property
     def counts(self) -> np.ndarray:
         """int64 [count]: rows (tables) or items (lists) of each event."""
-        return self._product.counts[self._first : self._first + self._count]
+        return self._product.counts[self._rows]

@@ -29,7 +29,15 @@ FIXED = (
 )  # fmt: skip
 """Keys that weights, the optimiser's state and the number of a micro-batch depend on: no change is possible."""
 
-JUDGED_BY = ("inputs", "loss", "data", "training.monitor", "training.mode", "training.validation_events")
+JUDGED_BY = (
+    "inputs",
+    "loss",
+    "data",
+    "training.monitor",
+    "training.mode",
+    "training.hold_out",
+    "training.validation_events",
+)
 """Keys that the value of the monitored metric depends on, besides the weights."""
 
 

@@ -56,8 +56,8 @@ class Trainee(LightningModule):
         ema = self.settings.ema
         self.averaging = None if ema is None else Averaging(network, ema)
         self.learning_rate = 0.0
-        self._validated: dict[int, tuple[int, list[Products]]] = {}
-        """by file: the first event and the predictions from there on"""
+        self._validated: dict[int, tuple[list[int], list[Products]]] = {}
+        """by file: events, and what is predicted of each"""
         self._validation_terms: dict[str, list[float]] = {}
 
     # --- training -----------------------------------------------------------------------------------------
@@ -124,7 +124,9 @@ class Trainee(LightningModule):
         terms, predictions = self.task.validate(self.network, batch, self.validation_counts)
         self._add(terms)
         for (file, index), products in zip(batch.events, predictions, strict=True):
-            self._validated.setdefault(file, (index, []))[1].append(products)
+            rows, predicted = self._validated.setdefault(file, ([], []))
+            rows.append(index)
+            predicted.append(products)
 
     def _add(self, terms: LossTerms) -> None:
         for name, (total, weight) in terms.items():
@@ -133,10 +135,10 @@ class Trainee(LightningModule):
             pooled[1] += float(weight)
 
     def on_validation_epoch_end(self) -> None:
-        """Score what this rank has validated, a run of events, and pool it with what the others have, in order."""
+        """Score what this rank has validated, and pool it with what the others have, in order."""
         scores = [
-            self.task.score(PredictedEvents(self.validation.fed(file), predictions, first), "val", str(file))
-            for file, (first, predictions) in sorted(self._validated.items())
+            self.task.score(PredictedEvents(self.validation.fed(file), predictions, rows=rows), "val", str(file))
+            for file, (rows, predictions) in sorted(self._validated.items())
         ]
         parts = gather((dict(self._validation_terms), concat(scores).events))
         losses = {}
