@@ -16,7 +16,8 @@ from weft.volumes.lazy import LazyVolume, slabs
 from weft.volumes.recipes import AutoContrast, Background, Percentile, Step
 from weft.volumes.statistics import quantiles, statistics
 
-_TILES = 6  # of the field along y and x in which the level of the background is measured
+_TILES = 6  # of the field along y and x, at most, in which the level of the background is measured
+_TILE = 24  # voxels of a tile, at least: a smaller one may be all structure
 _DIM = 0.2  # quantile of a tile that is its background
 _UNEVEN = 0.15  # of the range of intensities: a background that changes by more is subtracted
 _SATURATED = 1e-4  # share of voxels at the largest value of the type from which the camera saturates
@@ -86,7 +87,7 @@ def _half_up(value: float) -> float:
 def _unevenness(volume: LazyVolume) -> float:
     """Spread of the background level over tiles of the field: from the second darkest to the second brightest."""
     _, height, width = volume.shape
-    rows, columns = (np.unique(np.linspace(0, n, min(_TILES, n) + 1).astype(int)) for n in (height, width))
+    rows, columns = (np.linspace(0, n, max(1, min(_TILES, n // _TILE)) + 1).astype(int) for n in (height, width))
     levels: list[np.ndarray] = []
     weights: list[int] = []
     for _, slab in slabs(volume):
