@@ -21,6 +21,7 @@ from weft.metrics.shares import share
 from weft.report.event_histogram import event_histogram
 from weft.report.figure import Figure
 from weft.report.palette import RULE, SERIES_COLORS, style, to_svg
+from weft.report.ratio_panels import say_too_few
 from weft.report.reliability import reliability_diagram
 from weft.report.variants import color_of, pooled, same_events, select, trained
 from weft.tasks.volume_segmentation.score import CONFIDENCE_BINS, DISTANCE_EDGES, FOUND, TOLERANCE, matches_of, metrics
@@ -152,11 +153,15 @@ def size_figure(scores: Mapping[str, Scores]) -> Figure:
             counted = _found_by_size(part, edges)
             interval = bootstrap(counted, lambda sums: share(sums[..., 1], sums[..., 0]), _REPLICAS)
             seen = counted[..., 0].sum(axis=0) >= _FEWEST_OBJECTS
-            _band(axis, name, centres[seen], interval, seen)
+            if seen.any():
+                _band(axis, name, centres[seen], interval, seen)
         axis.set_ylim(0, 1.02)
         axis.set_xlabel("volume of the true object [µm³]")
         axis.set_ylabel("share found")
-        axis.legend(loc="lower right")
+        if axis.lines:
+            axis.legend(loc="lower right")
+        else:
+            say_too_few(axis)
         svg = to_svg(canvas, "sizes", "Share of true objects that are found against their volume")
     return Figure(
         "sizes",

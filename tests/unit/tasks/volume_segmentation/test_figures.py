@@ -55,3 +55,9 @@ def test_several_classes_and_shifted_splits_have_tables():
     assert made["classes"].table["class"].tolist() == ["nucleus", "fibre"]
     assert made["shifts"].table["split"].tolist() == ["test", "noisy"]
     assert made["shifts"].table["against test"].tolist() == ["–", "+0.0000"]
+
+
+def test_too_few_objects_are_said_to_be():
+    two = {"seed0": scored(worse, seeds=range(1)), "baseline": scored(worse, seeds=range(1))}
+    sizes = next(figure for figure in figures(two, "test", CLASSES) if figure.key == "sizes")
+    assert "too few" in sizes.svg
