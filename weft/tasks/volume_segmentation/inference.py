@@ -19,6 +19,7 @@ from weft.io.volume_products import UNCERTAINTIES
 from weft.tasks.volume_segmentation.options import InferenceOptions
 from weft.volumes.lazy import LazyVolume, scratch, slabs
 from weft.volumes.objects import decided, find_objects
+from weft.volumes.resize import resized_slabs
 
 
 @torch.inference_mode()
@@ -27,22 +28,26 @@ def predict_stack(body: nn.Module, law: SizeLaw, size_in: Size, classes: int, sa
     """``labels``, ``probabilities``, and as asked for ``instances`` and ``objects``, ``uncertainty``.
 
     body: takes volumes [B, C, Z, Y, X]. sample: arrays ``image`` [C, Z, Y, X] normalised, ``raw`` as in the file,
-    ``spacing`` (3,) µm, any of which may be lazy. The arrays of the answer lie in scratch files where they are large.
+    ``spacing`` (3,) µm, any of which may be lazy. An image of another size than ``raw`` has been resized: probabilities
+    and uncertainty are resized back, before any threshold. The arrays of the answer lie in scratch files where they are
+    large.
     """
     image: LazyVolume = sample.arrays["image"]
-    shape = tuple(image.shape[1:])
+    shape, seen = tuple(sample.arrays["raw"].shape), tuple(image.shape[1:])
     probabilities = scratch((classes, *shape), np.float32, options.memory)
     made: Products = {}
     if options.uncertainty is None:
-        for z, slab in _windows(body, image, law, size_in, options):
+        for z, slab in resized_slabs(_windows(body, image, law, size_in, options), seen, shape):
             probabilities[:, z : z + slab.shape[1]] = slab
     else:
         unsure = scratch((len(UNCERTAINTIES), *shape), np.float32, options.memory)
         passes, seed = options.uncertainty.passes, options.uncertainty.seed
         given = _given(body, options)
-        for z, slab, maps in uncertain_windows(folded(body), image, law, size_in, passes=passes, seed=seed, **given):
-            probabilities[:, z : z + slab.shape[1]] = slab
-            unsure[:, z : z + slab.shape[1]] = maps
+        windows = uncertain_windows(folded(body), image, law, size_in, passes=passes, seed=seed, **given)
+        together = ((z, np.concatenate((slab, maps))) for z, slab, maps in windows)
+        for z, slab in resized_slabs(together, seen, shape):
+            probabilities[:, z : z + slab.shape[1]] = slab[:classes]
+            unsure[:, z : z + slab.shape[1]] = slab[classes:]
         made["uncertainty"] = unsure
     labels = decided(probabilities, options.threshold)
     if options.objects is None:

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from weft.config.strict import Strict
 from weft.dense.loss_options import LossOptions
-from weft.dense.options import NetworkOptions, Triple, UNetXYOptions
+from weft.dense.options import NetworkOptions, Spacing, Triple, UNetXYOptions
 from weft.tasks.volume_segmentation.baseline_options import BaselineOptions
 from weft.volumes.augment_options import Augmentations, AugmentOptions
 from weft.volumes.buffer import BufferOptions
@@ -78,6 +78,10 @@ class DataOptions(Strict):
     )
     normalisations: tuple[Steps, ...] | None = Field(
         None, description="steps for each of the channels, instead of normalisation"
+    )
+    spacing: Spacing | None = Field(
+        None,
+        description="µm, voxels z, y, x that stacks are resized to; predictions are resized back; null: as they are",
     )
     patch: Triple | Literal["auto"] = Field(
         "auto", description="voxels z, y, x that the network sees of a patch; auto: the most that fit auto_patch"

@@ -20,18 +20,16 @@ from weft.io.volume_products import spacing_of
 from weft.metrics.scores import Scores
 from weft.report.figure import Figure
 from weft.tasks.volume_segmentation.batch import VolumeBatch, of_patches, of_stacks
-from weft.tasks.volume_segmentation.held import HeldStacks
 from weft.tasks.volume_segmentation.options import Options
-from weft.tasks.volume_segmentation.sampling import draw_patch
 from weft.volumes.buffer import pick
 from weft.volumes.lazy import LazyVolume
-from weft.volumes.normalise import channel, normalised_channels
-from weft.volumes.patches import Stack
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from weft.tasks.volume_segmentation.baseline import VolumeBaseline
+    from weft.tasks.volume_segmentation.held import HeldStacks
+    from weft.volumes.patches import Stack
 
 
 class VolumeSegmentation(Task[Options]):
@@ -90,6 +88,8 @@ class VolumeSegmentation(Task[Options]):
 
     def sample(self, event: Event, index: tuple[int, int], labels: bool) -> Sample:
         """The stack, read where it is needed: ``image`` normalised, ``raw``, ``spacing``, ``labels`` and ``cost``."""
+        from weft.volumes.normalise import channel
+
         raw: LazyVolume = event["image"]
         arrays: dict[str, Any] = {
             "source": raw,
@@ -102,10 +102,28 @@ class VolumeSegmentation(Task[Options]):
                 arrays["cost"] = event["truth/cost"]
         return Sample(arrays, index)
 
-    def _normalised(self, source: LazyVolume) -> LazyVolume:
+    def _image(self, sample: Sample) -> LazyVolume:
+        """[C, Z, Y, X] as the network sees it: normalised, then resized. Read where it is needed."""
+        from weft.volumes.normalise import normalised_channels
+        from weft.volumes.resize import resized
+
         data = self.options.data
+        source: Any = sample.arrays["source"]
         recipes = data.normalisations or (data.normalisation,)
-        return normalised_channels(source, recipes, data.channels, data.inference.memory)
+        image = normalised_channels(source, recipes, data.channels, data.inference.memory)
+        return resized(image, self._shape(sample))
+
+    def _shape(self, sample: Sample) -> Size:
+        """[Z, Y, X] that the network sees a stack at.
+
+        Raises:
+            WeftError: it is to be resized by its voxel size, and that is not known.
+        """
+        from weft.volumes.resize import shape_at
+
+        z, y, x = sample.arrays["source"].shape[1:]
+        target = self.options.data.spacing
+        return (z, y, x) if target is None else shape_at((z, y, x), sample.arrays["spacing"].tolist(), target)
 
     def pick(self, seed: int, number: int, events: int) -> tuple[int, np.random.Generator] | None:
         buffer = self.options.data.sampling.buffer
@@ -116,20 +134,25 @@ class VolumeSegmentation(Task[Options]):
 
     def draw(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """A patch: ``image`` [C, *in], ``labels`` and ``cost`` [*out]."""
-        arrays = sample.arrays
-        source: Any = arrays["source"]
+        from weft.tasks.volume_segmentation.sampling import draw_patch
 
-        def make() -> Stack:
-            cost: Any = arrays.get("cost")
-            return Stack(self._normalised(source), arrays["labels"], cost)
-
-        ready = self._held.get(getattr(source, "source", None), make)
+        ready = self._held.get(getattr(sample.arrays["source"], "source", None), lambda: self._stack(sample))
         size_in, size_out = self.patch
         patch = draw_patch(ready, size_in, size_out, self.options.data, rng)
         return Sample(patch._asdict(), sample.event)
 
+    def _stack(self, sample: Sample) -> Stack:
+        from weft.volumes.patches import Stack
+        from weft.volumes.resize import resized
+
+        shape, cost = self._shape(sample), sample.arrays.get("cost")
+        labels = resized(sample.arrays["labels"], shape, "nearest")
+        return Stack(self._image(sample), labels, None if cost is None else resized(cost, shape, "nearest"))
+
     @cached_property
     def _held(self) -> HeldStacks:
+        from weft.tasks.volume_segmentation.held import HeldStacks
+
         return HeldStacks(self.options.data.held)
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
@@ -177,8 +200,7 @@ class VolumeSegmentation(Task[Options]):
         data = self.options.data
         made = []
         for sample in batch.stacks:
-            source: Any = sample.arrays["source"]
-            image: Any = self._normalised(source)
+            image: Any = self._image(sample)
             whole = sample.with_arrays(image=image)
             made.append(predict_stack(model.body, self.size_law, self.window, len(data.classes), whole, data.inference))
         return made

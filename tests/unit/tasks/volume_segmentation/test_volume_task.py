@@ -182,6 +182,28 @@ def test_a_window_as_large_as_the_stack_is_one_forward_pass() -> None:
     assert np.allclose(made["probabilities"], expected, atol=1e-4)
 
 
+def test_stacks_are_resized_by_their_voxels_and_predictions_back() -> None:
+    event = stack(2, (12, 48, 64))
+    same = task(spacing=[0.3, 0.1, 0.1])
+    model = same.network().eval()
+    expected, got = (
+        built.predict(model, built.collate([built.sample(event, (0, 0), labels=False)]))[0] for built in (task(), same)
+    )
+    assert np.array_equal(expected["probabilities"], got["probabilities"])
+    coarse = task({**NARROW, "dropout": 0.1}, spacing=[0.3, 0.2, 0.2], augment=[], sampling={"foreground": 0},
+                  patch=[12, 32, 32], inference={"uncertainty": {"passes": 2}})  # fmt: skip
+    patch = drawn(coarse, event).arrays
+    inside = patch["labels"][:, 4:-4] >= 0
+    assert inside.all(), "24 of 32 rows are within the stack, which is half as large"
+    assert (patch["labels"][:, :4] == -1).all()
+    marked = (patch["labels"] == 1).sum() * 4
+    assert marked == pytest.approx((event["truth/labels"] == 1).sum(), rel=0.1)
+    (made,) = coarse.predict(coarse.network().eval(), coarse.collate([coarse.sample(event, (0, 0), labels=False)]))
+    assert made["probabilities"].shape == (2, 12, 48, 64)
+    assert made["uncertainty"].shape == (4, 12, 48, 64)
+    assert np.allclose(made["probabilities"].sum(0), 1, atol=1e-5)
+
+
 def test_validation_has_the_loss_of_the_prediction() -> None:
     built = task()
     model = built.network().eval()
