@@ -1,4 +1,4 @@
-"""Datasets: what is simulated or which files are read, and how events are split.
+"""Datasets: what is simulated, curated, or which files are read, and how events are split.
 
 A dataset is converted once and shared by all experiments. Its shards are known without opening any file.
 """
@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, SerializerFunctionWrapHandler, TypeAdapter, model_serializer, model_validator
 
+from weft.config.curated import CuratedSplit
 from weft.config.detector import NamedDetector
 from weft.config.loading import ConfigError, at_scale, closest, find, merge, override, read_mapping, validate
 from weft.config.strict import Strict
@@ -240,10 +241,29 @@ def _ranges(dataset: str, manifest: Path) -> list[Shard]:
     return [Shard(f"{names[file]}-{start:08d}", file, start, stop) for file, start, stop in rows]
 
 
-Dataset = SimulatedDataset | FileDataset
-_KINDS: dict[str, type[SimulatedDataset] | type[FileDataset]] = {
+class CuratedDataset(_Dataset):
+    """Stacks whose labels were made of segmentations."""
+
+    source: Literal["curated"] = Field(description="images and their segmentations come from other datasets")
+    splits: dict[Annotated[str, Field(pattern=_NAME)], CuratedSplit] = Field(
+        min_length=1, description="events by purpose: train, val, and those of the evaluations"
+    )
+
+    @property
+    def kind(self) -> str:
+        """Of the folders that are converted."""
+        return "stacks"
+
+    def shards(self, split: str) -> list[Shard]:
+        """One: how many images are kept is known only then. Its name tells images of several splits apart."""
+        return [Shard(split, None, None, None)]
+
+
+Dataset = SimulatedDataset | FileDataset | CuratedDataset
+_KINDS: dict[str, type[SimulatedDataset] | type[FileDataset] | type[CuratedDataset]] = {
     "simulation": SimulatedDataset,
     "files": FileDataset,
+    "curated": CuratedDataset,
 }
 
 
