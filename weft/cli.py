@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 import weft
+from weft.cli_curate import curation
 from weft.errors import WeftError
 
 
@@ -844,6 +845,9 @@ def doctor() -> None:
     from weft.doctor import examine
 
     examine()
+
+
+app.add_typer(curation, name="curate")
 
 
 @app.callback(invoke_without_command=True)
