@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -210,8 +211,8 @@ def triplets(
 @app.command()
 def export(
     stores: Annotated[list[str], typer.Argument(help="event stores of the same events, each PATH or NAME=PATH")],
-    to: Annotated[str, typer.Option(help="spine, root, csv or parquet")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="the file; csv and parquet: the folder")],
+    to: Annotated[str, typer.Option(help="spine, root, csv, parquet or tiff")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="the file; csv, parquet and tiff: the folder")],
     product: Annotated[
         list[str] | None, typer.Option(help="product, or NAME/product where several stores have it; default: all")
     ] = None,
@@ -219,6 +220,8 @@ def export(
     """Write what event stores hold in a format of other tools, see docs/data_formats.md.
 
     Example: `weft export events.h5 reconstructed.h5 --to spine -o reconstructed_spine.h5`
+
+    Example: `weft export stacks.h5 predicted.h5 --to tiff -o predicted`
     """
     from weft.progress import progress_bar
 
@@ -241,8 +244,15 @@ def export(
 
         for path in export_tables(opened, output, to, product):  # type: ignore[arg-type]
             print(path)
+    elif to == "tiff":
+        from weft.io.stack_export import export_stacks
+
+        if len(opened) != 2:
+            raise WeftError(f"--to tiff: {len(opened)} stores; expected that of the stacks, then that of predictions")
+        for path in export_stacks(*opened.values(), output, product):
+            print(path)
     else:
-        raise WeftError(f"--to {to}: expected spine, root, csv or parquet")
+        raise WeftError(f"--to {to}: expected spine, root, csv, parquet or tiff")
 
 
 def _storable(stores: dict[str, str]) -> list[str]:
@@ -350,9 +360,18 @@ def deploy(
     scale: Scale = None,
     results: Results = None,
     split: Annotated[str | None, typer.Option(help="only this split; default: those of the stage's evaluation")] = None,
-    events: Annotated[Path | None, typer.Option(help="an event store of your own instead of the dataset's")] = None,
+    events: Annotated[
+        Path | None,
+        typer.Option(help="an event store of your own instead of the dataset's; or a TIFF image, or a folder of them"),
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="with --events: the store to write")] = None,
     root: Annotated[bool, typer.Option("--root", help="write the predictions as ROOT too, beside the store")] = False,
+    tiff: Annotated[
+        bool, typer.Option("--tiff", help="write the predictions as OME-TIFF too, in a folder NAME.stacks beside")
+    ] = False,
+    spacing: Annotated[
+        str | None, typer.Option(help="with images as --events: Z,Y,X of a voxel in µm, where files do not say it")
+    ] = None,
     model: GivenModel = None,
 ) -> None:
     """Predict, with a trained model or baseline. `--stage chain` runs all stages one after the other, with
@@ -362,6 +381,10 @@ def deploy(
 
     Example: `weft deploy segmentation --scale demo --events mine.h5 --output predicted.h5`
 
+    TIFF images are converted first, to NAME.events.h5 beside the output.
+
+    Example: `weft deploy volumes --scale demo --events images/ --output predicted.h5 --tiff`
+
     Example: `weft deploy full_chain --scale demo --stage chain --events mine.h5 --output reconstructed.h5`
 
     Example: `weft deploy larmatch_microboone --stage chain --model model.ckpt --events mine.h5 --output points.h5`
@@ -369,16 +392,23 @@ def deploy(
     from weft import tasks
     from weft.config import CHAIN
     from weft.engine.deploy import deploy as run_deploy
+    from weft.io.stack_files import is_stacks
     from weft.progress import progress_bar
 
+    if spacing is not None and (events is None or not is_stacks(events)):
+        raise WeftError("--spacing is the voxel size of images given as --events; an event store has its own")
     if stage == CHAIN:
-        _deploy_chain(experiment, scale, results, variant, split, events, output, root, model, overrides or [])
+        formats = _Formats(root, tiff)
+        _deploy_chain(
+            experiment, scale, results, variant, split, events, output, formats, spacing, model, overrides or []
+        )
         return
 
     if model is not None:
         raise WeftError("--model is for --stage chain; of one stage say checkpoint=PATH")
     run = _run(experiment, scale, results, stage, variant, overrides)
     task = tasks.of(run.stage, f"experiment '{experiment}', stage '{run.stage_name}'")
+    written = _Formats(root, tiff).of({run.stage_name: task})
     if (events is None) != (output is None):
         raise WeftError("--events and --output belong together: the store to read, and the one to write")
     if events is not None and output is not None:
@@ -387,6 +417,9 @@ def deploy(
             raise WeftError(
                 f"--events: stage '{run.stage_name}' reads predictions of {needed}: run all with --stage chain"
             )
+        if not Path(run.model).is_file():
+            raise WeftError(f"{run.model}: no such file; train the stage first")
+        events = _event_store(events, output, spacing)
         jobs = [({"truth": str(events)}, output, "truth")]
         if run.stage.inputs:
             _require_truth(run, task.reads, events)
@@ -398,7 +431,6 @@ def deploy(
             for name in splits
             for shard, files in run.inputs(name, source).items()
         ]
-    trees = _shared_trees({run.stage_name: task}) if root else {}
     for inputs, target, source in jobs:
         with progress_bar(str(target)) as progress:
             run_deploy(
@@ -416,24 +448,57 @@ def deploy(
                 progress=progress,
             )
         print(target)
-        if root:
-            _write_root({**inputs, "prediction": target}, target, trees)
+        written.write({**inputs, "prediction": target}, target)
 
 
-def _shared_trees(tasks: dict[str, Any]) -> dict[str, list[str]]:
-    """Before the work begins: what cannot be written is said then."""
-    from weft.engine.trees import shared_trees
+def _event_store(events: Path, output: Path, spacing: str | None) -> Path:
+    """The event store of what was named: images are converted first, to a store beside the output."""
+    from weft.io.convert import convert_file
+    from weft.io.stack_files import is_stacks
+    from weft.progress import progress_bar
 
-    return shared_trees(tasks)
+    if not is_stacks(events):
+        return events
+    store = output.with_suffix(".events.h5")
+    with progress_bar(str(store)) as progress:
+        done = convert_file(events, store, spacing=None if spacing is None else _lengths(spacing), progress=progress)
+    print(f"{store}: {done.events} stacks")
+    for name, reason in done.skipped.items():
+        print(f"left out {name}: {reason}")
+    return store
 
 
-def _write_root(stores: dict[str, Any], target: Path, trees: dict[str, list[str]]) -> None:
-    """What was predicted as ROOT too, beside the store. Only this needs uproot, which a node that only predicts may
-    lack."""
-    from weft.io.predictions_root import store_to_root
+@dataclass
+class _Formats:
+    """What else predictions are written as, beside the store."""
 
-    store_to_root(stores, target.with_suffix(".root"), together=trees)
-    print(target.with_suffix(".root"))
+    root: bool
+    tiff: bool
+    trees: dict[str, list[str]] = field(default_factory=dict)
+
+    def of(self, tasks: dict[str, Any]) -> _Formats:
+        """For these tasks. Before the work begins: what cannot be written is said then."""
+        if self.root:
+            from weft.engine.trees import shared_trees
+
+            self.trees = shared_trees(tasks)
+        if self.tiff and not any(schema.kind == "dense" for task in tasks.values() for schema in task.makes):
+            raise WeftError(f"--tiff is for predictions of stacks; {', '.join(tasks)} makes none")
+        return self
+
+    def write(self, stores: dict[str, Any], target: Path) -> None:
+        """Only this needs uproot or tifffile, which a node that only predicts may lack."""
+        if self.root:
+            from weft.io.predictions_root import store_to_root
+
+            store_to_root(stores, target.with_suffix(".root"), together=self.trees)
+            print(target.with_suffix(".root"))
+        if self.tiff:
+            from weft.io.stack_export import export_stacks
+
+            folder = target.with_suffix(".stacks")
+            files = export_stacks(stores["truth"], target, folder)
+            print(f"{folder}: {len(files)} files")
 
 
 def _require_truth(run: Any, reads: tuple[str, ...], events: Path) -> None:
@@ -459,7 +524,8 @@ def _deploy_chain(
     split: str | None,
     events: Path | None,
     output: Path | None,
-    root: bool,
+    formats: _Formats,
+    spacing: str | None,
     model: str | None,
     overrides: list[str],
 ) -> None:
@@ -479,7 +545,7 @@ def _deploy_chain(
     experiment, dataset = _given_experiment(name, scale, Given(model, (), tuple(overrides)))
     chain = chain_of(experiment, dataset, _layout(results), variant)
     if events is not None and output is not None:
-        jobs = [(events, output)]
+        jobs = [(_event_store(events, output, spacing), output)]
     else:
         if split:
             require_split(dataset, split)
@@ -488,7 +554,7 @@ def _deploy_chain(
             for name in ([split] if split else chain.splits)
             for shard in dataset.shards(name)
         ]
-    trees = _shared_trees({n: tasks.build(str(o["task"]), o) for n, o in chain.options().items()}) if root else {}
+    written = formats.of({n: tasks.build(str(o["task"]), o) for n, o in chain.options().items()})
     for source, target in jobs:
         with progress_bar(str(target)) as progress:
             run_chain(
@@ -502,8 +568,7 @@ def _deploy_chain(
                 progress=progress,
             )
         print(target)
-        if root:
-            _write_root({"truth": source, "prediction": target}, target, trees)
+        written.write({"truth": source, "prediction": target}, target)
 
 
 @app.command()

@@ -32,6 +32,15 @@ class StackFiles(NamedTuple):
     known: Mapping[str, Path]
 
 
+def is_stacks(path: str | Path) -> bool:
+    """Whether a path is a folder, or a TIFF file by its first bytes."""
+    path = Path(path)
+    if not path.is_file():
+        return path.is_dir()
+    with path.open("rb") as file:
+        return file.read(4) in MAGIC
+
+
 def stem(path: str | Path) -> str:
     """Name of a file without its TIFF ending: ``img_001`` of ``img_001.ome.tif``."""
     name = Path(path).name
