@@ -25,8 +25,16 @@ class Layout:
         return f"{self.root}/data/{dataset}/{split}/{shard}.root"
 
     def stacks(self, dataset: str, split: str, shard: str) -> str:
-        """Simulated stacks, a folder of OME-TIFF files."""
+        """Simulated or curated stacks, a folder of OME-TIFF files."""
         return f"{self.root}/data/{dataset}/{split}/{shard}.stacks"
+
+    def candidates(self, dataset: str, split: str) -> str:
+        """The segmentations that a curated split may be made of, as a table."""
+        return f"{self.root}/data/{dataset}/{split}/review/candidates.csv"
+
+    def sheets(self, dataset: str, split: str) -> str:
+        """Folder of their contact sheets, beside the table."""
+        return f"{self.root}/data/{dataset}/{split}/review/sheets"
 
     def data(self, dataset: str, split: str, shard: str) -> str:
         """Converted events, event store."""

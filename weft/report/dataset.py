@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from weft.config import Dataset, FileDataset, Run, SimulatedDataset
+from weft.config import CuratedDataset, Dataset, FileDataset, Run, SimulatedDataset
+from weft.config.curated import CuratedSplit, Segmentation
 from weft.config.plan import SPLITS
 from weft.report.figure import Figure
 from weft.report.tables import MISSING
@@ -24,6 +25,8 @@ def dataset_table(dataset: Dataset, runs: Sequence[Run]) -> Figure:
     uses = _USES | {split: "evaluation" for run in runs for split in run.stage.evaluation.splits if split not in _USES}
     if isinstance(dataset, SimulatedDataset):
         table, caption = _simulated(dataset, uses)
+    elif isinstance(dataset, CuratedDataset):
+        table, caption = _curated(dataset, uses, runs)
     else:
         table, caption = _from_files(dataset, uses, runs)
     table = table.loc[:, (table != MISSING).any()]
@@ -58,7 +61,7 @@ def _simulated(dataset: SimulatedDataset, uses: Mapping[str, str]) -> tuple[pd.D
 
 
 def _from_files(dataset: FileDataset, uses: Mapping[str, str], runs: Sequence[Run]) -> tuple[pd.DataFrame, str]:
-    scored = pd.concat([pd.read_parquet(run.score("events"), columns=["split", "shard", "uid"]) for run in runs])
+    scored = _scored(runs)
     rows = []
     for split, use in uses.items():
         entry = dataset.splits[split]
@@ -77,6 +80,53 @@ def _from_files(dataset: FileDataset, uses: Mapping[str, str], runs: Sequence[Ru
     kind = "" if dataset.kind == "auto" else f" of kind {dataset.kind}"
     caption = f"Events of files{kind}, dataset {dataset.id}. Events and shards are counted where they were scored."
     return pd.DataFrame(rows), caption
+
+
+def _curated(dataset: CuratedDataset, uses: Mapping[str, str], runs: Sequence[Run]) -> tuple[pd.DataFrame, str]:
+    scored = _scored(runs)
+    rows = []
+    for split, use in uses.items():
+        entry = dataset.splits[split]
+        rows.append(
+            {
+                "split": split,
+                "used for": use,
+                "events": scored.loc[scored["split"] == split, "uid"].nunique() or MISSING,
+                "curated by": entry.how,
+                "images": f"split {entry.split}",
+                "labels": _labels(entry),
+                "decided by": _decided_by(entry),
+                "options": _said(dict(_given(entry.options.model_dump(exclude_defaults=True)))) or MISSING,
+            }
+        )
+    return pd.DataFrame(rows), (
+        f"Stacks whose labels were curated, dataset {dataset.id}. Events are counted where they were scored; the "
+        "contact sheets of a split lie in its folder review."
+    )
+
+
+def _labels(entry: CuratedSplit) -> str:
+    if entry.dataset is not None:
+        return f"truth of {entry.dataset}"
+    both = [_segmentation(part) for part in (entry.segmentation, entry.other) if part is not None]
+    return ", merged with ".join(both)
+
+
+def _segmentation(part: Segmentation) -> str:
+    return ", ".join(filter(None, [part.experiment, part.stage, part.variant]))
+
+
+def _decided_by(entry: CuratedSplit) -> str:
+    accept = {} if entry.accept is None else entry.accept.model_dump()
+    return ", ".join(filter(None, [entry.decisions, _said(dict(_given(accept)))])) or MISSING
+
+
+def _given(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    yield from ((key, value) for key, value in settings.items() if value is not None)
+
+
+def _scored(runs: Sequence[Run]) -> pd.DataFrame:
+    return pd.concat([pd.read_parquet(run.score("events"), columns=["split", "shard", "uid"]) for run in runs])
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

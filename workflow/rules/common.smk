@@ -1,15 +1,18 @@
 # What the rules share: the validated configuration, and look-ups by wildcard. There are no rules here.
 
+import re
 import sys
 from pathlib import Path
 
 import jsonschema
 import yaml
 
-from weft.config import CHAIN, Layout, chains_of, plan
+from weft.config import CHAIN, Layout, chains_of, load_dataset, plan
+from weft.config.curation import curation_of, segmented_by, truths_of
 from weft.config.given import Given, load_with, remember
 from weft.config.layout import TABLES
 from weft.config.loading import ConfigError, closest
+from weft.errors import WeftError
 from weft.io.stack_files import files_of
 from weft.simulation.settings import settings_of
 from weft.tasks import resolve
@@ -32,6 +35,24 @@ def load(name):
     return resolve(experiment), dataset
 
 
+def load_all(names):
+    """Names and experiments that are asked for, and those whose segmentations their datasets are made of."""
+    names, loaded = list(names), []
+    for name in names:
+        loaded.append(load(name))
+        names += [other for other in segmented_by(loaded[-1][1]) if other not in names]
+    return names, loaded
+
+
+def decision_files(table):
+    """A table of decisions and the masks that it names; none where a rule decides."""
+    if table is None:
+        return []
+    from weft.volumes.curation.table import files_of
+
+    return [str(path) for path in files_of(Path(table))]
+
+
 def one(items, what):
     """``{id: item}``; two different items under one id would overwrite each other's results."""
     found = {}
@@ -44,9 +65,11 @@ def one(items, what):
 try:
     check(config)
     layout = Layout(config["results"])
-    loaded = [load(name) for name in config["experiments"]]
+    names, loaded = load_all(config["experiments"])
+    by_name = dict(zip(names, loaded, strict=True))
     experiments = one((experiment for experiment, _ in loaded), "experiments")
-    datasets = one((dataset for _, dataset in loaded), "datasets")
+    truths = {name: load_dataset(name, config["scale"]) for _, dataset in loaded for name in truths_of(dataset)}
+    datasets = one([*(dataset for _, dataset in loaded), *truths.values()], "datasets")
     judged = [experiment.id for experiment, _ in loaded if experiment.truth]
     dataset_ids = {experiment.id: dataset.id for experiment, dataset in loaded}
     runs = {
@@ -71,7 +94,15 @@ try:
         if dataset.source == "simulation"
         for split in dataset.splits
     }
-except ConfigError as error:
+    curated = [dataset.id for dataset in datasets.values() if dataset.source == "curated"]
+    simulated = [dataset.id for dataset in datasets.values() if dataset.source == "simulation"]
+    curations = {
+        (name, split): curation_of(datasets[name], split, layout, by_name.get, truths.get)
+        for name in curated
+        for split in datasets[name].splits
+    }
+    decisions = {key: decision_files(curation.decisions) for key, curation in curations.items()}
+except WeftError as error:
     sys.exit(f"config: {error}")
 
 
@@ -100,6 +131,19 @@ def files(nested):
         return [nested]
     inner = nested.values() if isinstance(nested, dict) else nested
     return [path for item in inner for path in files(item)]
+
+
+def any_of(names):
+    """A pattern for each of these names, and nothing else."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def curation_of_split(wildcards):
+    return curations[wildcards.dataset, wildcards.split]
+
+
+def decisions_of(wildcards):
+    return decisions[wildcards.dataset, wildcards.split]
 
 
 def shard_of(wildcards):

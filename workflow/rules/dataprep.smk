@@ -26,6 +26,8 @@ rule simulate_events:
 rule simulate_stacks:
     output:
         stacks=directory(layout.stacks("{dataset}", "{split}", "{shard}")),
+    wildcard_constraints:
+        dataset=any_of(simulated),
     log:
         log_of("simulate_stacks", "{dataset}", "{split}", "{shard}"),
     benchmark:

@@ -1,7 +1,7 @@
 # One page per experiment, and an index that compares all that there are.
 
 # What the user called each experiment: a name or a path.
-sources = {experiment.id: name for name, (experiment, _) in zip(config["experiments"], loaded)}
+sources = {experiment.id: name for name, (experiment, _) in zip(names, loaded)}
 
 
 rule render_report:

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from weft import tasks
-from weft.config import Experiment, FileDataset, SimulatedDataset
+from weft.config import CuratedDataset, Experiment, FileDataset, SimulatedDataset
 from weft.config.loading import parse_yaml
 from weft.config.reference import Option, default_of, kind, kinds_of, meaning, models, options, plain, summary, table
 from weft.config.strict import Strict
@@ -17,7 +17,7 @@ from weft.simulation.settings import SimulationSettings
 from weft.simulation.stacks.settings import StackSettings
 
 DOCS = Path(__file__).parents[3] / "docs"
-ROOTS = [Experiment, SimulatedDataset, FileDataset, SimulationSettings, StackSettings]
+ROOTS = [Experiment, SimulatedDataset, FileDataset, CuratedDataset, SimulationSettings, StackSettings]
 ROOTS += [tasks.load(name).options_model for name in tasks.names()]
 MODELS = list(dict.fromkeys(model for root in ROOTS for model in models(root)))
 

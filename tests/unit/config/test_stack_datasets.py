@@ -31,7 +31,7 @@ def test_shifted_splits_are_the_test_stacks_with_one_change(scale):
         for key, value in change.items():
             merged[key] = merged[key] | value if isinstance(value, dict) else value
         assert settings_of(dataset, split).model_dump() == merged
-    assert set(dataset.splits) == {"train", "val", "test", *SHIFTS}
+    assert set(dataset.splits) == {"train", "val", "test", "unlabelled", *SHIFTS}
 
 
 def test_what_is_simulated_is_said_once_and_a_dataset_of_argon_is_as_before():

@@ -81,5 +81,31 @@ def test_files_are_named_and_scored_events_counted(tmp_path):
     assert table.loc["train", ["events", "shards"]].tolist() == ["–", "–"]
 
 
+def test_curated_splits_say_where_labels_come_from(tmp_path):
+    merged = {
+        "how": "merge",
+        "split": "more",
+        "segmentation": {"experiment": "one", "variant": "baseline"},
+        "other": {"experiment": "two", "stage": "net"},
+        "decisions": "mine.csv",
+        "accept": {"min_confidence": 0.7},
+        "options": {"min_probability": 0.6},
+    }
+    truth = {"how": "takeall", "dataset": "stacks", "split": "val"}
+    dataset = dataset_from(
+        {"name": "box", "source": "curated", "splits": {"train": merged, "val": truth, "test": truth}}
+    )
+    made = runs(dataset, Layout(str(tmp_path)), splits=["test"])
+    for run in made:
+        (tmp_path / run.score("events")).parent.mkdir(parents=True)
+        pd.DataFrame({"split": "test", "shard": "test", "uid": [1, 2]}).to_parquet(run.score("events"))
+    table = dataset_table(dataset, made).table.set_index("split")
+    assert table["events"].tolist() == ["–", "–", 2]
+    assert table["curated by"].tolist() == ["merge", "takeall", "takeall"]
+    assert table["labels"].tolist() == ["one, baseline, merged with two, net", "truth of stacks", "truth of stacks"]
+    assert table.loc["train", "decided by"] == "mine.csv, min_confidence\u00a0=\u00a00.7"
+    assert table["options"].tolist() == ["min_probability\u00a0=\u00a00.6", "–", "–"]
+
+
 def test_settings_are_flattened():
     assert dict(flat({"a": {"b": {"c": [1, 2]}, "d": 2}, "e": 3})) == {"a.b.c": [1, 2], "a.d": 2, "e": 3}
