@@ -91,8 +91,12 @@ def test_a_deep_network_is_moved_by_as_much_as_its_coarsest_grid():
         with torch.no_grad():
             return network(task.collate([moved]))["larmatch"]
 
-    assert torch.allclose(scores(0), scores(64), atol=1e-5)
-    assert not any(torch.allclose(scores(0), scores(move), atol=1e-3) for move in (16, 32, 48))
+    def change(move):
+        return float((scores(move) - scores(0)).abs().max())
+
+    # The coarsest levels say little in a network that has learned nothing: more than rounding is enough.
+    assert change(64) < 1e-6
+    assert min(change(move) for move in (16, 32, 48)) > 10 * max(change(64), 1e-7)
     drawn = [random_view(sample.arrays, False, 64, np.random.default_rng(seed)) for seed in range(600)]
     assert {int(one["row"][0] - sample.arrays["row"][0]) % 64 for one in drawn} == set(range(64))
     with pytest.raises(WeftError, match=r"data\.shift: 16 moves .* 7 levels, 64 pixels, .* expected 0 or at least 63"):
