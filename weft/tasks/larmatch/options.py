@@ -62,7 +62,7 @@ class ModelOptions(Strict):
     heads: Annotated[dict[Head, list[_Width]], AfterValidator(_scores)] = Field(
         {"larmatch": [32, 32], "key_points": [32, 32], "semantics": [32, 32], "affinity": [64, 64]},
         description="what is said of a triplet, and the hidden layers of each perceptron that says it; key_points has "
-        "one for each kind. There are: " + ", ".join(HEADS),
+        "one for each kind; those that are given are all that there are. There are: " + ", ".join(HEADS),
     )
     engine: Literal["auto", "numba", "torch", "minkowski"] = Field(
         "auto", description="sparse convolution engine; auto: numba on CPU, torch elsewhere (docs/sparse.md)"
