@@ -749,8 +749,13 @@ def import_config(
     dataset_output = dataset_output or output.with_name(output.stem + ".dataset.yaml")
     experiment = imported.validated(dataset or str(dataset_output), own=dataset is None)
     missing = [task for task in imported.tasks if task not in tasks.names()]
-    if not missing:
+    models = {str(stage.checkpoint) for stage in experiment.stages.values() if stage.checkpoint is not None}
+    absent = sorted(path for path in models if not Path(path).is_file())
+    if not missing and not absent:
         tasks.resolve(experiment)
+    elif not missing:
+        for name, stage in experiment.stages.items():
+            tasks.of(stage, f"{source}, stage '{name}'")
     texts = {output: imported.render(missing), dataset_output: None if dataset else imported.render_dataset()}
     for path, text in texts.items():
         if text is not None and path.exists():
@@ -763,6 +768,8 @@ def import_config(
     print(f"{imported.dialect.title}: keys without a line of their own: {len(imported.left_out)}, listed in {output}")
     for task in missing:
         print(f"this release has no task '{task}': {output} cannot be trained with it")
+    for path in absent:
+        print(f"{path}: no such file yet; {output} deploys the model that is put there")
 
 
 @app.command("import-weights")

@@ -107,13 +107,37 @@ def test_a_mistake_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_a_task_of_another_release_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    text = (
-        "{size_in: [48, 148, 148], size_out: [20, 60, 60], epochs: 1, loader: {batch_size: 1}, model: {name: unet_xy}}"
-    )
+    (tmp_path / "a.yaml").write_text("{paths: {mesh_dir: a}, training: {epochs: 1, batch_size: 1}}")
+    assert weft("import-config", tmp_path / "a.yaml", "-o", tmp_path / "b.yaml") == 0
+    assert f"this release has no task 'meshes': {tmp_path / 'b.yaml'} cannot be trained" in capsys.readouterr().out
+    assert not (tmp_path / "b.dataset.yaml").exists()
+
+
+SIZES = "size_in: [48, 148, 148], size_out: [20, 60, 60], model: {name: unet_xy}"
+
+
+def test_a_trainer_file_and_its_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = f"{{{SIZES}, epochs: 1, loader: {{batch_size: 1, datafolder: /data/train}}}}"
+    (tmp_path / "a.yaml").write_text(text.replace(", datafolder: /data/train", ""))
+    assert weft("import-config", tmp_path / "a.yaml", "-o", tmp_path / "b.yaml") == 1
+    assert "a.yaml: names no files to learn from: put them in" in capsys.readouterr().err
     (tmp_path / "a.yaml").write_text(text)
     assert weft("import-config", tmp_path / "a.yaml", "-o", tmp_path / "b.yaml") == 0
-    assert f"this release has no task 'volumes': {tmp_path / 'b.yaml'} cannot be trained" in capsys.readouterr().out
-    assert not (tmp_path / "b.dataset.yaml").exists()
+    assert "cannot be trained" not in capsys.readouterr().out
+    dataset = yaml.safe_load((tmp_path / "b.dataset.yaml").read_text())
+    assert (dataset["kind"], dataset["splits"]["train"]["files"]) == ("stacks", ["/data/train"])
+    assert weft("train", tmp_path / "b.yaml", "--explain") == 0, "an experiment of this release"
+
+
+def test_a_prediction_file_whose_model_is_to_come(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tmp_path / "model.ckpt"
+    text = f"{{{SIZES}, model_path: {model}, Normalization: 3, OutputCh: [0, 1], mode: {{InputDir: /data}}}}"
+    (tmp_path / "a.yaml").write_text(text)
+    assert weft("import-config", tmp_path / "a.yaml", "-o", tmp_path / "b.yaml") == 1
+    assert "there is no recipe 3" in capsys.readouterr().err
+    (tmp_path / "a.yaml").write_text(text.replace("Normalization: 3", "Normalization: 10"))
+    assert weft("import-config", tmp_path / "a.yaml", "-o", tmp_path / "b.yaml") == 0
+    assert f"{model}: no such file yet; {tmp_path / 'b.yaml'} deploys the model" in capsys.readouterr().out
 
 
 def test_a_form_that_there_is_not_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ from weft.config.dialects.image_segmentation import IMAGE_SEGMENTATION
 from weft.config.dialects.lartpc_mlreco3d import LARTPC_MLRECO3D
 from weft.config.dialects.mesh import MESH
 from weft.config.dialects.segmenter import SEGMENTER
+from weft.config.dialects.segmenter_prediction import SEGMENTER_PREDICTION
 from weft.config.dialects.spine import SPINE
 from weft.config.dialects.spine_language import load_spine
 from weft.config.dialects.stages import Form
@@ -21,7 +22,8 @@ from weft.config.loading import ConfigError, closest
 __all__ = ["DIALECTS", "Dialect", "Form", "Imported", "import_config", "recognise", "translate"]
 
 DIALECTS: dict[str, Dialect] = {
-    dialect.name: dialect for dialect in (SPINE, LARTPC_MLRECO3D, SEGMENTER, IMAGE_SEGMENTATION, MESH)
+    dialect.name: dialect
+    for dialect in (SPINE, LARTPC_MLRECO3D, SEGMENTER, SEGMENTER_PREDICTION, IMAGE_SEGMENTATION, MESH)
 }
 
 

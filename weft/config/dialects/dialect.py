@@ -47,6 +47,8 @@ class Dialect:
     """combinations of dotted keys, each of which only such a file has"""
     dataset: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
     """keys of the dataset that are written where no key of theirs does: value, and why"""
+    experiment: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
+    """likewise, of the experiment itself"""
     differs: tuple[str, ...] = ()
     """what the same settings do differently here"""
     read: Callable[[Path], dict[str, Any]] = lambda path: read_mapping(path, parse_yaml)  # whatever its suffix
@@ -83,7 +85,7 @@ class Imported:
         if "dataset" not in self.experiment:
             self.experiment.put("dataset", dataset, "")
         if own and "source" in self.dataset:
-            if "splits" not in self.dataset and "splits.train.files" not in self.dataset:
+            if "splits" not in self.dataset:
                 where = f"{self.source}: names no files to learn from"
                 raise ConfigError(f"{where}: put them in, or name a dataset of ours by --dataset")
             validate(FileDataset, self.dataset.plain(), f"{self.source} as a dataset")
@@ -136,6 +138,8 @@ def translate(dialect: Dialect, path: Path, document: Mapping[str, Any] | None =
     _default(made, "experiment:name", name, f"from the name {path.name}")
     for ours, noted in made.plan.written().items():
         _default(made, ours, noted.value, noted.note)
+    for ours, (value, why) in dialect.experiment.items():
+        _default(made, f"experiment:{ours}", value, why)
     for ours, (value, why) in dialect.dataset.items():
         _default(made, f"dataset:{ours}", value, why)
     if "source" in made.dataset:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from weft.config.dialects.dialect import Dialect
-from weft.config.dialects.rules import Drops, Maps, Noted, Only, PartOf, Refuses, Rule, Several, Source, Unfit
-from weft.config.dialects.stages import Defaults, Plan, alone
+from weft.config.dialects.rules import Drops, Maps, Noted, Only, PartOf, Rule, Several, Source, Unfit
+from weft.config.dialects.stages import Defaults, Part, Plan
 
 Size = tuple[int, int, int]
 
@@ -38,8 +38,8 @@ def _least_z(model: str) -> int:
     return 33 if model == "unet_xy_zoom" else 29
 
 
-def _check(source: Source) -> None:
-    """The law of sizes (§2.1–2.3)."""
+def check_sizes(source: Source) -> None:
+    """Raise where `size_in` is none of the network, or `size_out` another one than it gives (§2.1-2.3)."""
     model = source.get("model.name")
     given_in, given_out = source.get("size_in"), source.get("size_out")
     if model not in ("unet_xy", "unet_xy_zoom") or given_in is None:
@@ -64,10 +64,25 @@ def _size(key: str, value: Any) -> Size:
     return (value[0], value[1], value[2])
 
 
-def _network(value: str, source: Source) -> Several:
+def network(value: str, source: Source) -> Several:
+    """``unet_xy``, or ``unet_xy_zoom`` with its factor."""
     if value not in ("unet_xy", "unet_xy_zoom"):
         raise Unfit("no such network; nearest that work: unet_xy, unet_xy_zoom")
     return Several({"model.name": value, **({"model.zoom_ratio": _zoom(source)} if value == "unet_xy_zoom" else {})})
+
+
+def channels(value: int, source: Source) -> Several:
+    """How many channels the network reads; the first ones of the image, where nothing says which."""
+    chosen = {} if source.get("InputCh") is not None else {"data.channels": list(range(value))}
+    return Several({"model.channels": value, **(chosen if value > 1 else {})})
+
+
+def classes(value: list[int], source: Source) -> Several:
+    """Classes of the output and of the auxiliary heads; more than two get names."""
+    if not (isinstance(value, list) and value and all(isinstance(n, int) and n >= 2 for n in value)):
+        raise Unfit("expected the number of classes, from 2, of each head; nearest that works: [2, 2, 2]")
+    named = ["background", *(f"structure{k}" for k in range(1, value[0]))]
+    return Several({"model.classes": value, **({"data.classes": named} if value[0] > 2 else {})})
 
 
 def _zoom(source: Source) -> int:
@@ -86,22 +101,49 @@ def _iterations(value: int, source: Source) -> Several:
     return Several({"training.iterations": Noted(steps, note)})
 
 
-def _save(value: int, source: Source) -> Noted:
+def _steps(value: int, source: Source) -> Noted:
     batch, patches = source.get("loader.batch_size", default=1), source.get("loader.PatchPerBuffer", default=200)
     return Noted(value * (patches // batch), f"{value} epochs of {patches // batch} steps")
 
 
+def _save(value: int, source: Source) -> Several:
+    """A checkpoint is written after each validation, unless the file says when it validates."""
+    validates = source.get("validation.validate_every_n_epoch") is not None
+    return Several({"training.save_every" if validates else "training.validate_every": _steps(value, source)})
+
+
+def _buffer(value: int, source: Source) -> Several:
+    epochs = source.get("loader.epoch_shuffle", default=5)
+    return Several({"data.sampling.buffer": {"patches": value, "epochs": epochs}})
+
+
+def _left_out(value: list[float], source: Source) -> dict[str, Any]:
+    if not (isinstance(value, list) and value and all(isinstance(n, int | float) and n >= 0 for n in value)):
+        raise Unfit("expected numbers of images, or a share of them; nearest that works: [0.1]")
+    if len(value) == 1 and 0 < value[0] < 1:
+        return {"fraction": value[0]}
+    if not all(float(n).is_integer() for n in value):
+        raise Unfit("expected whole numbers of images, or one share of them; nearest that works: [0.1]")
+    return {"events": [int(n) for n in value]}
+
+
+def _loader(value: str, source: Source) -> Noted | None:
+    if value not in ("default", "focus"):
+        raise Unfit("no such loader; nearest that work: default, focus")
+    return Noted(1000, "focus: patches of fewer voxels with a cost are not taken") if value == "focus" else None
+
+
 TABLE: dict[str, Rule] = {
-    "model.name": Maps("model.name, model.zoom_ratio", _network, "unet_xy, unet_xy_zoom"),
+    "model.name": Maps("model.name, model.zoom_ratio", network, "unet_xy, unet_xy_zoom"),
     "model.zoom_ratio": PartOf("model.name"),
-    "nchannel": Maps("model.channels"),
-    "nclass": Maps("model.classes", says="of the output and of each auxiliary head"),
+    "nchannel": Maps("model.channels", channels, "with data.channels, the first ones, where there are several"),
+    "nclass": Maps("model.classes", classes, "of the output and of each auxiliary head"),
     "size_in": Maps(
         "data.patch", says="checked against the law of sizes; the nearest that the network admits is named"
     ),
-    "size_out": Drops("follows from size_in"),
+    "size_out": Maps("data.size_out", says="follows from size_in, and is checked"),
     "checkpoint_dir": Drops("everything lies in the folder of the experiment, below results/"),
-    "resume": Maps("init", says="weights only, as there"),
+    "resume": Maps("init", says="weights only, as there; a model.ckpt of ours"),
     "learning_rate": Maps("optimizer.lr"),
     "weight_decay": Maps(
         "optimizer.weight_decay",
@@ -111,39 +153,49 @@ TABLE: dict[str, Rule] = {
         "of all parameters: decay_all",
     ),
     "loss.name": Only(("Aux",), "the weighted sum over the output and the auxiliary heads"),
-    "loss.loss_weight": Maps("loss.heads", says="weights of the output and of each auxiliary head"),
+    "loss.loss_weight": Maps("loss.loss_weight", says="weights of the output and of each auxiliary head"),
     "loss.ignore_index": Maps("loss.ignore_index", says="there read and not used; here it is"),
     "epochs": Maps("training.iterations", _iterations, "(epochs + 1) · (PatchPerBuffer // batch_size)"),
-    "save_every_n_epoch": Maps("training.validate_every", _save, "times PatchPerBuffer // batch_size"),
-    "loader.name": Maps(
-        "data.focus",
-        lambda value, source: {"default": False, "focus": True}.get(value, value),
-        "default: false; focus: true",
+    "save_every_n_epoch": Maps(
+        "training.validate_every", _save, "times PatchPerBuffer // batch_size; training.save_every beside a validation"
     ),
-    "loader.datafolder": Maps("experiment:dataset", lambda value, source: None, "a dataset of volumes; to be defined"),
+    "loader.name": Maps("data.sampling.least_cost", _loader, "focus: 1000 voxels; default: any"),
+    "loader.datafolder": Maps(
+        "dataset:splits.train.files", lambda value, source: [value], "img, img_GT and img_CM, as there"
+    ),
     "loader.batch_size": Maps("training.batch_size", says="patches"),
-    "loader.PatchPerBuffer": PartOf("epochs"),
-    "loader.epoch_shuffle": Drops("every patch is drawn anew; there is no buffer"),
+    "loader.PatchPerBuffer": Maps("data.sampling.buffer", _buffer, "with epoch_shuffle; an epoch is as long"),
+    "loader.epoch_shuffle": PartOf("loader.PatchPerBuffer"),
     "loader.NumWorkers": Maps("training.workers"),
     "validation.metric": Only(("default",), "intersection over union, among others"),
-    "validation.leaveout": Refuses("which volumes validate is for the dataset's splits; nearest that works: null"),
+    "validation.leaveout": Maps(
+        "training.hold_out", _left_out, "a share, or numbers of images, in the order of their names"
+    ),
     "validation.OutputCh": Drops("every class is scored"),
-    "validation.validate_every_n_epoch": Maps("training.validate_every", _save, "times PatchPerBuffer // batch_size"),
+    "validation.validate_every_n_epoch": Maps("training.validate_every", _steps, "times PatchPerBuffer // batch_size"),
     "device": Maps(
         "resources.gpu", lambda value, source: int(str(value).startswith("cuda")), "1 for cuda, of whatever number"
     ),
 }
 
+_TURNED = {"flip": ["x"], "turn": False, "rotate": {"probability": 1.0, "low": 1, "high": 179}}
+
 _DEFAULTS: Defaults = {
-    "experiment:dataset": ("volumes", "not defined yet"),
+    "loss.normalise": ("voxels", "there built in: divided by all voxels, those of cost 0 included"),
+    "data.normalisation": ([], "there images of the training are normalised already"),
+    "data.augment": (_TURNED, "there built in"),
+    "data.sampling.foreground": (0.0, "there patches lie anywhere"),
     "optimizer.name": ("Adam", "there built in"),
     "schedule.name": ("constant", "there none"),
+    "training.hold_out": ({"fraction": 0.1}, "there none; here a validation chooses the weights"),
+    "evaluation.splits": (["train"], "there are no other images; name a split of some to test on"),
 }
 
 
 def _plan(source: Source) -> Plan:
-    _check(source)
-    return alone("unet", "volumes", _DEFAULTS)
+    check_sizes(source)
+    truth = {"truth": ["image", "spacing", "labels"]}
+    return Plan({"unet": Part("volume_segmentation", needs=truth, defaults=_DEFAULTS)})
 
 
 SEGMENTER = Dialect(
@@ -152,8 +204,10 @@ SEGMENTER = Dialect(
     table=TABLE,
     plan=_plan,
     signs=(("size_in", "size_out", "loader"), ("loader.PatchPerBuffer",)),
+    dataset={"source": ("files", ""), "kind": ("stacks", "")},
     differs=(
         "one optimiser for the run; there a new one every epoch, whose moments begin at zero",
-        "patches are drawn anew each time; there from a buffer that is refilled every epoch_shuffle epochs",
+        "the weights of the best validation are kept; there those of every so many epochs",
+        "probabilities stay as they are; there the largest of an image became 1, the smallest 0",
     ),
 )
