@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from weft.config.curated import CurationOptions
     from weft.volumes.curation.curate import How
     from weft.volumes.curation.table import Row
 
@@ -35,6 +36,9 @@ Excluding = Annotated[
 Merging = Annotated[str | None, typer.Option(help="the same of masks that are 1 where the second one is taken")]
 Decisions = Annotated[Path | None, typer.Option(help="a table with image, score and masks, laid over the others")]
 Threshold = Annotated[float, typer.Option(help="of files of probabilities: above it a voxel has class 1")]
+OneClass = Annotated[
+    bool, typer.Option("--one-class", help="of files of numbered objects: every number above 0 is class 1")
+]
 MinProbability = Annotated[
     float | None, typer.Option(help="cost 0 where the class of a voxel, either of two, is less probable")
 ]
@@ -49,6 +53,7 @@ def review(
     excluding: Excluding = None,
     merging: Merging = None,
     threshold: Threshold = 0.5,
+    one_class: OneClass = False,
     min_confidence: Annotated[
         float | None, typer.Option(help="score 1 only from this mean probability of the foreground on")
     ] = None,
@@ -76,7 +81,7 @@ def review(
     accept = validate(Acceptance, given, "weft curate review") if given else None
     rows = _rows(source, None, segmentation, second, excluding, merging)
     with progress_bar(str(output)) as progress:
-        made = look(rows, output, accept, _options(threshold, None), progress)
+        made = look(rows, output, accept, _options(threshold, one_class, None), progress)
     kept, open_ = sum(row.keep is True for row in made), sum(row.keep is None for row in made)
     print(f"{output / TABLE}: {len(made)} images, {kept} with a score above 0, {open_} without a score")
 
@@ -89,6 +94,7 @@ def takeall(
     excluding: Excluding = None,
     decisions: Decisions = None,
     threshold: Threshold = 0.5,
+    one_class: OneClass = False,
     min_probability: MinProbability = None,
 ) -> None:
     """Every image with its segmentation, whatever its score.
@@ -96,7 +102,7 @@ def takeall(
     Example: `weft curate takeall images curated --segmentation _struct_segmentation --excluding _mask`
     """
     rows = _rows(source, decisions, segmentation, None, excluding, None)
-    _curate(rows, "takeall", output, threshold, min_probability)
+    _curate(rows, "takeall", output, _options(threshold, one_class, min_probability))
 
 
 @curation.command()
@@ -107,6 +113,7 @@ def select(
     excluding: Excluding = None,
     decisions: Decisions = None,
     threshold: Threshold = 0.5,
+    one_class: OneClass = False,
     min_probability: MinProbability = None,
 ) -> None:
     """Images whose score is above 0.
@@ -114,7 +121,7 @@ def select(
     Example: `weft curate select review/candidates.csv curated --min-probability 0.6`
     """
     rows = _rows(source, decisions, segmentation, None, excluding, None)
-    _curate(rows, "select", output, threshold, min_probability)
+    _curate(rows, "select", output, _options(threshold, one_class, min_probability))
 
 
 @curation.command()
@@ -127,6 +134,7 @@ def merge(
     merging: Merging = None,
     decisions: Decisions = None,
     threshold: Threshold = 0.5,
+    one_class: OneClass = False,
     min_probability: MinProbability = None,
 ) -> None:
     """Images whose score is above 0, with the first segmentation where the merging mask is 0, the second where it is 1.
@@ -134,7 +142,7 @@ def merge(
     Example: `weft curate merge decisions.csv curated`
     """
     rows = _rows(source, decisions, segmentation, second, excluding, merging)
-    _curate(rows, "merge", output, threshold, min_probability)
+    _curate(rows, "merge", output, _options(threshold, one_class, min_probability))
 
 
 def _rows(
@@ -161,18 +169,18 @@ def _rows(
     return rows if decisions is None else decided(rows, read_table(decisions), decisions)
 
 
-def _options(threshold: float, min_probability: float | None) -> Any:
+def _options(threshold: float, one_class: bool, min_probability: float | None) -> CurationOptions:
     from weft.config.curated import CurationOptions
     from weft.config.loading import validate
 
-    given = {"threshold": threshold, "min_probability": min_probability}
+    given = {"threshold": threshold, "one_class": one_class, "min_probability": min_probability}
     return validate(CurationOptions, given, "weft curate")
 
 
-def _curate(rows: list[Row], how: How, output: Path, threshold: float, min_probability: float | None) -> None:
+def _curate(rows: list[Row], how: How, output: Path, options: CurationOptions) -> None:
     from weft.progress import progress_bar
     from weft.volumes.curation.curate import curate
 
     with progress_bar(str(output)) as progress:
-        done = curate(rows, how, output, _options(threshold, min_probability), progress)
+        done = curate(rows, how, output, options, progress)
     print(f"{output}: {done}")

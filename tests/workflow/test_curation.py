@@ -66,7 +66,7 @@ def test_segmented_curated_and_trained(snakemake, plan_of, own):
     folder, given = own
     data = folder / "results/data"
     model = f"{folder}/results/volumes_curated-tiny/unet/seed0/model.ckpt"
-    snakemake("--cores", "1", *given, "--", model, timeout=400)
+    snakemake("--cores", "1", *given, "--", model, timeout=560)
     table = read_table(data / "curated_stacks-tiny/train/review/candidates.csv")
     assert [row.image for row in table] == ["img_004_00000", "img_004_00001"]
     assert all((data / "curated_stacks-tiny/train/review" / row.sheet).is_file() for row in table)

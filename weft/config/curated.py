@@ -26,6 +26,7 @@ class CurationOptions(Strict):
     """How a segmentation becomes labels and a cost map."""
 
     threshold: float = Field(0.5, ge=0, lt=1, description="of files of probabilities: above it a voxel has class 1")
+    one_class: bool = Field(False, description="of files of numbered objects: every number above 0 is class 1")
     min_probability: float | None = Field(
         None, gt=0, le=1, description="of the class of a voxel, either class of two; below it its cost is 0"
     )

@@ -57,6 +57,11 @@ def test_looked_at_decided_and_selected(images: Path, tmp_path: Path, capsys: py
         assert np.array_equal(file.volume(0)[0, 0, :, 0], [1, 1, 0, 0, 1, 1])
     assert weft("curate", "select", review / "candidates.csv", out, "--segmentation", "_seg") == 1
     assert "a table names segmentations and masks itself" in capsys.readouterr().err
+    write_ome_tiff(images / "a_seg.tif", np.full(SHAPE, 40000, np.uint16))
+    assert weft("curate", "takeall", images, tmp_path / "one", "--segmentation", "_seg") == 1
+    assert "one_class" in capsys.readouterr().err
+    assert weft("curate", "takeall", images, tmp_path / "one", "--segmentation", "_seg", "--one-class") == 0
+    assert labels(tmp_path / "one")[0].all()
     assert weft("curate", "review", images, review, "--segmentation", "_seg", "--min-foreground", 2) == 1
     assert "min_foreground" in capsys.readouterr().err
 

@@ -48,7 +48,7 @@ def test_files_of_a_split():
     assert (made.decisions, made.accept) == ("mine.csv", {})
     truth = curation(curated(how="takeall", split="test", dataset="stacks"))
     assert (truth.segmentations, truth.others, truth.decisions) == ([], [], None)
-    assert truth.options == {"threshold": 0.5, "min_probability": None}
+    assert truth.options == {"threshold": 0.5, "one_class": False, "min_probability": None}
 
 
 @pytest.mark.parametrize(

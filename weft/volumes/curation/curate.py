@@ -152,9 +152,9 @@ def _write_triple(row: Row, how: How, folder: Path, number: int, options: Curati
     truth = row.raw == row.segmentation and row.raw.is_store
     with ExitStack() as stack:
         image = stack.enter_context(open_image(row.raw))
-        parts = [stack.enter_context(open_segmentation(row.segmentation, options.threshold, truth))]
+        parts = [stack.enter_context(open_segmentation(row.segmentation, options, truth))]
         if row.segmentation_2 is not None:
-            parts.append(stack.enter_context(open_segmentation(row.segmentation_2, options.threshold)))
+            parts.append(stack.enter_context(open_segmentation(row.segmentation_2, options)))
         for part in parts:
             require_shape(row, image, part)
             if options.min_probability is not None and part.probabilities is None:

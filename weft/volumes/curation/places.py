@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from weft.config.curated import CurationOptions
 from weft.errors import WeftError
 from weft.io.provenance import file_hash
 from weft.io.stack_checks import Ids
@@ -122,11 +123,12 @@ def open_image(place: Place) -> Iterator[Image]:
 
 
 @contextmanager
-def open_segmentation(place: Place, threshold: float = 0.5, truth: bool = False) -> Iterator[Segmented]:
+def open_segmentation(place: Place, options: CurationOptions, truth: bool = False) -> Iterator[Segmented]:
     """Open a stack's segmentation.
 
     Of a file: whole numbers are classes (nothing but 0 and 255: a mask of class 1), floats that are not whole are
-    probabilities of class 1, which a voxel has above the threshold. truth: take cost and instances of a store too.
+    probabilities of class 1, which a voxel has above the threshold; with `one_class` whole numbers are objects of class
+    1. truth: take cost and instances of a store too.
 
     Raises WeftError for files with several channels, and values that are neither.
     """
@@ -142,14 +144,17 @@ def open_segmentation(place: Place, threshold: float = 0.5, truth: bool = False)
         ids = Ids.of(volume)
         if ids.broken:
             _require_probabilities(place, volume)
-            yield Segmented(_Mapped(volume, lambda slab: slab > threshold), volume)
+            yield Segmented(_Mapped(volume, lambda slab: slab > options.threshold), volume)
         elif ids.is_mask:
             yield Segmented(_Mapped(volume, lambda slab: slab != 0))
+        elif options.one_class:
+            yield Segmented(_Mapped(volume, np.sign))
         else:
             low, high = min(ids.voxels, default=0), max(ids.voxels, default=0)
             if not -1 <= low <= high <= np.iinfo(np.int16).max:
                 raise WeftError(
-                    f"{place.path}: numbers from {low} to {high}, expected classes from 0, or −1: not known"
+                    f"{place.path}: numbers from {low} to {high}, expected classes from 0, or −1: not known; "
+                    "for objects say one_class"
                 )
             yield Segmented(_Mapped(volume, lambda slab: slab))
 

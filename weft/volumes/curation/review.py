@@ -86,10 +86,10 @@ def _look(row: Row, sheet: Path, options: CurationOptions) -> dict[str, float]:
         raise WeftError(f"{row.name}: needs raw and segmentation")
     with ExitStack() as stack:
         image = stack.enter_context(open_image(row.raw))
-        first = stack.enter_context(open_segmentation(row.segmentation, options.threshold))
+        first = stack.enter_context(open_segmentation(row.segmentation, options))
         both = [first]
         if row.segmentation_2 is not None:
-            both.append(stack.enter_context(open_segmentation(row.segmentation_2, options.threshold)))
+            both.append(stack.enter_context(open_segmentation(row.segmentation_2, options)))
         for segmented in both:
             require_shape(row, image, segmented)
         excluded = stack.enter_context(open_mask(row.excluding_mask, image.shape))

@@ -1,6 +1,7 @@
 """Triples from segmentations: values by hand, what is made again, and what is refused."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ from weft.io.writer import StoreWriter
 from weft.volumes.curation import candidates
 from weft.volumes.curation.curate import curate
 from weft.volumes.curation.places import Place
-from weft.volumes.curation.table import Row
+from weft.volumes.curation.review import review
+from weft.volumes.curation.table import Row, read_table
 
 SHAPE = (3, 6, 7)
 
@@ -211,6 +213,34 @@ def test_what_is_refused(tmp_path, pair):
         curate([replace(row, segmentation=Place(tmp_path / "wild.tif"))], "select", tmp_path / "out")
     with pytest.raises(WeftError, match=r"a\.ome\.tif: no time point 3"):
         curate([replace(row, raw=Place(tmp_path / "a.ome.tif", 3))], "select", tmp_path / "out")
+
+
+REAL = Path(__file__).parents[5] / "shared/data/stardist3d"
+
+
+def test_numbered_objects_are_one_class(tmp_path, pair):
+    row, *_ = pair
+    numbers = volumes()["instances"] * 20000
+    write_ome_tiff(tmp_path / "numbers.tif", numbers)
+    objects = replace(row, segmentation=Place(tmp_path / "numbers.tif"))
+    with pytest.raises(WeftError, match=r"numbers\.tif: numbers from 0 to 40000, .* one_class"):
+        curate([objects], "select", tmp_path / "out")
+    curate([objects], "select", tmp_path / "out", CurationOptions(one_class=True))
+    assert np.array_equal(triple(tmp_path / "out")[1][0], numbers > 0)
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="needs the example image of StarDist")
+def test_real_nuclei(tmp_path):
+    row = Row("nuclei", None, Place(REAL / "img3d.tif"), Place(REAL / "mask3d.tif"))
+    options = CurationOptions(one_class=True)
+    review([row], tmp_path / "review", options=options)
+    table = read_table(tmp_path / "review/candidates.csv")
+    assert 0.05 < table[0].measures["foreground"] < 0.9
+    curate(table, "takeall", tmp_path / "out", options)
+    image, labels, cost = triple(tmp_path / "out")
+    assert np.array_equal(image, read(REAL / "img3d.tif"))
+    assert np.array_equal(labels, read(REAL / "mask3d.tif") > 0)
+    assert (cost == 1).all()
 
 
 def test_a_single_plane_and_time_points(tmp_path):
