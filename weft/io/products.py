@@ -208,7 +208,7 @@ def cast(array: np.ndarray, dtype: np.dtype, what: str) -> np.ndarray:
     if not fits and array.size:
         span = f" of {array.min()} to {array.max()}" if array.dtype.kind in "iuf" else ""
         raise WeftError(f"{what} has type {array.dtype}{span}, expected {dtype}")
-    return array.astype(dtype)
+    return array.astype(dtype, copy=False)
 
 
 def _little_endian(dtype: np.dtype) -> np.dtype:

@@ -1,6 +1,7 @@
 """`weft deploy` of images: a folder, one file, a time lapse; OME-TIFF out; stacks larger than memory."""
 
 import csv
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -97,6 +98,25 @@ def test_a_time_lapse_and_its_voxel_size(experiment, tmp_path: Path, capsys: pyt
     assert {row["time"] for row in rows} <= {"0", "1", "2"}
 
 
+def test_a_model_and_images_are_enough(experiment, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An experiment without a truth: its options are those of the model, which may lie anywhere."""
+    image(tmp_path / "images/a.ome.tif")
+    model = next(tmp_path.rglob("few-*/unet/seed0/model.ckpt"))
+    trained = {"task": "volume_segmentation", "config": {"model": MODEL, "data": DATA}}
+    model.with_name("model.json").write_text(json.dumps(trained))
+    stage = {"task": "volume_segmentation", "checkpoint": "nowhere.ckpt", "baseline": None}
+    stage |= {"needs": {"truth": ["image", "spacing"]}, "data": {"inference": {"objects": None}}}
+    document = {"name": "mine", "dataset": "stack_files", "truth": False}
+    document["stages"] = {"unet": stage | {"evaluation": {"splits": ["files"]}}}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(document))
+    call = ("deploy", tmp_path / "mine.yaml", "--stage", "chain", "--model", model, "--tiff")
+    assert weft(*call, "--events", tmp_path / "images", "--output", tmp_path / "p.h5") == 0
+    assert {path.name for path in (tmp_path / "p.stacks").iterdir()} == {
+        "a_labels.ome.tif",
+        "a_probabilities.ome.tif",
+    }
+
+
 @pytest.mark.parametrize(
     ("events", "options", "message"),
     [
@@ -149,15 +169,22 @@ deploy(large, large + ".h5")
 """
 
 
-def test_a_stack_larger_than_memory(experiment, tmp_path: Path) -> None:
-    """Its probabilities alone are as large as all memory that is left: images, maps and files lie on the disk."""
+def test_stacks_larger_than_memory(experiment, tmp_path: Path) -> None:
+    """What is read and predicted is half as large again as the memory that is left: it lies on the disk.
+
+    No voxel is of an object: the table of objects is made of four million of their voxels at a time.
+    """
+    few = Path(experiment[0])
+    document = yaml.safe_load(few.read_text())
+    document["stages"]["unet"]["data"]["inference"]["threshold"] = 0.999
+    few.write_text(yaml.safe_dump(document))
     small = image(tmp_path / "small.ome.tif")
-    shape = (320, 224, 224)
+    shape = (480, 224, 224)
     large = image(tmp_path / "large.ome.tif", shape, compress=False)
-    limit = 2 * 4 * np.prod(shape) / 2**20
+    limit = np.prod(shape) * (2 + 4 * 2 + 2 + 4) / 2**20 / 1.5  # image, probabilities, labels, instances
     words = [*experiment, small, large, limit]
     done = subprocess.run([sys.executable, "-c", BOUND, *map(str, words)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     with TiffStack(tmp_path / "large.ome.tif.stacks/large_probabilities.ome.tif") as tiff:
         assert tiff.shape == (1, 2, *shape)
-        assert np.isfinite(tiff.volume()[:, 100:102]).all()
+        np.testing.assert_allclose(tiff.volume()[:, 100:102].sum(0), 1, atol=1e-5)
