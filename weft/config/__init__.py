@@ -1,7 +1,15 @@
 """Experiments, datasets, and where results lie."""
 
 from weft.config.chain import CHAIN, Chain, chain_of, chains_of
-from weft.config.dataset import CuratedDataset, Dataset, FileDataset, Shard, SimulatedDataset, dataset_from, load_dataset
+from weft.config.dataset import (
+    CuratedDataset,
+    Dataset,
+    FileDataset,
+    Shard,
+    SimulatedDataset,
+    dataset_from,
+    load_dataset,
+)
 from weft.config.experiment import Experiment, Resources, Stage, load_experiment
 from weft.config.layout import Layout
 from weft.config.loading import ConfigError

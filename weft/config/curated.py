@@ -54,7 +54,9 @@ class CuratedSplit(Strict):
         None, description="CSV with image, score, excluding_mask, merging_mask; see docs/curation.md"
     )
     accept: Acceptance | None = Field(None, description="decides about images that have no score")
-    options: CurationOptions = Field(CurationOptions(), description="how labels and costs are made")
+    min_probability: float | None = Field(
+        None, gt=0, le=1, description="of the class of a voxel, either class of two; below it its cost is 0"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> CuratedSplit:
@@ -62,8 +64,8 @@ class CuratedSplit(Strict):
             raise ValueError("give either dataset, for its truth, or segmentation")
         if self.dataset is not None and self.how != "takeall":
             raise ValueError(f"how: a truth is taken whole (takeall), {self.how} needs a segmentation")
-        if self.dataset is not None and self.options.min_probability is not None:
-            raise ValueError("options.min_probability: a truth has no probabilities")
+        if self.dataset is not None and self.min_probability is not None:
+            raise ValueError("min_probability: a truth has no probabilities")
         if (self.other is not None) != (self.how == "merge"):
             raise ValueError("other: two segmentations are for merge, and merge needs them")
         if self.how == "takeall" and self.accept is not None:

@@ -100,5 +100,5 @@ def curation_of(dataset: CuratedDataset, split: str, layout: Layout, experiment:
         others,
         chosen.decisions,
         {} if chosen.accept is None else chosen.accept.model_dump(mode="json"),
-        chosen.options.model_dump(mode="json"),
+        {"min_probability": chosen.min_probability},
     )

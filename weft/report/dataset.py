@@ -96,7 +96,7 @@ def _curated(dataset: CuratedDataset, uses: Mapping[str, str], runs: Sequence[Ru
                 "images": f"split {entry.split}",
                 "labels": _labels(entry),
                 "decided by": _decided_by(entry),
-                "options": _said(dict(_given(entry.options.model_dump(exclude_defaults=True)))) or MISSING,
+                "least probable voxel": MISSING if entry.min_probability is None else f"{entry.min_probability:g}",
             }
         )
     return pd.DataFrame(rows), (

@@ -48,7 +48,7 @@ def test_files_of_a_split():
     assert (made.decisions, made.accept) == ("mine.csv", {})
     truth = curation(curated(how="takeall", split="test", dataset="stacks"))
     assert (truth.segmentations, truth.others, truth.decisions) == ([], [], None)
-    assert truth.options == {"threshold": 0.5, "one_class": False, "min_probability": None}
+    assert truth.options == {"min_probability": None}
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_files_of_a_split():
         ({"how": "takeall"}, "either dataset, for its truth, or segmentation"),
         ({"how": "takeall", "dataset": "stacks", "segmentation": SEGMENTATION}, "either dataset"),
         ({"how": "select", "dataset": "stacks"}, "a truth is taken whole"),
-        ({"how": "takeall", "dataset": "stacks", "options": {"min_probability": 0.5}}, "a truth has no probabilities"),
+        ({"how": "takeall", "dataset": "stacks", "min_probability": 0.5}, "a truth has no probabilities"),
         ({"how": "select", "segmentation": SEGMENTATION}, "select needs decisions or accept"),
         ({"how": "merge", "segmentation": SEGMENTATION, "decisions": "a.csv"}, "merge needs them"),
         ({"how": "merge", "segmentation": SEGMENTATION, "other": SEGMENTATION, "accept": {}}, "with the merging masks"),

@@ -89,7 +89,7 @@ def test_curated_splits_say_where_labels_come_from(tmp_path):
         "other": {"experiment": "two", "stage": "net"},
         "decisions": "mine.csv",
         "accept": {"min_confidence": 0.7},
-        "options": {"min_probability": 0.6},
+        "min_probability": 0.6,
     }
     truth = {"how": "takeall", "dataset": "stacks", "split": "val"}
     dataset = dataset_from(
@@ -104,7 +104,7 @@ def test_curated_splits_say_where_labels_come_from(tmp_path):
     assert table["curated by"].tolist() == ["merge", "takeall", "takeall"]
     assert table["labels"].tolist() == ["one, baseline, merged with two, net", "truth of stacks", "truth of stacks"]
     assert table.loc["train", "decided by"] == "mine.csv, min_confidence\u00a0=\u00a00.7"
-    assert table["options"].tolist() == ["min_probability\u00a0=\u00a00.6", "–", "–"]
+    assert table["least probable voxel"].tolist() == ["0.6", "–", "–"]
 
 
 def test_settings_are_flattened():
