@@ -249,7 +249,8 @@ def export(
 
         if len(opened) != 2:
             raise WeftError(f"--to tiff: {len(opened)} stores; expected that of the stacks, then that of predictions")
-        for path in export_stacks(*opened.values(), output, product):
+        stacks, predictions = opened.values()
+        for path in export_stacks(stacks, predictions, output, product):
             print(path)
     else:
         raise WeftError(f"--to {to}: expected spine, root, csv, parquet or tiff")
@@ -768,8 +769,8 @@ def import_config(
     print(f"{imported.dialect.title}: keys without a line of their own: {len(imported.left_out)}, listed in {output}")
     for task in missing:
         print(f"this release has no task '{task}': {output} cannot be trained with it")
-    for path in absent:
-        print(f"{path}: no such file yet; {output} deploys the model that is put there")
+    for model in absent:
+        print(f"{model}: no such file yet; {output} deploys the model that is put there")
 
 
 @app.command("import-weights")
