@@ -79,7 +79,8 @@ def largest_patch(options: NetworkOptions, memory_gb: float, batch_size: int, mo
     if least > budget:
         raise WeftError(
             f"patch: auto: a step of {batch_size} patches of {list(smallest)}, the smallest, takes "
-            f"{least / GB / _IN_VAIN:.1f} GB, and {memory_gb:g} GB are there; take a smaller batch or fewer base_channels"
+            f"{least / GB / _IN_VAIN:.1f} GB, and {memory_gb:g} GB are there; take a smaller batch or fewer "
+            "base_channels"
         )
     if law.largest is not None:
         return law.largest

@@ -91,7 +91,7 @@ class ResidualUNetOptions(Strict):
     Axes much coarser than the finest are neither pooled nor convolved until the others have caught up.
     """
 
-    name: Literal["residual_unet"]
+    name: Literal["residual_unet"] = "residual_unet"
     spacing: Spacing = Field(description="µm, size of a voxel in z, y, x, as in the images")
     patch: Triple = Field(description="voxels in z, y, x that the network is planned for; it admits others too")
     channels: int = Field(1, ge=1, description="channels of the image")
@@ -109,7 +109,9 @@ class ResidualUNetOptions(Strict):
 class MonaiOptions(Strict):
     """A network of MONAI, by the name of its class."""
 
-    name: Literal["BasicUNet", "UNet", "DynUNet", "VNet", "SegResNet", "SegResNetVAE"]
+    name: Literal["BasicUNet", "UNet", "DynUNet", "VNet", "SegResNet", "SegResNetVAE"] = Field(
+        description="class in monai.networks.nets"
+    )
     channels: int = Field(1, ge=1, description="channels of the image")
     classes: Classes = Field((2,), description="classes of the output; further ones for DynUNet with deep_supervision")
     arguments: dict[str, Any] = Field(

@@ -19,7 +19,7 @@ class AutoContrast(Strict):
     """Clip to [max(m - below·s, min), min(m + above·s, max)] and scale that to [0, 1]; m, s: mean and standard
     deviation of the stack, min and max its extremes."""
 
-    name: Literal["auto_contrast"]
+    name: Literal["auto_contrast"] = Field(description="this step")
     below: float | None = Field(None, description="standard deviations below the mean; null: down to the minimum")
     above: float | None = Field(None, description="standard deviations above the mean; null: up to the maximum")
     high: float | None = Field(None, description="mean and deviation of values below this only")
@@ -29,14 +29,14 @@ class AutoContrast(Strict):
 class Background(Strict):
     """Subtract a Gaussian blur (truncated at 3 sigma, edges repeated), then scale the extremes to 0 and 1."""
 
-    name: Literal["background"]
+    name: Literal["background"] = Field(description="this step")
     sigma: float = Field(50.0, gt=0, description="of the blur along all axes, voxels")
 
 
 class Percentile(Strict):
     """Scale two percentiles of the stack to 0 and 1."""
 
-    name: Literal["percentile"]
+    name: Literal["percentile"] = Field(description="this step")
     low: float = Field(0.1, ge=0, lt=100, description="percentile that becomes 0")
     high: float = Field(99.9, gt=0, le=100, description="percentile that becomes 1")
     clip: bool = Field(True, description="cut off what lies beyond")
@@ -51,19 +51,19 @@ class Percentile(Strict):
 class ZScore(Strict):
     """Subtract the mean of the stack, divide by its standard deviation."""
 
-    name: Literal["z_score"]
+    name: Literal["z_score"] = Field(description="this step")
 
 
 class MinMax(Strict):
     """Scale the extremes of the stack to 0 and 1."""
 
-    name: Literal["min_max"]
+    name: Literal["min_max"] = Field(description="this step")
 
 
 class Clip(Strict):
     """Cut off intensities at fixed values."""
 
-    name: Literal["clip"]
+    name: Literal["clip"] = Field(description="this step")
     low: float | None = Field(None, description="lowest value that stays; null: all")
     high: float | None = Field(None, description="highest value that stays; null: all")
 
@@ -77,14 +77,14 @@ class Clip(Strict):
 class Outliers(Strict):
     """Set what is brighter than a fixed value, such as a dead pixel, to the minimum of the stack."""
 
-    name: Literal["outliers"]
+    name: Literal["outliers"] = Field(description="this step")
     above: float = Field(description="intensity")
 
 
 class Log(Strict):
     """ln(1 + (intensity - minimum of the stack) / scale)."""
 
-    name: Literal["log"]
+    name: Literal["log"] = Field(description="this step")
     scale: float = Field(1.0, gt=0, description="intensity, where the logarithm takes over from a straight line")
 
 
