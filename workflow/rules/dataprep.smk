@@ -26,12 +26,12 @@ rule simulate_events:
 rule simulate_stacks:
     output:
         stacks=directory(layout.stacks("{dataset}", "{split}", "{shard}")),
-    wildcard_constraints:
-        dataset=any_of(simulated),
     log:
         log_of("simulate_stacks", "{dataset}", "{split}", "{shard}"),
     benchmark:
         benchmark_of("simulate_stacks", "{dataset}", "{split}", "{shard}")
+    wildcard_constraints:
+        dataset=any_of(simulated),
     conda:
         "../../envs/data.yaml"
     threads: 1

@@ -25,7 +25,7 @@ MOST = 1000
 
 def count_triplets(events: Events, labels: LabelOptions) -> dict[str, int]:
     """{"events": counted, "good": …, "ghosts": …} of training events; those of unknown truth are neither."""
-    chosen = np.unique(np.linspace(0, len(events) - 1, min(len(events), MOST)).astype(int)) if len(events) else []
+    chosen = np.unique(np.linspace(0, max(len(events) - 1, 0), min(len(events), MOST)).astype(int))
     states = [_states(events[int(k)], labels) for k in chosen]
     good, ghosts = (sum(int((s == state).sum()) for s in states) for state in (GOOD_TRIPLET, GHOST_TRIPLET))
     return {"events": len(states), "good": good, "ghosts": ghosts}
