@@ -4,6 +4,7 @@ import torch
 from larmatch_tasks import batch_of, network_of, small_task
 from wire_events import event, nothing, single_plane
 
+from weft import tasks
 from weft.io.conform import conform
 from weft.io.larmatch_products import KEY_POINT_KINDS
 from weft.io.products import Filtered
@@ -42,6 +43,25 @@ def test_scores_do_not_depend_on_chunks_nor_on_other_events(network):
     for chunk in (1, 7, 64, 199, 1000):
         for together in (True, False):
             assert largest_difference(whole, predicted(network, together=together, min_score=0, chunk=chunk)) <= 1e-6
+
+
+def test_nor_do_those_of_the_default_sizes_on_the_default_chunk():
+    """The network that is trained, on more triplets than it judges at a time: any rows of pixels will do."""
+    one, rng = event(0, dead=20), np.random.default_rng(0)
+    n = 2 * tasks.build("larmatch", {}).options.data.chunk + 5_000
+    triplets = np.zeros(n, one["triplets"].dtype)
+    for plane in range(3):
+        triplets[f"pixel_{plane}"] = rng.choice(np.flatnonzero(one["pixels"]["plane"] == plane), n)
+    made = []
+    network = network_of(tasks.build("larmatch", {}))
+    for data in ({}, {"chunk": n}, {"chunk": 29_989}):
+        task = tasks.build("larmatch", {"data": {"min_score": 0, **data}})
+        with torch.inference_mode():
+            made.append(task.predict(network, batch_of(task, {**one, "triplets": triplets}))[0]["triplet_scores"])
+    assert len(made[0].values) == n
+    assert np.ptp(made[0].values["larmatch"]) > 0.01
+    for other in made[1:]:
+        assert largest_difference([made[0]], [other]) <= 1e-6
 
 
 def test_no_more_than_a_chunk_is_judged_at_a_time(network):
