@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from grappa_events import two_interactions
+from wire_events import event as wire_event
 
 from weft import tasks
 from weft.errors import WeftError
@@ -23,6 +24,11 @@ TASKS: dict[str, tuple[str, dict[str, Any]]] = {
     "interaction": ("grappa", {"model": {"instance": "interaction", "heads": ["edge", "pid"]}, "baseline": SMALL}),
     "reconstruction": ("reconstruction", {}),
     "space_points": ("space_points", {}),
+    "larmatch": ("larmatch", {"baseline": {"kind": "trees", "per_event": 200, "trees": SMALL}}),
+    "larmatch_perceptron": (
+        "larmatch",
+        {"baseline": {"kind": "perceptron", "per_event": 200, "perceptron": {"hidden": [4], "epochs": 2}}},
+    ),
 }
 
 
@@ -31,7 +37,8 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("fitted")
     for name, (task, options) in TASKS.items():
         baseline = tasks.build(task, options).baseline()
-        baseline.fit((two_interactions(k) for k in range(3)), seed=0)
+        event = wire_event if task == "larmatch" else two_interactions
+        baseline.fit((event(k) for k in range(3)), seed=0)
         baseline.save(folder / name)
     return {name: folder / name for name in TASKS}
 
