@@ -265,4 +265,7 @@ class VolumeSegmentation(Task[Options]):
     def load_baseline(self, path: Path) -> VolumeBaseline:
         from weft.tasks.volume_segmentation.baseline import VolumeBaseline
 
-        return VolumeBaseline.load(path)
+        made, asked = VolumeBaseline.load(path), self.options.data.inference
+        # A deploy may ask for other products than the stage that the baseline was fitted for.
+        made.objects, made.uncertain = asked.objects, asked.uncertainty is not None
+        return made

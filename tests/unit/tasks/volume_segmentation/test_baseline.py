@@ -167,3 +167,40 @@ def test_a_class_that_no_training_stack_has_is_an_error():
         baseline.fit((event(seed=seed) for seed in range(2)), seed=0)
     with pytest.raises(WeftError, match="not been fitted"):
         VolumeBaseline(BaselineOptions(), CLASSES).predict(event())
+
+
+def test_a_deploy_may_ask_the_baseline_for_more_than_its_fit_did(tmp_path):
+    """Objects and uncertainty are the deploy's to ask for: all that the task declares is in the file."""
+    from weft import tasks
+    from weft.engine.deploy import deploy
+    from weft.io.products import EventId
+    from weft.io.store import EventStore
+    from weft.io.volume_products import LABELS, SPACING, image
+    from weft.io.writer import StoreWriter
+
+    stacks = [event(seed=seed) for seed in range(2)]
+    with StoreWriter(tmp_path / "a.h5", [image("u2"), SPACING, LABELS], provenance={}) as writer:
+        for k, stack in enumerate(stacks):
+            products = {name: stack[name] for name in ("image", "spacing")}
+            writer.append(EventId(0, 0, k, k), products | {"labels": stack["truth/labels"]})
+
+    def built(**inference):
+        model = {"name": "unet_xy_0pad", "base_channels": 2, "dropout": 0.2}
+        data = {"patch": [8, 32, 32], "inference": inference}
+        return tasks.build("volume_segmentation", {"model": model, "data": data, "baseline": FEW})
+
+    for fit_with, ask in (({}, {"uncertainty": {}, "objects": {}}), ({"uncertainty": {}, "objects": {}}, {})):
+        baseline = built(**fit_with).baseline()
+        baseline.fit(iter(stacks), seed=0)
+        baseline.save(tmp_path / "model.ckpt")
+        task = built(**ask)
+        deploy(task, tmp_path / "model.ckpt", {"truth": tmp_path / "a.h5"}, tmp_path / "out.h5", {}, baseline=True)
+        with EventStore.open({"prediction": tmp_path / "out.h5"}) as store:
+            assert {schema.name for schema in task.makes} >= {"labels", "probabilities"}
+            for schema in task.makes:
+                assert f"prediction/{schema.name}" in store
+                assert len(store[f"prediction/{schema.name}"][1])
+            assert ("prediction/uncertainty" in store) == bool(ask)
+            if ask:
+                assert store["prediction/uncertainty"][1].shape == (4, *stacks[1]["truth/labels"].shape)
+                assert store["prediction/uncertainty"][1][0].max() > 0
