@@ -12,6 +12,7 @@ import numpy as np
 #: MiB of a whole volume that is held in memory; a larger one lies in a file of the scratch folder.
 MEMORY_MIB = 1024.0
 _SLAB_VOXELS = 1 << 22  # of a slab, where its result does not depend on its size
+_PIECE_VOXELS = 1 << 18  # of a slab that arithmetic with several wide copies of it sees at once
 
 
 @runtime_checkable
@@ -36,6 +37,13 @@ def slabs(volume: LazyVolume, voxels: int = _SLAB_VOXELS) -> Iterator[tuple[int,
     deep = max(1, voxels // max(1, int(np.prod(volume.shape[1:]))))
     for z in range(0, volume.shape[0], deep):
         yield z, np.asarray(volume[z : z + deep])
+
+
+def pieces(slab: np.ndarray, voxels: int = _PIECE_VOXELS) -> Iterator[tuple[int, np.ndarray]]:
+    """(first, array [n]) of the voxels of a slab in their order: reading is cheap in slabs, wide copies are not."""
+    flat = slab.ravel()
+    for first in range(0, len(flat), voxels):
+        yield first, flat[first : first + voxels]
 
 
 def scratch(

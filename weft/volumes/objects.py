@@ -14,8 +14,10 @@ from pydantic import Field
 from weft.config.strict import Strict
 from weft.io.volume_products import OBJECTS
 from weft.volumes.components import Components, Connectivity, connected_components, holes, without_small
-from weft.volumes.lazy import MEMORY_MIB, LazyVolume, scratch, slabs
+from weft.volumes.lazy import MEMORY_MIB, LazyVolume, pieces, scratch, slabs
 from weft.volumes.normalise import channel
+
+_READ = 1 << 22  # values of a product that are read at once to be measured
 
 
 class ObjectOptions(Strict):
@@ -134,20 +136,23 @@ def measure(
     sums = np.zeros((3, n + 1))
     start, stop = np.full((3, n + 1), np.iinfo(np.int32).max, np.int32), np.zeros((3, n + 1), np.int32)
     of = np.concatenate([[0], classes]).astype(np.int64)
-    for z, slab in slabs(instances):
-        place = np.flatnonzero(slab)
-        number = slab.ravel()[place]
-        where = np.unravel_index(place, slab.shape)
-        voxels += np.bincount(number, minlength=n + 1)
-        brightness += np.bincount(number, np.asarray(image[z : z + len(slab)]).ravel()[place], n + 1)
-        for axis, offset in enumerate((z, 0, 0)):
-            at = (where[axis] + offset).astype(np.int32)
-            sums[axis] += np.bincount(number, at, n + 1)
-            np.minimum.at(start[axis], number, at)
-            np.maximum.at(stop[axis], number, at + 1)
-        if probabilities is not None:
-            block = np.asarray(probabilities[:, z : z + len(slab)])
-            certainty += np.bincount(number, block[(of[number], *where)], n + 1)
+    values = 1 if probabilities is None else probabilities.shape[0]
+    for z, slab in slabs(instances, max(1, _READ // values)):
+        pixels = np.asarray(image[z : z + len(slab)]).ravel()
+        block = None if probabilities is None else np.asarray(probabilities[:, z : z + len(slab)])
+        for first, piece in pieces(slab):
+            inside = np.flatnonzero(piece)
+            number, place = piece[inside], inside + first
+            where = np.unravel_index(place, slab.shape)
+            voxels += np.bincount(number, minlength=n + 1)
+            brightness += np.bincount(number, pixels[place], n + 1)
+            for axis, offset in enumerate((z, 0, 0)):
+                at = (where[axis] + offset).astype(np.int32)
+                sums[axis] += np.bincount(number, at, n + 1)
+                np.minimum.at(start[axis], number, at)
+                np.maximum.at(stop[axis], number, at + 1)
+            if block is not None:
+                certainty += np.bincount(number, block[(of[number], *where)], n + 1)
     table = np.zeros(n, OBJECTS.dtype)
     table["label"], table["class"], table["voxels"] = np.arange(1, n + 1), classes, voxels[1:]
     table["volume"] = voxels[1:] * float(np.prod(spacing))

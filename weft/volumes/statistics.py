@@ -1,6 +1,6 @@
 """Statistics of a whole volume, read in slabs; the same to the last bit however it is read.
 
-Sums are made plane by plane and added exactly (`math.fsum`), quantiles are order statistics found by counting.
+Sums are made by pieces of a plane and added exactly (`math.fsum`), quantiles are order statistics found by counting.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from weft.errors import WeftError
-from weft.volumes.lazy import LazyVolume, planes, slabs
+from weft.volumes.lazy import LazyVolume, pieces, planes, slabs
 
 _BINS = 1 << 16
-_HELD = 1 << 22  # values of one bin that are sorted rather than counted once more
+_HELD = 1 << 20  # values of one bin that are sorted rather than counted once more
 
 
 class Statistics(NamedTuple):
@@ -39,19 +39,20 @@ def statistics(volume: LazyVolume, low: float | None = None, high: float | None 
         raise WeftError(f"a volume of shape {tuple(volume.shape)} has no voxels to normalise")
     counts, means, squares, lows, highs = [], [], [], [], []
     for z, plane in enumerate(planes(volume)):
-        values = plane.astype(np.float64).ravel()
-        lows.append(values.min())
-        highs.append(values.max())
-        if not math.isfinite(lows[-1]) or not math.isfinite(highs[-1]):
-            raise WeftError(f"plane {z} holds {int((~np.isfinite(values)).sum())} values that are not finite")
-        if low is not None or high is not None:
-            values = values[
-                (values > (-np.inf if low is None else low)) & (values < (np.inf if high is None else high))
-            ]
-        mean = float(values.mean()) if len(values) else 0.0
-        counts.append(len(values))
-        means.append(mean)
-        squares.append(float(np.square(values - mean).sum()))
+        for _, piece in pieces(plane):
+            values = piece.astype(np.float64)
+            lows.append(values.min())
+            highs.append(values.max())
+            if not math.isfinite(lows[-1]) or not math.isfinite(highs[-1]):
+                raise WeftError(f"plane {z} holds {int((~np.isfinite(plane)).sum())} values that are not finite")
+            if low is not None or high is not None:
+                values = values[
+                    (values > (-np.inf if low is None else low)) & (values < (np.inf if high is None else high))
+                ]
+            mean = float(values.mean()) if len(values) else 0.0
+            counts.append(len(values))
+            means.append(mean)
+            squares.append(float(np.square(values - mean).sum()))
     n = sum(counts)
     if not n:
         return Statistics(0, math.nan, math.nan, float(min(lows)), float(max(highs)))
@@ -104,10 +105,11 @@ def _within(volume: LazyVolume, low: float, high: float, k: int, ranks: list[int
 
 
 def _between(volume: LazyVolume, low: float, high: float) -> Iterator[np.ndarray]:
-    """float64 values in [low, high], slab by slab."""
+    """float64 values in [low, high], piece by piece."""
     for _, slab in slabs(volume):
-        values = slab.astype(np.float64).ravel()
-        yield values[(values >= low) & (values <= high)]
+        for _, piece in pieces(slab):
+            values = piece.astype(np.float64)
+            yield values[(values >= low) & (values <= high)]
 
 
 def _bin(values: np.ndarray, low: float, high: float) -> np.ndarray:

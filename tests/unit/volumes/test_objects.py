@@ -1,5 +1,7 @@
 """From probabilities to objects: thresholds, holes, small ones, and the table, by hand and against scikit-image."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -91,3 +93,20 @@ def test_an_object_without_voxels_has_an_empty_box():
     assert row["voxels"] == 0
     assert np.isnan(row["mean_intensity"])
     assert [row[f"stop_{a}"] - row[f"start_{a}"] for a in "zyx"] == [0, 0, 0]
+
+
+def test_memory_of_a_table_is_that_of_pieces():
+    """4 million voxels, all of them in objects: their places alone would be 128 MiB."""
+    instances = np.repeat(np.arange(1, 3, dtype=np.int32), 1 << 21).reshape(2, 2048, 1024)
+    image = np.ones(instances.shape, np.uint16)
+    probabilities = np.broadcast_to(np.float32(0.25), (2, *instances.shape))
+    tracemalloc.start()
+    try:
+        table = measure(instances, np.array([1, 1]), SPACING, image, probabilities)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert table["voxels"].tolist() == [1 << 21, 1 << 21]
+    assert table["stop_y"].tolist() == [2048, 2048]
+    assert table["mean_probability"].tolist() == [0.25, 0.25]
+    assert most < 32 << 20

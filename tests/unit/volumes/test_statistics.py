@@ -1,5 +1,7 @@
 """Statistics of whole volumes: numpy's, however the volume is read."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -76,3 +78,16 @@ def test_what_cannot_be_measured_is_refused():
     bad[1, 0, 0], bad[1, 1, 1] = np.nan, np.inf
     with pytest.raises(WeftError, match="plane 1 holds 2 values"):
         of(bad)
+
+
+def test_memory_is_that_of_pieces():
+    """4 million values: as many in float64 would be 32 MiB, and several such copies are needed."""
+    volume = np.random.default_rng(3).integers(0, 4096, (2, 2048, 1024)).astype(np.uint16)
+    tracemalloc.start()
+    try:
+        found = quantiles(volume, [0.001, 0.5])
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_allclose(found, np.quantile(volume, [0.001, 0.5]))
+    assert most < 24 << 20
