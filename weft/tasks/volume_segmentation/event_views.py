@@ -32,6 +32,8 @@ def event_figures(store: Store, index: int, note: str, classes: Sequence[str], s
     if "prediction/uncertainty" in store:
         maps |= _uncertainties(store["prediction/uncertainty"][index])
     by_object = all(f"{side}/instances" in store for side in ("truth", "prediction"))
+    # A shard has instances as soon as one of its images has them: of the others none are known.
+    by_object = by_object and bool((np.asarray(store["truth/instances"][index]) >= 0).any())
     product = "instances" if by_object else "labels"
     outlines = [
         Outline("truth", store[f"truth/{product}"][index], TRUTH_COLOR),

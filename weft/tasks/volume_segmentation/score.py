@@ -126,7 +126,8 @@ def score_shard(store: Store, split: str, shard: str, classes: Sequence[str]) ->
 
     store: opened with {"truth": path, "prediction": path}. Reads truth/{image, spacing, labels}, truth/cost where there
     is one, prediction/labels, prediction/probabilities where there are some (else sum_nll is NaN and there is no
-    reliability curve), and the instances where both have them (else the objects table is empty).
+    reliability curve), and the instances where both have them (else the objects table is empty); voxels whose true
+    instance is -1, such as all of an image without such a file, are not judged.
     classes: names of the classes, background first.
     Returns tables with the columns of EVENT_COLUMNS, OBJECT_COLUMNS and CURVE_COLUMNS.
     Raises WeftError naming shard and stack for shapes, labels or probabilities that do not fit.

@@ -35,6 +35,14 @@ def test_labels_where_there_are_no_objects_and_uncertainty_where_there_is():
     assert data["outlines"][0]["labels"] == data["outlines"][1]["labels"]
 
 
+def test_labels_where_the_objects_of_this_stack_are_not_known():
+    """Another image of the shard has a file of instances, this one has not."""
+    stack, made = event(seed=1), worse(event(seed=1))
+    expected = shown({k: v for k, v in stack.items() if k != "truth/instances"}, made)
+    stack["truth/instances"] = np.full_like(stack["truth/instances"], -1)
+    assert shown(stack, made)["outlines"] == expected["outlines"]
+
+
 def test_planes_cut_what_is_there():
     labels = np.zeros((5, 9, 9), np.int16)
     labels[3, 2, 1:8], labels[1, 7, 7] = 1, 2

@@ -133,6 +133,28 @@ def test_predictions_without_probabilities_or_instances_are_scored():
     assert len(found.objects) == 0
 
 
+def test_instances_that_are_not_known_are_not_judged():
+    """A shard has instances as soon as one of its images has them; the others, or parts of them, are -1."""
+    known, unknown, partly = event(seed=1), event(seed=2), event(seed=3)
+    made = [worse(stack) for stack in (known, unknown, partly)]
+    unknown["truth/instances"] = np.full_like(unknown["truth/instances"], -1)
+    partly["truth/instances"][..., 24:] = -1  # objects 2 and 4, and the one that is invented
+    alone = score_shard(MemoryStore([known], made[:1]), "test", "0000", CLASSES)
+    found = score_shard(MemoryStore([known, unknown, partly], made), "test", "0000", CLASSES)
+    matched = matches_of(found.events)
+    np.testing.assert_array_equal(matched[0], matches_of(alone.events)[0])
+    assert not matched[1].any()
+    assert matched[2, 0].tolist() == [1, 0, 1], "object 3 is found, object 1 is not"
+    assert found.objects["object"].tolist() == [1, 2, 3, 4, 1, 3]
+    assert (found.objects["voxels"] > 0).all()
+    values = metrics(found.events, CLASSES)
+    assert np.isnan(values["object_f1"].iloc[1])
+    assert values["dice"].iloc[1] > 0, "the classes of its voxels are known all the same"
+    two = score_shard(MemoryStore([known, partly], made[::2]), "test", "0000", CLASSES)
+    pooled, of_two = (metrics(pool(table.events), CLASSES)["object_f1"].iloc[0] for table in (found, two))
+    assert pooled == of_two
+
+
 def test_a_single_slice_is_scored():
     found = scored([event(shape=(1, 48, 48), seed=1)])
     assert np.isfinite(metrics(found.events, CLASSES)["dice"].iloc[0])
