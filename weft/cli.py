@@ -555,7 +555,7 @@ def _deploy_chain(
             for name in ([split] if split else chain.splits)
             for shard in dataset.shards(name)
         ]
-    written = formats.of({n: tasks.build(str(o["task"]), o) for n, o in chain.options().items()})
+    written = formats.of({run.stage_name: tasks.of(run.stage) for run in chain.runs})
     for source, target in jobs:
         with progress_bar(str(target)) as progress:
             run_chain(

@@ -77,7 +77,7 @@ class Chain:
         return {
             run.stage_name: run.deploy_options()
             | {"providers": run.providers()}
-            | ({"baseline": True} if run.is_baseline else {})
+            | ({"is_baseline": True} if run.is_baseline else {})
             for run in self.runs
         }
 

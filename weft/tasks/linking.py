@@ -40,7 +40,7 @@ def run_chain(
         predict = predictor(
             task,
             Path(models[name]) if name in models else None,
-            baseline=given.get("baseline", False),
+            baseline=given.get("is_baseline", False),
             batch_size=batch_sizes[name],
             gpu=gpu,
             threads=threads,
