@@ -188,7 +188,9 @@ def test_the_chain_of_the_baselines() -> None:
     assert chain.models()["second"] == "out/x/second/baseline/model.ckpt"
     assert chain.prediction("test", "0000") == "out/x/chain/baseline/predictions/truth/test/0000.h5"
     options = chain.options()["second"]
-    assert options["baseline"] is True
+    assert options["is_baseline"] is True
+    for name, given in chain.options().items():  # the mark is no option of a task
+        assert isinstance(tasks.build(str(given["task"]), given, name), tasks.load(str(given["task"])))
     assert options["providers"] == {"semantics": "net"}
     stages = {name: stage.model_copy(update={"baseline": None}) for name, stage in chosen.stages.items()}
     without = chosen.model_copy(update={"stages": stages})
