@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from weft.config.loading import leaves
 from weft.errors import WeftError
 from weft.io.products import Schema
+from weft.metrics.bootstrap import CLAIM_EVENTS
 from weft.metrics.scores import Scores, pool
 from weft.report.figure import Figure
 
@@ -170,6 +171,8 @@ class Task(ABC, Generic[Options]):
     depend on, ``labels.truth`` one of options inside: a deploy may have others"""
     headline: ClassVar[tuple[str, ...]]
     """names of the metrics to print first, best one first"""
+    claim_events: ClassVar[int] = CLAIM_EVENTS
+    """held-out events that a claim of the report takes: fewer where one event holds many things that are judged"""
     tree: ClassVar[str | None] = None
     """the tree of a ROOT file that the tables of a prediction share (:mod:`weft.io.flat_root`); None: a tree each"""
 

@@ -18,6 +18,8 @@ from weft.errors import WeftError
 Array = NDArray[np.float64]
 Statistic = Callable[[Array], Array]
 
+#: Held-out events that a claim about a difference stands on, where a task does not say otherwise (DESIGN §6).
+CLAIM_EVENTS = 200
 _CHUNK = 4_000_000  # weights held at once (32 MB), whatever the number of events
 
 

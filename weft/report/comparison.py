@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 
 from weft.errors import WeftError
-from weft.metrics.bootstrap import Interval, paired_bootstrap
+from weft.metrics.bootstrap import CLAIM_EVENTS, Interval, paired_bootstrap
 from weft.metrics.scores import Scores, counts, pool
 from weft.report.figure import Figure
 from weft.report.tables import format_number
 
-# What a claim of this project needs: DESIGN §6.
-CLAIM_SEEDS, CLAIM_EVENTS = 3, 200
+# What a claim of this project needs, besides a task's number of events: DESIGN §6.
+CLAIM_SEEDS = 3
 
 Metrics = Callable[[pd.DataFrame], pd.DataFrame]
 """as :meth:`weft.engine.task.Task.metrics`: from rows of counts to rows of metrics"""
@@ -29,6 +29,8 @@ class Judge(Protocol):
 
     @property
     def headline(self) -> tuple[str, ...]: ...
+    @property
+    def claim_events(self) -> int: ...
     def metrics(self, counts: pd.DataFrame) -> pd.DataFrame: ...
     def figures(self, scores: Mapping[str, Scores], split: str) -> list[Figure]: ...
     def event_payload(self, store: Any, index: int, subtitle: str, label: str) -> Mapping[str, Any] | None: ...
@@ -85,6 +87,8 @@ class Comparison:
     model: Mapping[str, float]
     baseline: float | None = None
     differences: Mapping[str, Difference] | None = None
+    claim_events: int = CLAIM_EVENTS
+    """held-out events that a claim takes"""
 
     @property
     def label(self) -> str:
@@ -130,8 +134,8 @@ class Comparison:
             + "; ".join(str(d) for d in differences.values())
             + f" (95 % interval{'s' if len(differences) > 1 else ''} over {events}).",
         }[self.verdict]
-        if len(differences) < CLAIM_SEEDS or self.n_events < CLAIM_EVENTS:
-            text += f" An indication: a claim takes {CLAIM_SEEDS} seeds and {CLAIM_EVENTS} events."
+        if len(differences) < CLAIM_SEEDS or self.n_events < self.claim_events:
+            text += f" An indication: a claim takes {CLAIM_SEEDS} seeds and {self.claim_events} events."
         return text
 
 
@@ -142,11 +146,13 @@ def compare(
     models: Mapping[str, pd.DataFrame],
     baseline: pd.DataFrame | None,
     replicas: int = 2000,
+    claim_events: int = CLAIM_EVENTS,
 ) -> list[Comparison]:
     """Compare every model with the baseline, metric by metric, by a bootstrap over events that both share.
 
     ``metrics`` gives the metrics of rows of counts, of which those of ``names`` are compared; ``models`` and
-    ``baseline`` are tables of event scores of one split, with the column ``uid``. Raises `WeftError` where model and
+    ``baseline`` are tables of event scores of one split, with the column ``uid``; ``claim_events`` is how many of them
+    a claim takes. Raises `WeftError` where model and
     baseline were scored on different events.
     """
 
@@ -172,6 +178,7 @@ def compare(
             model={variant: float(value[k]) for variant, value in pooled.items()},
             baseline=None if baseline is None else float(reference[k]),
             differences={variant: Difference.of(interval, k) for variant, interval in differences.items()} or None,
+            claim_events=claim_events,
         )
         for k, name in enumerate(names)
     ]

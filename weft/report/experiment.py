@@ -116,7 +116,7 @@ def gather_stage(runs: Sequence[Run], task: Judge, source: str, inputs: Inputs |
     first = chosen[0]
     split, *others = first.stage.evaluation.splits
     tables = {name: table.events for name, table in shown.items()}
-    comparisons = compare_split(tables, split, task.metrics, task.headline)
+    comparisons = compare_split(tables, split, task, task.headline)
     figures = task.figures(shown, split)
     # A task that shows the other splits itself does so in more detail.
     shifted = [] if any(figure.key == "shifts" for figure in figures) else others
@@ -132,7 +132,7 @@ def gather_stage(runs: Sequence[Run], task: Judge, source: str, inputs: Inputs |
         variants=[f"{len(points)} points of a sweep", *shown] if swept else [run.variant for run in runs],
         point=points[0].title,
         comparisons=comparisons,
-        shifts=[c for other in shifted for c in compare_split(tables, other, task.metrics, task.headline[:1])],
+        shifts=[c for other in shifted for c in compare_split(tables, other, task, task.headline[:1])],
         sweep=sweep_figures(points, scores, split, task, provenance) if swept else [],
         figures=figures,
         displays=displays,
@@ -190,7 +190,7 @@ def _learned_behind(stages: Mapping[str, Stage], name: str) -> list[str]:
 
 
 def compare_split(
-    tables: Mapping[str, pd.DataFrame], split: str, metrics: Metrics, names: Sequence[str]
+    tables: Mapping[str, pd.DataFrame], split: str, task: Judge, names: Sequence[str]
 ) -> list[Comparison]:
     """Every model of a stage against its baseline on one split; ``tables``: event scores by variant."""
     chosen = {variant: table[table["split"] == split] for variant, table in tables.items()}
@@ -198,7 +198,7 @@ def compare_split(
     if empty:
         raise WeftError(f"{empty[0]} has no scored events of the split '{split}': run `weft evaluate` again")
     models = {variant: table for variant, table in chosen.items() if variant != BASELINE}
-    return compare(metrics, names, split, models, chosen.get(BASELINE))
+    return compare(task.metrics, names, split, models, chosen.get(BASELINE), claim_events=task.claim_events)
 
 
 def rank_events(events: pd.DataFrame, metrics: Metrics, metric: str) -> pd.Series:

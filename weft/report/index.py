@@ -12,7 +12,8 @@ from typing import Any
 import pandas as pd
 
 from weft.errors import WeftError
-from weft.report.comparison import CLAIM_EVENTS, CLAIM_SEEDS
+from weft.metrics.bootstrap import CLAIM_EVENTS
+from weft.report.comparison import CLAIM_SEEDS
 from weft.report.page import SUMMARY_ID, environment, write_page
 from weft.report.tables import table_html
 
@@ -53,7 +54,10 @@ def render_index(path: Path, reports: Iterable[Path]) -> None:
 def _entry(summary: dict[str, Any], link: str) -> dict[str, Any]:
     """What the page says of one report."""
     # Reports that were written before their summaries had these.
-    stages = [{"anchor": stage["name"].replace(" ", "-"), "differences": [], **stage} for stage in summary["stages"]]
+    stages = [
+        {"anchor": stage["name"].replace(" ", "-"), "differences": [], "claim_events": CLAIM_EVENTS, **stage}
+        for stage in summary["stages"]
+    ]
     return {**summary, "stages": stages, "link": link.replace(os.sep, "/"), "basis": _basis(stages)}
 
 
@@ -63,8 +67,10 @@ def _basis(stages: Sequence[Mapping[str, Any]]) -> str:
     events, seeds = ({first[what] for first in firsts} for what in ("events", "seeds"))
     text = f"First headline metric of each, on {_span(events, 'held-out event')}, {_span(seeds, 'seed')}. "
     text += "Intervals: bootstrap over events, one line for each seed."
-    if firsts and (min(events) < CLAIM_EVENTS or min(seeds) < CLAIM_SEEDS):
-        text += f" An indication: a claim takes {CLAIM_SEEDS} seeds and {CLAIM_EVENTS} events."
+    taken = [stage["claim_events"] for stage in stages]
+    few = any(first["events"] < least for first, least in zip(firsts, taken, strict=True))
+    if few or (firsts and min(seeds) < CLAIM_SEEDS):
+        text += f" An indication: a claim takes {_span({CLAIM_SEEDS}, 'seed')} and {_span(set(taken), 'event')}."
     return text
 
 

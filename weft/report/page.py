@@ -119,6 +119,7 @@ def summarise(cover: Cover, stages: Sequence[StageReport]) -> dict[str, Any]:
                 "fed": stage.fed,
                 "verdict": stage.comparisons[0].verdict,
                 "sentence": stage.sentence,
+                "claim_events": stage.comparisons[0].claim_events,
                 "differences": [str(d) for d in (stage.comparisons[0].differences or {}).values()],
                 "headline": [
                     {

@@ -127,7 +127,7 @@ def _compared(point: Point, tables: Mapping[str, pd.DataFrame], split: str, task
     baseline = point.runs[0].baseline()
     models = {f"seed{run.seed}": tables[run.variant] for run in point.runs}
     judged = None if baseline is None else tables[baseline.variant]
-    return compare(task.metrics, task.headline[:1], split, models, judged)[0]
+    return compare(task.metrics, task.headline[:1], split, models, judged, claim_events=task.claim_events)[0]
 
 
 def _against(

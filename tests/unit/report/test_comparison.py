@@ -1,9 +1,11 @@
+import re
 import time
 
 import invented
 import numpy as np
 import pytest
 
+from weft import tasks
 from weft.errors import WeftError
 from weft.metrics.bootstrap import paired_bootstrap
 from weft.report.comparison import Comparison, Difference, compare, metric_label
@@ -39,6 +41,23 @@ def test_the_sentence_says_what_was_found():
     mixed = comparison((0.1, 0.05, 0.15), (0.1, -0.1, 0.3)).sentence("uresnet")
     assert mixed.startswith("The seeds of uresnet do not agree")
     assert "no baseline" in comparison().sentence("uresnet")
+
+
+def test_a_task_says_how_many_events_a_claim_takes():
+    """A stack or an image holds many things that are judged: ten of them do (DESIGN §6)."""
+    assert (tasks.load("segmentation").claim_events, tasks.load("volume_segmentation").claim_events) == (200, 10)
+    model, baseline = invented.event_scores(0, 0.95, events=12), invented.event_scores(1, 0.93, events=12)
+    models = {f"seed{k}": model for k in range(3)}
+
+    def caveat(claim_events, n=12):
+        cut = {name: table[:n] for name, table in models.items()}
+        found = compare(invented.metrics, ["accuracy"], "test", cut, baseline[:n], claim_events=claim_events)
+        return re.search("An indication.*", found[0].sentence("net"))
+
+    assert caveat(12) is None
+    assert caveat(10) is None
+    assert caveat(10, n=9)[0] == "An indication: a claim takes 3 seeds and 10 events."
+    assert caveat(200)[0] == "An indication: a claim takes 3 seeds and 200 events."
 
 
 def test_differences_are_paired_by_event():

@@ -34,6 +34,7 @@ class Accuracy:
     """A task as the report sees it."""
 
     headline = ("accuracy", "mean_iou")
+    claim_events = 50
 
     def metrics(self, counts):
         return invented.metrics(counts)
@@ -147,6 +148,8 @@ def test_a_report_from_files(study, written):
     summary = read_summary(written)
     assert summary["stages"][0]["headline"][0]["events"] == EVENTS
     assert [row["metric"] for row in summary["stages"][0]["headline"]] == ["accuracy", "mean IoU"]
+    assert summary["stages"][0]["claim_events"] == Accuracy.claim_events
+    assert "a claim takes 3 seeds and 50 events" in summary["stages"][0]["sentence"]
     assert "A title with &lt;marks&gt; &amp; signs" in text
     assert "Shifted tests" in text
     assert "noisy" in text

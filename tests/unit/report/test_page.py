@@ -156,6 +156,20 @@ def test_many_stages_are_a_table_of_the_index(tmp_path):
     assert {address.partition("#")[2] for address in page.addresses if "#stage" in address} <= set(there)
 
 
+def test_the_index_says_how_many_events_a_claim_takes_of_each_task(tmp_path):
+    cover, (stage,) = invented.page()
+
+    def said(*least):
+        compared = [[replace(c, claim_events=n) for c in stage.comparisons] for n in least]
+        stages = [replace(stage, name=f"stage{k}", comparisons=c) for k, c in enumerate(compared)]
+        render_report(tmp_path / "chain" / "report.html", cover, stages)
+        render_index(tmp_path / "index.html", [tmp_path / "chain" / "report.html"])
+        return " ".join("".join(Page((tmp_path / "index.html").read_text()).said).split())
+
+    assert "a claim takes" not in said(10, 200, 240, 10)
+    assert "An indication: a claim takes 3 seeds and 10 to 300 events." in said(10, 300, 200, 10)
+
+
 def test_drawings_that_are_alike_do_not_share_identifiers(tmp_path):
     cover, (stage,) = invented.page()
     render_report(tmp_path / "r.html", cover, [stage, replace(stage, key="again")])
