@@ -1,6 +1,6 @@
 """How fast files of wire planes are converted, and how right the truth of triplets is that pixels alone tell.
 
-    OMP_NUM_THREADS=1 python benchmarks/wire_files.py            # about five minutes; prints the tables
+    OMP_NUM_THREADS=1 python benchmarks/wire_files.py            # about a minute; prints the tables
     OMP_NUM_THREADS=1 python benchmarks/wire_files.py --write    # and writes benchmarks/results/wire_files.md
 
 Processor time of one process. The files are made here, of the size of MicroBooNE's events: 8256 waveforms of 6400 ticks
