@@ -143,12 +143,24 @@ def test_mistakes_are_one_line(
     assert list(tmp_path.iterdir()) == [broken]
 
 
+def test_stages_without_anything_to_learn_need_no_training_before(folder: Path, tmp_path: Path) -> None:
+    own = ("--stage", "chain", "--events", events(folder), "--output")
+    assert run("deploy", folder, *own, tmp_path / "settled.h5") == 0
+    elsewhere = ("--results", tmp_path / "results")
+    assert weft("deploy", folder / "fixed.yaml", *elsewhere, *own, tmp_path / "unsettled.h5") == 0
+    with EventStore.open(tmp_path / "settled.h5") as one, EventStore.open(tmp_path / "unsettled.h5") as other:
+        assert one.content_hash == other.content_hash
+    assert not (tmp_path / "results").exists()
+
+
 def test_a_stage_that_was_not_trained_is_named(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    elsewhere = ("--results", tmp_path)
-    own = ("--events", events(folder), "--output", tmp_path / "own.h5")
-    assert weft("deploy", folder / "fixed.yaml", *elsewhere, "--stage", "chain", *own) == 1
-    missing = "fixed/pieces/seed0/model.ckpt: no such file; train the stage first"
+    network = {"task": "segmentation", "training": {"iterations": 1, "batch_size": 1}}
+    document = {"name": "learned", "dataset": str(folder / "few.yaml"), "stages": {"network": network} | STAGES}
+    (folder / "learned.yaml").write_text(yaml.safe_dump(document))
+    own = ("--stage", "chain", "--events", events(folder), "--output", tmp_path / "own.h5")
+    assert weft("deploy", folder / "learned.yaml", "--results", tmp_path, *own) == 1
+    missing = "learned/network/seed0/model.ckpt: no such file; train the stage first"
     assert missing in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -50,8 +50,15 @@ class Watching:
 @pytest.mark.parametrize("on", [True, False])
 @pytest.mark.parametrize("failure", [None, ValueError("broken")])
 def test_set_during_training_and_validation_and_put_back_after(
-    on: bool, failure: Exception | None, toy: Any, shards: Shards, make_stage: Any, tmp_path: Path
+    on: bool,
+    failure: Exception | None,
+    toy: Any,
+    shards: Shards,
+    make_stage: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)  # a library in the same process may have set it
     before, task = settings(), Watching(toy, failure)
     stage = make_stage(iterations=2, validate_every=2, deterministic=on)
     expected = pytest.raises(ValueError, match="broken") if failure else nullcontext()

@@ -149,7 +149,9 @@ def test_true_key_points_in_one_place_count_once() -> None:
     points = np.zeros(4, TRUE_KEY_POINTS.dtype)
     points["kind"] = [KINDS.index(kind) for kind in ("track_start", "track_start", "track_start", "shower_start")]
     points["particle"], points["x"] = [0, 1, 2, 3], [0.0, 0.3, 0.9, 0.0]
-    particles = particle_rows(4, {"pdg": [13, 2212, 211, 11], "energy_deposit": [50.0, 80.0, 10.0, 5.0]})
+    particles = particle_rows(
+        4, {"pdg": np.array([13, 2212, 211, 11]), "energy_deposit": np.array([50.0, 80.0, 10.0, 5.0])}
+    )
     left = _true_points(points, particles)
     assert left.kind.tolist() == points["kind"][1:].tolist()
     assert left.table["pdg"].tolist() == [2212, 211, 11]
