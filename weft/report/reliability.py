@@ -8,6 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure as Canvas
 
 from weft.metrics.calibration import expected_calibration_error
+from weft.metrics.scores import Scores
+from weft.report.figure import Figure
 from weft.report.palette import RULE, style, to_svg
 from weft.report.variants import color_of
 
@@ -41,3 +43,27 @@ def reliability_diagram(
         lower.set_xlabel(score)
         lower.set_xlim(0, 1)
         return to_svg(canvas, key, title)
+
+
+def reliability_figure(scores: Mapping[str, Scores], score: str, n_bins: int, fewest: int) -> Figure:
+    """How often a voxel is given the right class that is given one with some confidence.
+
+    scores: by variant; rows of their curves named `reliability` have columns bin, n, n_correct and sum_confidence.
+    score: what the confidence is called. n_bins: equal bins over [0, 1]. fewest: bins of fewer voxels are left out.
+    """
+    bins = {}
+    for name, part in scores.items():
+        curve = part.curves[part.curves["curve"] == "reliability"]
+        sums = curve.groupby("bin")[["n", "n_correct", "sum_confidence"]].sum()
+        sums = sums.reindex(range(n_bins), fill_value=0)
+        n, right, confidence = (sums[column].to_numpy() for column in sums)
+        bins[name] = n, right, confidence
+    words = "voxels", "right answers", f"{score} of the predicted class"
+    svg = reliability_diagram("reliability", bins, *words, "Reliability diagram", fewest, 4)
+    return Figure(
+        "reliability",
+        "Calibration",
+        f"A calibrated model is right as often as its {score} says (the diagonal). Error: expected calibration error, "
+        "the mean distance from the diagonal over voxels.",
+        svg=svg,
+    )

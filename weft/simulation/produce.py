@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import sys
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from weft.errors import WeftError
 from weft.io.atomic import atomic_path
 from weft.io.provenance import collect
 from weft.io.root_planes import write_images, write_rows, write_status
@@ -23,14 +19,10 @@ from weft.simulation.event import SimulatedEvent, simulate_event
 from weft.simulation.settings import SimulationSettings
 from weft.simulation.stack import PROCESSES
 from weft.simulation.wires import channel_status, plane_metas
+from weft.simulation.workers import RUN, in_order, require_possible
 
 #: Events per basket of the file and per task of a worker: memory stays at that of a few hundred events.
 _CHUNK = 50
-RUN = 1
-
-
-class SimulationError(WeftError):
-    """Numbers of events, seeds or processes that make no sense."""
 
 
 def simulate_file(
@@ -55,45 +47,25 @@ def simulate_file(
     Raises:
         SimulationError: an impossible number.
     """
-    if count < 1 or first < 0:
-        raise SimulationError(f"simulate: first {first} and count {count}: expected first >= 0 and count >= 1")
-    if not 0 <= seed < 2**32:
-        raise SimulationError(f"simulate: seed {seed}: expected 0 <= seed < 2**32")
-    if processes < 1:
-        raise SimulationError(f"simulate: processes {processes}: expected at least 1")
+    require_possible(seed, first, count, processes)
     codes = {str(code): name for code, name in PROCESSES.items()}
     texts = {
         "weft_codes": {f"_part_v.{c}": codes for c in ("_process", "_parent_process", "_ancestor_process")},
         "weft_provenance": collect(settings, seed, first=first, count=count),
     }
+    runs = [range(start, min(start + _CHUNK, first + count)) for start in range(first, first + count, _CHUNK)]
     done = 0
-    with atomic_path(path) as temporary, RootWriter(temporary, texts) as writer:
-        for events in _chunks(settings, seed, first, count, processes):
+    with (
+        atomic_path(path) as temporary,
+        RootWriter(temporary, texts) as writer,
+        closing(in_order(partial(_simulate_run, settings, seed), runs, processes)) as simulated,
+    ):
+        for events in simulated:
             write_events(writer, events, settings, seed)
             done += len(events)
             if progress is not None:
                 progress(done, count)
     return Path(path)
-
-
-def _chunks(
-    settings: SimulationSettings, seed: int, first: int, count: int, processes: int
-) -> Iterator[list[SimulatedEvent]]:
-    runs = [range(start, min(start + _CHUNK, first + count)) for start in range(first, first + count, _CHUNK)]
-    simulate = partial(_simulate_run, settings, seed)
-    if processes == 1 or len(runs) == 1:
-        yield from map(simulate, runs)
-        return
-    # A forked worker does not import the caller's main module again, which a workflow's script must not.
-    context = multiprocessing.get_context("fork" if sys.platform.startswith("linux") else "spawn")
-    with ProcessPoolExecutor(min(processes, len(runs)), context) as pool:
-        ahead: deque[Future[list[SimulatedEvent]]] = deque()
-        for run in runs:
-            ahead.append(pool.submit(simulate, run))
-            if len(ahead) > 2 * processes:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
 
 
 def _simulate_run(settings: SimulationSettings, seed: int, run: range) -> list[SimulatedEvent]:

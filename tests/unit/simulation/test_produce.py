@@ -8,7 +8,8 @@ from weft.io.convert import convert_file
 from weft.io.store import EventStore
 from weft.simulation import produce
 from weft.simulation.event import simulate_event
-from weft.simulation.produce import SimulationError, simulate_file
+from weft.simulation.produce import simulate_file
+from weft.simulation.workers import SimulationError
 
 TREES = (
     "sparse3d_pcluster_tree",

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import sys
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from weft.errors import WeftError
 from weft.io.atomic import atomic_folder
 from weft.io.provenance import collect, write_record
 from weft.io.stack_files import SUFFIXES
 from weft.io.tiff_write import write_ome_tiff
 from weft.simulation.stacks.settings import StackSettings
 from weft.simulation.stacks.stack import simulate_stack
+from weft.simulation.workers import RUN, in_order, require_possible
 
-RUN = 1
 #: Beside the images: code, packages, machine and settings.
 PROVENANCE = "provenance.json"
 
@@ -46,32 +42,17 @@ def simulate_folder(
         progress: called with the number of stacks done so far, and `count`.
 
     Raises:
-        WeftError: an impossible number.
+        SimulationError: an impossible number.
     """
-    if count < 1 or first < 0:
-        raise WeftError(f"simulate: first {first} and count {count}: expected first >= 0 and count >= 1")
-    if not 0 <= seed < 2**32:
-        raise WeftError(f"simulate: seed {seed}: expected 0 <= seed < 2**32")
-    if processes < 1:
-        raise WeftError(f"simulate: processes {processes}: expected at least 1")
+    require_possible(seed, first, count, processes)
     with atomic_folder(path) as folder:
         write = partial(_write, settings, seed, folder)
-        numbers = range(first, first + count)
-        if processes == 1 or count == 1:
-            _drain(map(write, numbers), count, progress)
-        else:
-            # A forked worker does not import the caller's main module again, which a workflow's script must not.
-            context = multiprocessing.get_context("fork" if sys.platform.startswith("linux") else "spawn")
-            with ProcessPoolExecutor(min(processes, count), context) as pool:
-                _drain(pool.map(write, numbers), count, progress)
+        with closing(in_order(write, range(first, first + count), processes)) as written:
+            for done, _ in enumerate(written, 1):
+                if progress is not None:
+                    progress(done, count)
         write_record(folder / PROVENANCE, collect(settings, seed, first=first, count=count))
     return Path(path)
-
-
-def _drain(done: Any, count: int, progress: Callable[[int, int], None] | None) -> None:
-    for number, _ in enumerate(done, 1):
-        if progress is not None:
-            progress(number, count)
 
 
 def _write(settings: StackSettings, seed: int, folder: Path, index: int) -> None:

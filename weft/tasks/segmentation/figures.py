@@ -16,7 +16,7 @@ from weft.report.event_histogram import event_histogram
 from weft.report.figure import Figure
 from weft.report.palette import CLASS_NAMES
 from weft.report.ratio_panels import ENERGY_EDGES, binned, by_energy, ratio_panels
-from weft.report.reliability import reliability_diagram
+from weft.report.reliability import reliability_figure
 from weft.report.variants import pooled, select
 from weft.tasks.segmentation.score import CHARGE_EDGES, CONFIDENCE_BINS, confusion_of
 from weft.tasks.segmentation.tables import class_table, overall_table, shift_table
@@ -39,7 +39,7 @@ def figures(scores: Mapping[str, Scores], split: str) -> list[Figure]:
     counts = {name: _voxel_counts(part) for name, part in judged.items()}
     made.append(recall_figure("charge", "a true class", "energy of the voxel", CHARGE_EDGES, counts))
     if all((part.curves["curve"] == "reliability").any() for part in judged.values()):
-        made.append(reliability_figure(judged))
+        made.append(reliability_figure(judged, "score", CONFIDENCE_BINS, _FEWEST))
     made.append(event_figure(judged))
     if next(iter(scores.values())).events["split"].nunique() > 1:
         made.append(shift_table(scores, split))
@@ -69,26 +69,6 @@ def recall_figure(key: str, of: str, energy: str, edges: np.ndarray, counts: Map
         f"Share of the voxels of {of} that got the right class, by the {energy}; bins of fewer than {_FEWEST} voxels "
         "are left out. Bands: 95 % intervals over events.",
         svg=ratio_panels(counts, edges, f"{energy} [MeV]", "recall", _FEWEST),
-    )
-
-
-def reliability_figure(scores: Mapping[str, Scores]) -> Figure:
-    """How often an answer is right that was given with some confidence."""
-    bins = {}
-    for name, part in scores.items():
-        curve = part.curves[part.curves["curve"] == "reliability"]
-        sums = curve.groupby("bin")[["n", "n_correct", "sum_confidence"]].sum()
-        sums = sums.reindex(range(CONFIDENCE_BINS), fill_value=0)
-        n, right, confidence = (sums[column].to_numpy() for column in sums)
-        bins[name] = n, right, confidence
-    words = "voxels", "right answers", "score of the predicted class"
-    svg = reliability_diagram("reliability", bins, *words, "Reliability diagram", _FEWEST, 4)
-    return Figure(
-        "reliability",
-        "Calibration",
-        "A calibrated model is right as often as its score says (the diagonal). Error: expected calibration error, the "
-        "mean distance from the diagonal over voxels.",
-        svg=svg,
     )
 
 

@@ -22,7 +22,7 @@ from weft.report.event_histogram import event_histogram
 from weft.report.figure import Figure
 from weft.report.palette import RULE, SERIES_COLORS, style, to_svg
 from weft.report.ratio_panels import say_too_few
-from weft.report.reliability import reliability_diagram
+from weft.report.reliability import reliability_figure
 from weft.report.variants import color_of, pooled, same_events, select, trained
 from weft.tasks.volume_segmentation.score import CONFIDENCE_BINS, DISTANCE_EDGES, FOUND, TOLERANCE, matches_of, metrics
 from weft.tasks.volume_segmentation.tables import class_table, overall_table, shift_table
@@ -51,7 +51,7 @@ def figures(scores: Mapping[str, Scores], split: str, classes: Sequence[str]) ->
     if all(len(part.objects) and np.isfinite(part.objects["volume"]).any() for part in judged.values()):
         made.append(size_figure(judged))
     if all((part.curves["curve"] == "reliability").any() for part in judged.values()):
-        made.append(reliability_figure(judged))
+        made.append(reliability_figure(judged, "probability", CONFIDENCE_BINS, _FEWEST))
     if next(iter(scores.values())).events["split"].nunique() > 1:
         made.append(shift_table(scores, split, classes))
     return made
@@ -167,26 +167,6 @@ def size_figure(scores: Mapping[str, Scores]) -> Figure:
         "sizes",
         "Objects by size",
         f"True objects with a match at an IoU of {FOUND:g}; bins of fewer than {_FEWEST_OBJECTS} are left out.",
-        svg=svg,
-    )
-
-
-def reliability_figure(scores: Mapping[str, Scores]) -> Figure:
-    """How often an answer is right that was given with some confidence."""
-    bins = {}
-    for name, part in scores.items():
-        curve = part.curves[part.curves["curve"] == "reliability"]
-        sums = curve.groupby("bin")[["n", "n_correct", "sum_confidence"]].sum()
-        sums = sums.reindex(range(CONFIDENCE_BINS), fill_value=0)
-        n, right, confidence = (sums[column].to_numpy() for column in sums)
-        bins[name] = n, right, confidence
-    words = "voxels", "right answers", "probability of the predicted class"
-    svg = reliability_diagram("reliability", bins, *words, "Reliability diagram", _FEWEST, 4)
-    return Figure(
-        "reliability",
-        "Calibration",
-        "A calibrated model is right as often as its probability says (the diagonal). Error: expected calibration "
-        "error, the mean distance from the diagonal over voxels.",
         svg=svg,
     )
 
