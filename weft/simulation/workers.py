@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from typing import TypeVar
 
@@ -32,7 +32,7 @@ def require_possible(seed: int, first: int, count: int, processes: int) -> None:
         raise SimulationError(f"simulate: processes {processes}: expected at least 1")
 
 
-def in_order(work: Callable[[Item], Result], items: Sequence[Item], processes: int) -> Iterator[Result]:
+def in_order(work: Callable[[Item], Result], items: Sequence[Item], processes: int) -> Generator[Result]:
     """What `work` makes of each item, in their order; processes are at most two items each ahead of what is taken.
 
     To be closed (`contextlib.closing`), so that no process goes on where the caller stops.
