@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from weft.io.atomic import atomic_folder
-from weft.io.provenance import collect, write_record
 from weft.io.stack_files import SUFFIXES
 from weft.io.tiff_write import write_ome_tiff
+from weft.simulation.folders import simulate_files
 from weft.simulation.stacks.settings import StackSettings
 from weft.simulation.stacks.stack import simulate_stack
-from weft.simulation.workers import RUN, in_order, require_possible
-
-#: Beside the images: code, packages, machine and settings.
-PROVENANCE = "provenance.json"
+from weft.simulation.workers import RUN
 
 
 def simulate_folder(
@@ -31,28 +26,11 @@ def simulate_folder(
     processes: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write stacks first … first+count−1 of a sample to a folder, whole or not at all.
+    """Write stacks first … first+count−1 of a sample to a folder: see :func:`weft.simulation.folders.simulate_files`.
 
-    The images are functions of (settings, seed, number), whatever the number of processes. Run is 1, subrun the seed,
-    event the number of the stack.
-
-    Args:
-        path: the folder; it replaces what was there.
-        processes: how many simulate at once.
-        progress: called with the number of stacks done so far, and `count`.
-
-    Raises:
-        SimulationError: an impossible number.
+    Run is 1, subrun the seed, event the number of the stack.
     """
-    require_possible(seed, first, count, processes)
-    with atomic_folder(path) as folder:
-        write = partial(_write, settings, seed, folder)
-        with closing(in_order(write, range(first, first + count), processes)) as written:
-            for done, _ in enumerate(written, 1):
-                if progress is not None:
-                    progress(done, count)
-        write_record(folder / PROVENANCE, collect(settings, seed, first=first, count=count))
-    return Path(path)
+    return simulate_files(_write, settings, seed, first, count, path, processes, progress)
 
 
 def _write(settings: StackSettings, seed: int, folder: Path, index: int) -> None:
