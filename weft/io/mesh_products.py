@@ -18,12 +18,13 @@ from weft.io.products import Column, Schema, structured
 UNKNOWN = -1
 
 VERTICES = Schema(
-    "vertices", "table", np.dtype("f8"), tuple(Column(axis, "m", f"{axis} in the file's coordinates") for axis in "xyz"),
+    "vertices", "table", np.dtype("f8"), tuple(Column(axis, "m", f"{axis} of the file") for axis in "xyz"),
     description="corners of the faces",
 )  # fmt: skip
 
 FACES = Schema(
-    "faces", "table", np.dtype("i4"), tuple(Column(f"corner_{k}", "", "row of `vertices` in this event") for k in range(3)),
+    "faces", "table", np.dtype("i4"),
+    tuple(Column(f"corner_{k}", "", "row of `vertices` in this event") for k in range(3)),
     description="triangles, in the order of the file; polygons are cut into fans",
 )  # fmt: skip
 
