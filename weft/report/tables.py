@@ -15,6 +15,7 @@ MISSING = "–"
 MANY_COLUMNS = 6
 """wider tables are set tighter"""
 _NUMBER = re.compile(r"([+\-\u2212]?\d+(?:\.\d+)?)(?=$| ±| \[| /)")
+_INTERVAL = re.compile(r"\[[^\[\]]*\]")
 _COLOR_OF_NAME = {name: CLASS_COLORS[k] for k, name in CLASS_NAMES.items() if k >= 0}
 
 
@@ -83,10 +84,11 @@ def leading_number(value: object) -> float | None:
 
 
 def _cell(value: object, numeric: bool, first: bool) -> Markup:
-    text = escape(format_number(value))
+    # An interval is never broken, in a column of its own neither.
+    text = escape(_INTERVAL.sub(lambda found: found[0].replace(", ", ",\u00a0"), format_number(value)))
     if numeric:
         # A narrow cell may break before its interval or after a slash, and nowhere else.
-        text = text.replace(", ", ",\u00a0").replace(" ± ", "\u00a0±\u00a0").replace(" /", "\u00a0/")
+        text = text.replace(" ± ", "\u00a0±\u00a0").replace(" /", "\u00a0/")
         number = leading_number(value)
         key = "" if number is None or math.isnan(number) else repr(number)
         return Markup('<td class="number" data-value="{}">{}</td>').format(key, text)

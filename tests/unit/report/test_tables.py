@@ -66,3 +66,9 @@ def test_texts_that_begin_with_a_number_sort_as_numbers():
     assert 'data-value="0.1">+0.1 [0.0,\u00a00.2]<' in html
     assert 'data-value="0.973">0.973\u00a0±\u00a00.001\u00a0/ 0.9<' in html
     assert html.count('class="number"') == 3 + 6
+
+
+def test_intervals_are_not_broken_in_a_column_of_their_own():
+    html = table_html(pd.DataFrame({"metric": ["a, b"], "95 % interval": ["[\u22120.1, 0.2]"]}))
+    assert "[\u22120.1,\u00a00.2]" in html
+    assert "a, b" in html

@@ -170,7 +170,7 @@ def threshold_figure(judged: Mapping[str, Scores], min_score: float) -> Figure:
     return Figure(
         "thresholds",
         "Efficiency and purity against the threshold",
-        f"Scores below {min_score:g} are not written. Lines: 0.2, 0.3 and 0.5.",
+        (f"Scores below {min_score:g} are not written. " if min_score > 0 else "") + "Lines: 0.2, 0.3 and 0.5.",
         svg=svg,
     )
 

@@ -13,7 +13,7 @@ from weft.report.variants import pooled, select
 from weft.tasks.larmatch import event_views, head_tables, part_views, quality_tables
 from weft.tasks.larmatch import figures as module
 from weft.tasks.larmatch.counting import DISTANCE_BINS
-from weft.tasks.larmatch.figures import _curves, figures
+from weft.tasks.larmatch.figures import _curves, figures, threshold_figure
 from weft.tasks.larmatch.head_tables import class_table, key_point_table
 from weft.tasks.larmatch.options import Options
 from weft.tasks.larmatch.part_views import slice_counts, slice_metrics, slice_table
@@ -86,6 +86,11 @@ def test_one_variant_without_baseline_and_with_one_head(events):
     assert "energy" not in {figure.key for figure in figures({"seed0": unknown}, "test", ONE_HEAD)}
     assert "baseline" not in made["overall"].table.columns
     assert "charge agreement" in made["overall"].table.columns
+
+
+def test_it_is_said_what_was_not_written_where_something_was_not(judged):
+    assert threshold_figure(judged, 0.2).caption.startswith("Scores below 0.2 are not written. Lines:")
+    assert threshold_figure(judged, 0.0).caption.startswith("Lines:")
 
 
 def test_overall_table_holds_what_it_says(scores):
