@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from weft.config.loading import ConfigError, at_scale, closest, find, only, override, read_mapping, validate
-from weft.config.schedule import CosineSchedule, Schedule
+from weft.config.schedule import CosineSchedule, PlateauSchedule, Schedule
 from weft.config.starting import WHOLE, Init, by_part
 from weft.config.strict import Strict
 from weft.config.sweep import expand, names_of, points_of, require_chosen, require_free
@@ -128,6 +128,15 @@ class Stage(Strict):
         if not isinstance(stage, dict) or stage.get("sweep") is None:
             return stage
         return {"points": expand(stage)} | stage
+
+    @model_validator(mode="after")
+    def _plateau_of_validations(self) -> Stage:
+        never = self.training is not None and self.training.validate_every is None
+        if never and isinstance(self.schedule, PlateauSchedule):
+            raise ValueError(
+                "schedule: plateau follows the validations, and training.validate_every: null turns them off"
+            )
+        return self
 
     @model_validator(mode="after")
     def _own_points(self) -> Stage:

@@ -103,7 +103,7 @@ class Run:
     def training_inputs(self, split: str) -> dict[str, dict[str, str]]:
         """Files to learn from by shard and alias; none where there is nothing to learn."""
         learns = self.stage.fits if self.is_baseline else self.stage.learned
-        if split == "val" and _holds_out(self.stage):
+        if split not in learning_splits(self.stage):
             return {}
         return self.inputs(split, self.trained_on) if learns else {}
 
@@ -204,16 +204,15 @@ def runs_of(experiment: Experiment, dataset: Dataset, layout: Layout, stage: str
     return trained + (list(_baselines(experiment, dataset, layout, stage).values()) if fitted else [])
 
 
-def _holds_out(stage: Stage) -> bool:
-    """Whether a stage is validated on events of the split that it learns from."""
-    return stage.training is not None and stage.training.hold_out is not None
+def learning_splits(stage: Stage) -> tuple[str, ...]:
+    """Splits that the training of a stage reads: without `val` where it validates on others, or on none."""
+    return SPLITS if stage.training is None or stage.training.reads_val else SPLITS[:1]
 
 
 def plan(experiment: Experiment, dataset: Dataset, layout: Layout) -> list[Run]:
     """Every run of an experiment, in an order in which they can be made."""
     for name, stage in experiment.stages.items():
-        learning = SPLITS[:1] if _holds_out(stage) else SPLITS
-        for split in (*(learning if experiment.truth else ()), *stage.evaluation.splits):
+        for split in (*(learning_splits(stage) if experiment.truth else ()), *stage.evaluation.splits):
             if split not in dataset.splits:
                 known = ", ".join(dataset.splits)
                 raise ConfigError(f"stage '{name}': dataset '{dataset.name}' has no split '{split}'; it has: {known}")

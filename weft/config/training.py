@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 
 from weft.config.strict import Strict
 
+_UNVALIDATED = 100
+"""optimiser steps between checkpoints where neither ``save_every`` nor a validation says when"""
+
 
 class Optimizer(Strict):
     """An optimiser of ``torch.optim``; its other arguments go under ``options``.
@@ -74,9 +77,13 @@ class Training(Strict):
     batch_size: int = Field(ge=1, description="samples of a micro-batch, over all processes")
     accumulate: int = Field(1, ge=1, description="micro-batches of an optimiser step; the loss is that of all together")
     workers: int = Field(1, ge=0, description="loader processes; does not change the result")
-    validate_every: int = Field(100, ge=1, description="optimiser steps between validations")
+    validate_every: int | None = Field(
+        100, ge=1, description="optimiser steps between validations; null: never, and the last weights are kept"
+    )
     save_every: int | None = Field(
-        None, ge=1, description="optimiser steps between checkpoints; default: one after each validation"
+        None,
+        ge=1,
+        description="optimiser steps between checkpoints; default: one after each validation, without any every 100",
     )
     hold_out: HoldOut | None = Field(None, description="validate on events of the split train instead of the split val")
     validation_events: int | None = Field(None, ge=1, description="validate on the first so many events; default: all")
@@ -99,6 +106,29 @@ class Training(Strict):
         if (self.iterations is None) == (self.epochs is None):
             raise ValueError("give either iterations or epochs")
         return self
+
+    @model_validator(mode="after")
+    def _nothing_to_validate(self) -> Training:
+        asked = {
+            "hold_out": self.hold_out is not None,
+            "validation_events": self.validation_events is not None,
+            "patience": self.patience is not None,
+            "keep_best": self.keep_best > 1,
+        }
+        for name, is_asked in asked.items():
+            if self.validate_every is None and is_asked:
+                raise ValueError(f"{name} needs validations, and validate_every: null turns them off")
+        return self
+
+    @property
+    def reads_val(self) -> bool:
+        """Whether it is validated on the split `val`."""
+        return self.validate_every is not None and self.hold_out is None
+
+    @property
+    def saves_every(self) -> int | None:
+        """Optimiser steps between checkpoints beside those of validations; None: these are enough."""
+        return _UNVALIDATED if self.save_every is None and self.validate_every is None else self.save_every
 
     @model_validator(mode="after")
     def _one_clipping(self) -> Training:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,8 @@ BEST = "best.ckpt"
 
 class BestWeights(Callback):
     """Model files ``step_<n>-<metric>_<value>.ckpt`` of the ``keep_best`` best validations; ``best.ckpt`` links to one.
+
+    Without validations there is one, ``step_<n>.ckpt``, of the last checkpoint.
 
     A file is deleted when neither this training nor one that goes on from either of the two checkpoints needs it.
     """
@@ -65,6 +68,13 @@ class BestWeights(Callback):
             if rank() == 0:
                 print(f"stopping: {name} did not improve in {self.ranking.waiting} validations", flush=True)
             trainer.should_stop = True
+
+    def keep_last(self, step: int, trainee: Trainee) -> None:
+        """Of a training without validations: the weights of this step in place of those before."""
+        entry = Kept(step, math.nan, f"step_{step:06d}.ckpt")
+        self.ranking.kept = [entry]
+        if rank() == 0:
+            self._write(entry, trainee)
 
     def _write(self, entry: Kept, trainee: Trainee) -> None:
         task, metrics = trainee.task, {"best_step": entry.step, "metrics": trainee.last_metrics}

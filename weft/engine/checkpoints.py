@@ -36,7 +36,8 @@ class CheckedFiles(CheckpointIO):
 
 
 class Checkpoints(Callback):
-    """``last.ckpt``, all that it takes to go on, every ``save_every`` steps or else after each validation.
+    """``last.ckpt``, all that it takes to go on, every ``save_every`` steps or else after each validation; where there
+    are no validations also after the last step, with the weights then as the best ones.
 
     At a step that is validated it is written after the validation, by the last callback of all, so that what others do
     then is in it. On SIGINT and SIGTERM the step in progress is finished, the checkpoint written and
@@ -67,7 +68,7 @@ class Checkpoints(Callback):
         return {"validation_due": self._due}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._due = state_dict["validation_due"]
+        self._due = state_dict["validation_due"] and self.training.validate_every is not None
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         progress = self.best.ranking.state() | {"finished": self._finished}
@@ -127,17 +128,23 @@ class Checkpoints(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(pl_module, Trainee)
-        step, every = trainer.global_step, self.training.save_every
-        if not pl_module.ends_step(batch_idx) or step % self.training.validate_every == 0 or step == trainer.max_steps:
-            return  # in the middle of a step, or a validation comes first: a checkpoint before it would skip it
+        step, every, validates = trainer.global_step, self.training.saves_every, self.training.validate_every
+        if not pl_module.ends_step(batch_idx):
+            return
+        last = step == trainer.max_steps
+        if validates is not None and (step % validates == 0 or last):
+            return  # a validation comes first: a checkpoint before it would skip it
+        self._finished = last
         asked = any_rank(self.stop.asked is not None)
-        if asked or (every is not None and step % every == 0):
+        if asked or last or (every is not None and step % every == 0):
+            if validates is None:
+                self.best.keep_last(step, pl_module)
             self._save(trainer)
-        if asked:
+        if asked and not last:
             self._leave(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        step, every = trainer.global_step, self.training.save_every
+        step, every = trainer.global_step, self.training.saves_every
         self._due = False
         self._finished = step >= trainer.max_steps or self.best.exhausted
         asked = any_rank(self.stop.asked is not None)

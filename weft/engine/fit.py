@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import Trainer
+from lightning import Callback, Trainer
 from threadpoolctl import threadpool_limits
 
 from weft.config.experiment import Stage
@@ -84,11 +84,16 @@ def fit(
         torch.set_num_threads(threads)
     providers = stage.providers_on(stage.train_on)
     corpus = Corpus(train, providers)
-    hold_out = stage.require_training().hold_out
-    corpus, held_out = (corpus, Corpus(validation, providers)) if hold_out is None else parted(corpus, hold_out)
+    settings = stage.require_training()
+    held_out: Corpus | None = None
+    if settings.hold_out is not None:
+        corpus, held_out = parted(corpus, settings.hold_out)
+    elif settings.validate_every is not None:
+        held_out = Corpus(validation, providers)
+        _require_events(held_out, "val")
     _require_events(corpus, "train")
-    _require_events(held_out, "val")
-    for part in (corpus, held_out):
+    parts = [corpus] if held_out is None else [corpus, held_out]
+    for part in parts:
         part.require([*task.reads, *(f"{TRUTH}/{label}" for label in task.labels)])
     fed_by = feed_of(corpus, task.reads, providers).makers
     seed_generators(initial_seed(seed))
@@ -99,12 +104,13 @@ def fit(
     frozen = freeze(network, stage.freeze)
     measured = task.measure(corpus)
     task.prepare(network, measured)
-    inputs = corpus.content_hashes() | held_out.content_hashes() | started_from
+    inputs = dict(started_from)
+    for part in parts:
+        inputs |= part.content_hashes()
     steps = _steps(stage, len(corpus))
     folder = work / config_hash({"options": options, "inputs": sorted(inputs.values())})[:16]
 
     trainee = Trainee(task, network, stage, seed, steps, held_out, frozen)
-    settings = stage.require_training()
     # What changes the weights and rates comes before what logs and saves them.
     averaging = [] if trainee.averaging is None else [trainee.averaging]
     record = collect(config=options, seeds={"run": seed}, inputs=inputs, task=task.name, ranks=world_size())
@@ -129,15 +135,19 @@ def fit(
             )
     if not finished:
         pin = stage.resources.gpu > 0
-        events = settings.validation_events
-        validation_batches = EventBatches(task, held_out, stage.evaluation.batch_size, True, events, world_size())
         batches = TrainingBatches(task, corpus, seed, settings.batch_size, rank(), world_size())
-        validate = loader(validation_batches, share(len(validation_batches), rank(), world_size()), 0, pin)
+        first: list[Callback] = []
+        validate = None
+        if held_out is not None:
+            events = settings.validation_events
+            validation_batches = EventBatches(task, held_out, stage.evaluation.batch_size, True, events, world_size())
+            validate = loader(validation_batches, share(len(validation_batches), rank(), world_size()), 0, pin)
+            trainee.validation_counts = _total_counts(task, validation_batches)
+            first.append(MonitorExists(settings.monitor, validation_batches))
         micro_batches = Count(start * settings.accumulate, steps * settings.accumulate)
         feed: Iterable[Batch] = loader(batches, micro_batches, settings.workers, pin)
         if settings.accumulate > 1:
             feed = Steps(feed, task, settings.accumulate)
-        trainee.validation_counts = _total_counts(task, validation_batches)
         with (
             full_disk_named(folder),
             _quiet_lightning(),
@@ -145,13 +155,12 @@ def fit(
             deterministic(settings.deterministic),
             failures_explained(stage, corpus),
         ):
-            monitor = MonitorExists(settings.monitor, validation_batches)
-            first = [monitor, *averaging, learning_rate, stopwatch, Guard(folder, corpus)]
+            first += [*averaging, learning_rate, stopwatch, Guard(folder, corpus)]
             trace = [Trace(folder / TRACE)] if profile else []
             trainer = _trainer(stage, steps, folder, [*first, *trace, logbook, best, checkpoints, stopwatch.rest])
             try:
                 trainer.fit(trainee, feed, validate, ckpt_path=None if point is None else point.path, weights_only=True)
-                if logbook.validated < trainer.global_step:
+                if validate is not None and logbook.validated < trainer.global_step:
                     trainer.validate(trainee, validate, verbose=False)
             except StopAtOnce as signal:
                 done = (
@@ -210,6 +219,7 @@ def _steps(stage: Stage, events: int) -> int:
 def _trainer(stage: Stage, steps: int, folder: Path, callbacks: list[Any]) -> Trainer:
     settings = stage.require_training()
     device = choose_device(stage.resources.gpu)
+    every = steps if settings.validate_every is None else min(settings.validate_every, steps)
     return Trainer(
         accelerator="gpu" if device.type == "cuda" else "cpu",
         **trainer_settings(CheckedFiles()),
@@ -219,7 +229,8 @@ def _trainer(stage: Stage, steps: int, folder: Path, callbacks: list[Any]) -> Tr
         gradient_clip_val=settings.clip_norm if settings.clip_value is None else settings.clip_value,
         gradient_clip_algorithm="norm" if settings.clip_value is None else "value",
         accumulate_grad_batches=settings.accumulate,
-        val_check_interval=min(settings.validate_every, steps) * settings.accumulate,
+        val_check_interval=every * settings.accumulate,
+        limit_val_batches=0 if settings.validate_every is None else None,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         callbacks=callbacks,
@@ -248,6 +259,7 @@ def _quiet_lightning() -> Iterator[None]:
             ".*treespec.*",
             ".*`srun` command.*",
             ".*in eval mode.*",
+            ".*have no `val_dataloader`.*",  # validations that are turned off
         ):
             warnings.filterwarnings("ignore", message=message)
         try:

@@ -40,7 +40,7 @@ class Trainee(LightningModule):
         stage: Stage,
         seed: int,
         steps: int,
-        validation: Corpus,
+        validation: Corpus | None,
         frozen: Sequence[nn.Module] = (),
     ) -> None:
         super().__init__()
@@ -136,8 +136,10 @@ class Trainee(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Score what this rank has validated, and pool it with what the others have, in order."""
+        assert self.validation is not None
+        corpus = self.validation
         scores = [
-            self.task.score(PredictedEvents(self.validation.fed(file), predictions, rows=rows), "val", str(file))
+            self.task.score(PredictedEvents(corpus.fed(file), predictions, rows=rows), "val", str(file))
             for file, (rows, predictions) in sorted(self._validated.items())
         ]
         parts = gather((dict(self._validation_terms), concat(scores).events))

@@ -62,8 +62,10 @@ def learning_curves(
         if groups
         else ["Faint: training loss of each logged step", "line: its running mean"]
     )
-    parts.append("points: validation events")
-    if best:
+    validated = {variant: set(log.loc[log["split"] == "val", "step"]) for variant, log in logs.items()}
+    if any(validated.values()):
+        parts.append("points: validation events")
+    if any(step in validated.get(variant, ()) for variant, step in (best or {}).items()):
         parts.append("ring: the checkpoint that is kept")
     return Figure(key=key, title="Learning curves", caption="; ".join(parts) + ".", svg=svg)
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from weft.config import CuratedDataset, Dataset, FileDataset, Run, SimulatedDataset
 from weft.config.curated import CuratedSplit, Segmentation
-from weft.config.plan import SPLITS
+from weft.config.plan import SPLITS, learning_splits
 from weft.report.figure import Figure
 from weft.report.tables import MISSING
 
@@ -22,7 +22,11 @@ def dataset_table(dataset: Dataset, runs: Sequence[Run]) -> Figure:
     Simulated splits show the settings that were given; files show where they lie. The events of files are counted where
     they were scored, from the tables of the runs.
     """
-    uses = _USES | {split: "evaluation" for run in runs for split in run.stage.evaluation.splits if split not in _USES}
+    learning = {split for run in runs for split in learning_splits(run.stage)}
+    uses = {split: use for split, use in _USES.items() if split in learning}
+    if any(run.stage.training is not None and run.stage.training.hold_out is not None for run in runs):
+        uses["train"] = "training, some of it validation"
+    uses |= {split: "evaluation" for run in runs for split in run.stage.evaluation.splits if split not in uses}
     if isinstance(dataset, SimulatedDataset):
         table, caption = _simulated(dataset, uses)
     elif isinstance(dataset, CuratedDataset):

@@ -125,6 +125,7 @@ def gather_stage(runs: Sequence[Run], task: Judge, source: str, inputs: Inputs |
     figures += middle_event(first, judged, task, split, fed)
     swept = len(points) > 1
     notes = (sweep_notes(points, task.headline[0]) if swept else []) + sample_notes(first, inputs)
+    notes += validation_notes(first)
     report = StageReport(
         name=first.stage_name,
         fed=fed_with(first, inputs),
@@ -178,6 +179,16 @@ def sample_notes(run: Run, inputs: Inputs = "predictions") -> list[str]:
                 "predictions there are better than on the held-out events that are scored here."
             )
     return notes
+
+
+def validation_notes(run: Run) -> list[str]:
+    """Which weights were kept, where no split of its own says it."""
+    training = run.stage.training
+    if training is None or not run.stage.learned:
+        return []
+    if training.validate_every is None:
+        return ["Nothing was validated: the weights are those of the last step, whatever they are worth."]
+    return []
 
 
 def _learned_behind(stages: Mapping[str, Stage], name: str) -> list[str]:

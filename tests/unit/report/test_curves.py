@@ -36,8 +36,12 @@ def test_the_best_step_has_a_ring():
     assert "ring" in ringed.caption
     assert len(ringed.svg) > len(plain.svg)
     assert len(elsewhere.svg) == len(plain.svg)
+    assert "ring" not in elsewhere.caption
 
 
 def test_a_run_without_validation_is_drawn():
     log = pd.DataFrame({"step": [1, 2], "split": "train", "loss": [2.0, np.nan]})
-    assert learning_curves("k", {"seed0": log}).svg.startswith("<svg")
+    figure = learning_curves("k", {"seed0": log}, best={"seed0": 2})
+    assert figure.svg.startswith("<svg")
+    assert "validation" not in figure.caption
+    assert "ring" not in figure.caption

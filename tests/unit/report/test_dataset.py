@@ -4,7 +4,7 @@ from weft.config import Experiment, Layout, dataset_from, plan
 from weft.report.dataset import dataset_table, flat
 
 
-def runs(dataset, layout=None, splits=("test", "test_noise")):
+def runs(dataset, layout=None, splits=("test", "test_noise"), **training):
     experiment = Experiment.model_validate(
         {
             "name": "voxels",
@@ -12,7 +12,7 @@ def runs(dataset, layout=None, splits=("test", "test_noise")):
             "stages": {
                 "net": {
                     "task": "segmentation",
-                    "training": {"iterations": 5, "batch_size": 1},
+                    "training": {"iterations": 5, "batch_size": 1} | training,
                     "evaluation": {"splits": list(splits)},
                 }
             },
@@ -55,6 +55,17 @@ def test_nothing_special_takes_no_column():
     figure = dataset_table(dataset, runs(dataset, splits=["test"]))
     assert list(figure.table) == ["split", "used for", "events", "shards", "seed"]
     assert "All settings have their defaults" in figure.caption
+
+
+def test_a_split_that_no_training_reads_has_no_row():
+    splits = {"train": {"events": 4, "seed": 1}, "test": {"events": 9, "seed": 3}}
+    dataset = dataset_from({"name": "box", "source": "simulation", "splits": splits})
+    for training, used in (
+        ({"validate_every": None}, "training"),
+        ({"hold_out": {"fraction": 0.5}}, "training, some of it validation"),
+    ):
+        table = dataset_table(dataset, runs(dataset, splits=["test"], **training)).table.set_index("split")
+        assert table["used for"].to_dict() == {"train": used, "test": "evaluation"}
 
 
 def test_files_are_named_and_scored_events_counted(tmp_path):

@@ -21,6 +21,7 @@ from weft.report.experiment import (
     rank_events,
     report_experiment,
     sample_notes,
+    validation_notes,
 )
 from weft.report.figure import Figure
 from weft.report.index import read_summary
@@ -277,6 +278,16 @@ def test_events_without_the_metric_are_not_ranked():
     with np.errstate(invalid="ignore"):
         ranked = rank_events(table, lambda t: pd.DataFrame({"accuracy": t["right"] / t["n"]}), "accuracy")
     assert ranked.to_dict() == {0: 0.25, 2: 1.0}
+
+
+def test_weights_that_no_validation_chose_are_marked(study):
+    experiment, dataset, layout = study
+    assert validation_notes(plan(experiment, dataset, layout)[0]) == []
+    stage = experiment.stages["net"].model_dump(warnings=False)
+    stage["training"]["validate_every"] = None
+    unvalidated = Experiment.model_validate(experiment.model_dump() | {"stages": {"net": stage}})
+    (note,) = validation_notes(plan(unvalidated, dataset, layout)[0])
+    assert "the weights are those of the last step" in note
 
 
 def test_in_sample_numbers_are_marked(study):
