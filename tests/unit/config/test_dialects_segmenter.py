@@ -106,8 +106,27 @@ TRAINER_CHANGES = {
         (0, 3),
     ),
     "one image": ({"validation.leaveout": [0]}, lambda stage, options: stage.training.hold_out.events, (0,)),
-    "no validation": ({"validation": ...}, lambda stage, options: stage.training.hold_out.fraction, 0.1),
-    "saved, not validated": ({"validation": ...}, lambda stage, options: stage.training.validate_every, 12),
+    "no validation": (
+        {"validation": ...},
+        lambda stage, options: (stage.training.validate_every, stage.training.hold_out),
+        (None, None),
+    ),
+    "no metric": (
+        {"validation.metric": None},
+        lambda stage, options: (stage.training.validate_every, stage.training.hold_out, stage.training.save_every),
+        (None, None, 12),
+    ),
+    "saved, not validated": ({"validation": ...}, lambda stage, options: stage.training.save_every, 12),
+    "validated when saved": (
+        {"validation.validate_every_n_epoch": ...},
+        lambda stage, options: (stage.training.validate_every, stage.training.save_every),
+        (12, None),
+    ),
+    "validated on images that are not named": (
+        {"validation.leaveout": ...},
+        lambda stage, options: stage.training.hold_out.fraction,
+        0.1,
+    ),
     "any patch": ({"loader.name": "default"}, lambda stage, options: options.data.sampling.least_cost, 0),
     "the buffer of the original": (
         {"loader.epoch_shuffle": ...},

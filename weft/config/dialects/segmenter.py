@@ -106,10 +106,20 @@ def _steps(value: int, source: Source) -> Noted:
     return Noted(value * (patches // batch), f"{value} epochs of {patches // batch} steps")
 
 
+def _validates(source: Source) -> bool:
+    """Whether the training is validated: it is not without the block, nor where `metric: null` turns it off (§5)."""
+    validation = source.get("validation", default={})
+    return bool(validation) and ("metric" not in validation or validation["metric"] is not None)
+
+
 def _save(value: int, source: Source) -> Several:
-    """A checkpoint is written after each validation, unless the file says when it validates."""
-    validates = source.get("validation.validate_every_n_epoch") is not None
-    return Several({"training.save_every" if validates else "training.validate_every": _steps(value, source)})
+    """A checkpoint is written after each validation, unless there are none or the file says when they are."""
+    with_validations = _validates(source) and source.get("validation.validate_every_n_epoch") is None
+    return Several({"training.validate_every" if with_validations else "training.save_every": _steps(value, source)})
+
+
+def _validate_every(value: int, source: Source) -> Noted:
+    return _steps(value, source) if _validates(source) else Noted(None, "metric: null turns validations off")
 
 
 def _buffer(value: int, source: Source) -> Several:
@@ -117,7 +127,9 @@ def _buffer(value: int, source: Source) -> Several:
     return Several({"data.sampling.buffer": {"patches": value, "epochs": epochs}})
 
 
-def _left_out(value: list[float], source: Source) -> dict[str, Any]:
+def _left_out(value: list[float], source: Source) -> dict[str, Any] | Noted:
+    if not _validates(source):
+        return Noted(None, "metric: null turns validations off")
     if not (isinstance(value, list) and value and all(isinstance(n, int | float) and n >= 0 for n in value)):
         raise Unfit("expected numbers of images, or a share of them; nearest that works: [0.1]")
     if len(value) == 1 and 0 < value[0] < 1:
@@ -157,7 +169,9 @@ TABLE: dict[str, Rule] = {
     "loss.ignore_index": Maps("loss.ignore_index", says="there read and not used; here it is"),
     "epochs": Maps("training.iterations", _iterations, "(epochs + 1) · (PatchPerBuffer // batch_size)"),
     "save_every_n_epoch": Maps(
-        "training.validate_every", _save, "times PatchPerBuffer // batch_size; training.save_every beside a validation"
+        "training.save_every, validate_every",
+        _save,
+        "times PatchPerBuffer // batch_size; of validations, where the file does not say when they are",
     ),
     "loader.name": Maps("data.sampling.least_cost", _loader, "focus: 1000 voxels; default: any"),
     "loader.datafolder": Maps(
@@ -172,7 +186,9 @@ TABLE: dict[str, Rule] = {
         "training.hold_out", _left_out, "a share, or numbers of images, in the order of their names"
     ),
     "validation.OutputCh": Drops("every class is scored"),
-    "validation.validate_every_n_epoch": Maps("training.validate_every", _steps, "times PatchPerBuffer // batch_size"),
+    "validation.validate_every_n_epoch": Maps(
+        "training.validate_every", _validate_every, "times PatchPerBuffer // batch_size"
+    ),
     "device": Maps(
         "resources.gpu", lambda value, source: int(str(value).startswith("cuda")), "1 for cuda, of whatever number"
     ),
@@ -187,7 +203,6 @@ _DEFAULTS: Defaults = {
     "data.sampling.foreground": (0.0, "there patches lie anywhere"),
     "optimizer.name": ("Adam", "there built in"),
     "schedule.name": ("constant", "there none"),
-    "training.hold_out": ({"fraction": 0.1}, "there none; here a validation chooses the weights"),
     "evaluation.splits": (["train"], "there are no other images; name a split of some to test on"),
 }
 
@@ -195,7 +210,12 @@ _DEFAULTS: Defaults = {
 def _plan(source: Source) -> Plan:
     check_sizes(source)
     truth = {"truth": ["image", "spacing", "labels"]}
-    return Plan({"unet": Part("volume_segmentation", needs=truth, defaults=_DEFAULTS)})
+    validated: Defaults = (
+        {"training.hold_out": ({"fraction": 0.1}, "the file does not say which images are validated on")}
+        if _validates(source)
+        else {"training.validate_every": (None, "there none: the last weights are kept")}
+    )
+    return Plan({"unet": Part("volume_segmentation", needs=truth, defaults=_DEFAULTS | validated)})
 
 
 SEGMENTER = Dialect(
