@@ -39,7 +39,7 @@ class TripletHeads(nn.Module):
     """`classify_triplets`: the declared heads on features [T, C] of triplets.
 
     Answers by name: `larmatch` [T] and `semantics` [T, classes] are logits, `key_points` [T, 6] closeness in 0 to 1,
-    `affinity` [T, 3] a vector whose direction counts, `shift` [T, 6, 3] in cm.
+    `affinity` [T, 3] a vector whose direction counts, or where it learned an axis its line, `shift` [T, 6, 3] in cm.
 
     Args:
         hidden: widths of the hidden layers by head.

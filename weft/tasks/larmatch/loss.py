@@ -115,7 +115,10 @@ class LarmatchLoss:
         if head == "semantics":
             return self._semantics(answer, targets["semantic"].long())
         if head == "affinity":
-            return (answer - targets["affinity"].nan_to_num()).square().sum(1)
+            along = targets["affinity"].nan_to_num()
+            if self.options.affinity.form == "axis":
+                return 1 - F.cosine_similarity(answer, along.to(answer), dim=1).square()
+            return (answer - along).square().sum(1)
         square = ((answer - targets["shift"].nan_to_num()) / self.options.shift.unit).square().sum(2)
         return torch.where(square < 1, square / 2, square.clamp(min=1).sqrt() - 0.5)  # Huber loss of the distance
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from weft.config.strict import Strict
 
@@ -65,9 +65,19 @@ class SemanticTerm(Strict):
 
 
 class AffinityTerm(Strict):
-    """Square of the distance from the unit vector along the particle, of good triplets that have one."""
+    """How far from the unit vector along the particle, of good triplets that have one."""
 
     weight: float = Field(1.0, gt=0, description="factor of the term")
+    form: Literal["vector", "axis"] = Field(
+        "vector",
+        description="vector: square of the distance from it; axis: 1 − cos² of the angle, alike for both senses of "
+        "motion, so that what is said is a line",
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_vector(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A training on vectors is the same training as before there were others, and is not made anew."""
+        return {name: value for name, value in dump(self).items() if name != "form" or value != "vector"}
 
 
 class ShiftTerm(Strict):

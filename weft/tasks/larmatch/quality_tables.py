@@ -48,6 +48,8 @@ QUALITY = (
     Quality("mean_iou", "mean IoU of classes"),
     Quality(f"affinity_within_{WITHIN}deg", f"directions within {WITHIN}°"),
     Quality("affinity_median", "angle of directions, median [°]", LESS),
+    Quality(f"affinity_axis_within_{WITHIN}deg", f"directions within {WITHIN}° in either sense"),
+    Quality("affinity_axis_median", "angle of directions in either sense, median [°]", LESS),
 )
 #: What a score that is always right reaches, and where there is nothing to score.
 BOUNDS = {

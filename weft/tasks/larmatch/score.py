@@ -160,7 +160,8 @@ def metrics(counts: pd.DataFrame) -> pd.DataFrame:
     candidate of each pixel of the last plane; best_at_most_<...>: the same of a score that is always right; ece:
     expected calibration error of what was written.
     With the heads: mean_recall, mean_iou, recall_<class>, iou_<class>, where a good triplet below 0.5 is missed;
-    affinity_within_20deg, affinity_median; key_rms_<kind>, key_recall_<kind>, key_purity_<kind>, shift_error_<kind>.
+    affinity_within_20deg, affinity_median, and affinity_axis_<...> of the angle between lines, whatever the sense;
+    key_rms_<kind>, key_recall_<kind>, key_purity_<kind>, shift_error_<kind>.
     """
     good, ghost = histograms(counts)
     cells, distance = _column(counts, "cells"), _array(counts, "ghost_distance", DISTANCE_BINS)
@@ -262,11 +263,13 @@ def _affinity_metrics(counts: pd.DataFrame) -> dict[str, np.ndarray]:
     if "angle_0" not in counts:
         return {}
     angle = _array(counts, "angle", len(ANGLE_EDGES) - 1)
-    near = int(np.searchsorted(ANGLE_EDGES, WITHIN))
-    return {
-        f"affinity_within_{WITHIN}deg": share(angle[:, :near].sum(axis=1), angle.sum(axis=1)),
-        "affinity_median": quantile(angle, ANGLE_EDGES, 0.5),
-    }
+    near, half = int(np.searchsorted(ANGLE_EDGES, WITHIN)), angle.shape[1] // 2
+    lines = angle[:, :half] + angle[:, : -half - 1 : -1]  # an angle and what it lacks of 180° are those of one line
+    values = {}
+    for name, counted, edges in (("affinity", angle, ANGLE_EDGES), ("affinity_axis", lines, ANGLE_EDGES[: half + 1])):
+        values[f"{name}_within_{WITHIN}deg"] = share(counted[:, :near].sum(axis=1), counted.sum(axis=1))
+        values[f"{name}_median"] = quantile(counted, edges, 0.5)
+    return values
 
 
 def _key_point_metrics(counts: pd.DataFrame) -> dict[str, np.ndarray]:

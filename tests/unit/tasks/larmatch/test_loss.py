@@ -166,6 +166,51 @@ def test_affinity_by_hand():
     assert (total.item(), weight.item()) == (pytest.approx(4 / 2), pytest.approx(1))
 
 
+def test_an_axis_has_no_sense():
+    """1 − cos², of answers of any length; one that is none has no slope, as has one across the axis."""
+    batch = join([event([1] * 4 + [0], affinity=[[0, 0, 1], [0, 1, 0], [1, 0, 0], [1, 0, 0], [NAN] * 3])])
+    predicted = torch.tensor([[0.0, 0, -7], [0, 3, 4], [0, 0, 0], [0, 2, 0], [5, 5, 5]], requires_grad=True)
+    total, weight = loss("affinity", affinity={"form": "axis"})({"affinity": predicted}, batch)["affinity"]
+    assert (total.item(), weight.item()) == (pytest.approx((0 + 0.64 + 1 + 1) / 4), pytest.approx(1))
+    (slope,) = torch.autograd.grad(total, predicted)
+    assert slope.isfinite().all()
+    assert (slope[1] @ predicted[1]).item() == pytest.approx(0, abs=1e-6)
+    assert slope[1, 1] < 0 < slope[1, 2]
+    assert (slope[[2, 3, 4]] == 0).all()
+
+
+def test_an_axis_is_learned_where_the_sense_cannot_be():
+    """Labels along two lines with a sense by chance: their mean is no vector, but their lines are known."""
+    rng = np.random.default_rng(0)
+    line = rng.integers(0, 2, 400)
+    along = np.array([[0.6, 0, 0.8], [0, 1, 0]])[line] * rng.choice([-1, 1], (400, 1))
+    batch, seen = join([event([1] * 400, affinity=along)]), torch.eye(2)[line]
+    said = {}
+    for form in ("vector", "axis"):
+        torch.manual_seed(0)
+        head = torch.nn.Linear(2, 3)
+        optimizer, term = torch.optim.Adam(head.parameters(), 0.05), loss("affinity", affinity={"form": form})
+        for _ in range(150):
+            optimizer.zero_grad()
+            value = mean(term({"affinity": head(seen)}, batch)["affinity"])
+            value.backward()
+            optimizer.step()
+        said[form] = value.item()
+        cosine = F.cosine_similarity(head(seen), torch.from_numpy(along).float()).abs()
+    assert said["vector"] > 0.95
+    assert said["axis"] < 0.01
+    assert cosine.min() > 0.99
+
+
+def test_the_form_of_old_trainings_is_not_written():
+    """What they are recognised by does not change; another one is, and both are read again."""
+    assert options().model_dump(mode="json")["affinity"] == {"weight": 1.0}
+    axis = options(affinity={"form": "axis"})
+    assert axis.model_dump(mode="json")["affinity"] == {"weight": 1.0, "form": "axis"}
+    for one in (options(), axis):
+        assert LossOptions.model_validate(one.model_dump(mode="json")) == one
+
+
 def test_shift_by_hand():
     shift = np.full((3, KINDS, 3), NAN)
     shift[0, 1], shift[1, 1], shift[1, 4] = (3, 4, 0), (0, 0, 0), (0, 0, 1)
@@ -274,6 +319,9 @@ def test_unlabelled_triplets_learn_nothing(three_events):
 def test_gradients_are_the_slopes(three_events, name):
     batch, output = three_events
     torch.autograd.gradcheck(lambda answer: loss(name)({name: answer}, batch)[name][0], output[name])
+    if name == "affinity":
+        axis = loss(name, affinity={"form": "axis"})
+        torch.autograd.gradcheck(lambda answer: axis({name: answer}, batch)[name][0], output[name])
 
 
 @pytest.mark.parametrize(

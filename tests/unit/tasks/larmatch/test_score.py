@@ -188,6 +188,27 @@ def test_metrics_by_hand():
     assert 4 < values["ghost_distance_median"] < 42
 
 
+def test_angles_of_lines_are_those_of_vectors_folded_at_a_right_angle():
+    rng = np.random.default_rng(0)
+    angles = {"first": [1.0, 9.0, 31.0, 171.0, 179.0], "second": np.degrees(np.arccos(rng.uniform(-1, 1, 20_000)))}
+    rows = []
+    for found in angles.values():
+        counts = {name: float(value) for name, value in hand_counts().items()}
+        n = len(ANGLE_EDGES) - 1
+        binned = np.histogram(found, ANGLE_EDGES)[0]
+        rows.append(counts | {f"angle_{k}": float(binned[k]) for k in range(n)})
+    values = metrics(pd.DataFrame(rows))
+    assert values["affinity_within_20deg"][0] == 2 / 5
+    assert values["affinity_axis_within_20deg"][0] == 4 / 5
+    assert 7.5 <= values["affinity_axis_median"][0] <= 10
+    # At random a direction is within 20° with (1 − cos 20°)/2, a line with twice that; the medians are 90° and 60°.
+    chance = 1 - np.cos(np.radians(20))
+    assert values["affinity_within_20deg"][1] == pytest.approx(chance / 2, abs=0.005)
+    assert values["affinity_axis_within_20deg"][1] == pytest.approx(chance, abs=0.007)
+    assert values["affinity_median"][1] == pytest.approx(90, abs=1)
+    assert values["affinity_axis_median"][1] == pytest.approx(60, abs=1)
+
+
 def test_angles():
     first = np.array([[1.0, 0, 0], [2, 0, 0], [1, 1, 0], [0, 0, 0], [1, 0, 0]])
     second = np.array([[0.0, 3, 0], [1, 0, 0], [-1, -1, 0], [1, 0, 0], [np.nan, 0, 0]])
