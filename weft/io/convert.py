@@ -13,6 +13,7 @@ import numpy as np
 from weft.detector.wires import Detector
 from weft.errors import WeftError
 from weft.io.identity import event_table, split_fraction
+from weft.io.image_files import is_images
 from weft.io.numl import is_numl
 from weft.io.products import EventId, Schema
 from weft.io.provenance import collect, file_hash
@@ -20,7 +21,7 @@ from weft.io.spine_file import is_spine
 from weft.io.stack_files import MAGIC as TIFF_MAGIC
 from weft.io.writer import FORMAT, StoreWriter
 
-KINDS = ("larcv", "weft", "larcv3", "pilarnet", "spine", "opensamples", "larmatch", "stacks")
+KINDS = ("larcv", "weft", "larcv3", "pilarnet", "spine", "opensamples", "larmatch", "stacks", "images")
 
 Encode = Callable[[str, str, Sequence[str]], np.ndarray]
 
@@ -77,12 +78,14 @@ class Conversion:
 
 
 def recognise(path: str | Path) -> str:
-    """Which of `KINDS` a file is, by its content; a folder is one of stacks.
+    """Which of `KINDS` a file is, by its content; a folder is one of stacks, unless it holds images.
 
     Raises:
         WeftError: no such file, or none of the known kinds.
     """
     path = Path(path)
+    if is_images(path):
+        return "images"
     if path.is_dir():
         return "stacks"
     if not path.is_file():
@@ -122,7 +125,7 @@ def recognise(path: str | Path) -> str:
             f"{path}: HDF5 with {found}; expected PILArNet-M (point, cluster), larcv3 (Data, Events), "
             "SPINE (info, events) or OpenSamples (event_table, wire_table)"
         )
-    raise WeftError(f"{path}: neither ROOT nor HDF5 nor TIFF; weft convert reads {', '.join(KINDS)}")
+    raise WeftError(f"{path}: neither ROOT nor HDF5 nor TIFF nor an image; weft convert reads {', '.join(KINDS)}")
 
 
 def open_source(
@@ -138,6 +141,8 @@ def open_source(
     if kind not in (*KINDS, "auto"):
         raise WeftError(f"source kind is {kind!r}, expected auto or one of {', '.join(KINDS)}")
     found = recognise(path)
+    if (kind, found) == ("images", "stacks"):
+        found = kind  # TIFF files, which may be either
     if kind not in ("auto", found):
         raise WeftError(f"{path}: asked to read as {kind}, but the file is {found}")
     chosen = products or {}
@@ -155,6 +160,10 @@ def open_source(
         from weft.io.stacks import StackSource
 
         return StackSource(path, chosen, spacing)
+    if found == "images":
+        from weft.io.images import ImageSource
+
+        return ImageSource(path, chosen)
     if found in ("larcv", "weft"):
         from weft.io.root_source import RootSource
 
@@ -195,12 +204,13 @@ def convert_file(
 
     Args:
         source: LArCV2 or weft ROOT, larcv3 HDF5, PILArNet-M HDF5, SPINE's HDF5, OpenSamples HDF5, LArMatch ROOT; a
-            folder of TIFF stacks, or one of them.
+            folder of TIFF stacks, or one of them; a folder of images, or one of them.
         target: the event store; it appears only when everything went well.
         kind: one of `KINDS`, checked against the file; ``auto`` recognises it.
         start, stop: range of entries.
         keep: (low, high): keep the events whose `split_fraction` lies in [low, high).
-        products: which tree or group becomes which product; of stacks, which files (`weft.io.stack_files`).
+        products: which tree or group becomes which product; of stacks and images, which files
+            (`weft.io.stack_files`, `weft.io.image_files`).
         namespace: part of the unique ids, for datasets that repeat run, subrun and event numbers.
         detector: where the wires are, for files that have triplets of pixels without positions (LArMatch).
         tick_backward: the images begin with the latest tick; they are turned, so that row 0 is the earliest.
