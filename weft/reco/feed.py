@@ -107,6 +107,12 @@ class FedEvent:
     def __contains__(self, product: object) -> bool:
         return product in self._store
 
+    @property
+    def source(self) -> tuple[Path, int]:
+        """(true file, event in it): the same for the same event, whichever handle it is read through."""
+        files = self._store.store.files
+        return files.get(TRUTH, next(iter(files.values()))).path, self._index
+
     def codes(self, product: str) -> Mapping[str, Mapping[int, str]]:
         """``{column: {code: meaning}}`` of a product that the store holds; nothing of a derived one."""
         read = self._store[product]

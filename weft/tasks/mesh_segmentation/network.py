@@ -16,7 +16,6 @@ from weft.tasks.mesh_segmentation.encoder import POSITIONS, Encoder
 from weft.tasks.mesh_segmentation.model_options import ModelOptions
 from weft.tasks.mesh_segmentation.texture import COLOURS, Fusion, TextureBranch
 
-_LEAST_SPREAD = 1e-6  # a feature that is the same for all faces is not blown up
 _TOKENS = 0.02  # standard deviation of fresh tokens
 
 
@@ -33,18 +32,18 @@ class MeshNetwork(nn.Module):
         classes: number of classes.
     """
 
-    feature_mean: Tensor
-    feature_spread: Tensor
-    colour_mean: Tensor
-    colour_spread: Tensor
+    features_mean: Tensor
+    features_deviation: Tensor
+    colours_mean: Tensor
+    colours_deviation: Tensor
 
     def __init__(self, options: ModelOptions, features: int, classes: int) -> None:
         super().__init__()
         self.skipped = POSITIONS if options.fourier is not None else 0
         geometry = features - self.skipped
         # Statistics of the training meshes; the model file keeps what was measured, not these.
-        for name, n, value in (("feature_mean", features, 0.0), ("feature_spread", features, 1.0),
-                               ("colour_mean", COLOURS, 0.0), ("colour_spread", COLOURS, 1.0)):  # fmt: skip
+        for name, n, value in (("features_mean", features, 0.0), ("features_deviation", features, 1.0),
+                               ("colours_mean", COLOURS, 0.0), ("colours_deviation", COLOURS, 1.0)):  # fmt: skip
             self.register_buffer(name, torch.full((n,), value), persistent=False)
         self.texture = None if options.texture is None else TextureBranch(options.texture, options)
         self.fusion = None if options.texture is None else Fusion(geometry, options.texture, options.width)
@@ -53,31 +52,31 @@ class MeshNetwork(nn.Module):
         _initialise(self, options)
 
     def standardise(self, measured: Mapping[str, Any]) -> None:
-        """Take the means and spreads of features, and of colours in 0 to 1, over the training meshes.
+        """Take the mean and deviation of each feature, and of each colour in 0 to 1, over the training meshes.
+
+        measured: ``features`` and ``colours``, :meth:`weft.meshes.statistics.Standard.plain` of each.
 
         Raises:
             WeftError: they are missing, or of other features than the network reads.
         """
-        for name in ("feature", "colour") if self.texture is not None else ("feature",):
-            for kind in ("mean", "spread"):
-                given, buffer = measured.get(f"{name}_{kind}"), getattr(self, f"{name}_{kind}")
-                if given is None or len(given) != len(buffer):
-                    what = "none" if given is None else str(len(given))
+        for name in ("features", "colours") if self.texture is not None else ("features",):
+            given = measured.get(name, {})
+            for kind in ("mean", "deviation"):
+                buffer, values = getattr(self, f"{name}_{kind}"), given.get(kind)
+                if values is None or len(values) != len(buffer):
+                    what = "none" if values is None else str(len(values))
                     raise WeftError(
-                        f"the {kind} of each {name}, measured on the training meshes: expected {len(buffer)} numbers, "
+                        f"the {kind} of {name}, measured on the training meshes: expected {len(buffer)} numbers, "
                         f"the model has {what}; train it again"
                     )
-                values = torch.tensor(given, dtype=buffer.dtype, device=buffer.device)
-                if kind == "spread":
-                    values = torch.where(values > _LEAST_SPREAD, values, 1.0)
-                buffer.copy_(values)
+                buffer.copy_(torch.tensor(values, dtype=buffer.dtype, device=buffer.device))
 
     def forward(self, batch: MeshBatch) -> Tensor:
         """[B, N, F, C]; of padding whatever comes out."""
         if batch.geometry is None or batch.real is None or batch.centroids is None:
             raise WeftError("whole meshes are predicted part by part, and have no single output")
         raw, real = batch.geometry, batch.real
-        seen = ((raw - self.feature_mean) / self.feature_spread)[..., self.skipped :]
+        seen = ((raw - self.features_mean) / self.features_deviation)[..., self.skipped :]
         seen = seen * real[..., None]
         if self.fusion is not None:
             seen = self.fusion(seen, self._textures(batch).view(*real.shape, -1))
@@ -89,7 +88,7 @@ class MeshNetwork(nn.Module):
         assert batch.real is not None
         if batch.pixels is None or batch.places is None or batch.real_pixels is None or batch.textured is None:
             raise WeftError("the network reads textures, and the batch has none: the task did not read face_pixels")
-        pixels = (batch.pixels.float() / 255 - self.colour_mean) / self.colour_spread
+        pixels = (batch.pixels.float() / 255 - self.colours_mean) / self.colours_deviation
         if self.texture.pixel.in_features > COLOURS:
             pixels = torch.cat([pixels, batch.places], dim=-1)
         return self.texture(pixels, batch.real_pixels, batch.textured, batch.real.numel())
