@@ -59,7 +59,8 @@ def simulate(
     processes: Annotated[int, typer.Option(help="worker processes; do not change the result")] = 1,
     overrides: Annotated[list[str] | None, typer.Argument(help="key.path=value")] = None,
 ) -> None:
-    """Simulate the events of a dataset: of argon as ROOT files, stacks of a microscope as folders of OME-TIFF.
+    """Simulate the events of a dataset: of argon as ROOT files, stacks of a microscope as folders of OME-TIFF,
+    towns as folders of PLY and JPEG files.
 
     Example: `weft simulate lartpc --scale tiny --split test simulation.response.lifetime=3`
     """
@@ -70,6 +71,8 @@ def simulate(
     from weft.simulation.produce import simulate_file
     from weft.simulation.settings import SimulationSettings, settings_of
     from weft.simulation.stacks.produce import simulate_folder
+    from weft.simulation.stacks.settings import StackSettings
+    from weft.simulation.towns.produce import simulate_towns
 
     chosen = _dataset(dataset, scale, tuple(overrides or ()))
     if not isinstance(chosen, SimulatedDataset):
@@ -89,10 +92,14 @@ def simulate(
                 path = Path(_layout(results).raw(*where))
                 with progress_bar(str(path)) as progress:
                     simulate_file(of_split, resolved.seed, shard.start, count, path, processes, progress)
-            else:
+            elif isinstance(of_split, StackSettings):
                 path = Path(_layout(results).stacks(*where))
                 with progress_bar(str(path)) as progress:
                     simulate_folder(of_split, resolved.seed, shard.start, count, path, processes, progress)
+            else:
+                path = Path(_layout(results).towns(*where))
+                with progress_bar(str(path)) as progress:
+                    simulate_towns(of_split, resolved.seed, shard.start, count, path, processes, progress)
             print(path)
 
 

@@ -73,11 +73,12 @@ class SimulatedDataset(_Dataset):
     """Events of the embedded simulation."""
 
     source: Literal["simulation"] = Field(description="events are made by weft simulate")
-    kind: Literal["lartpc", "stacks"] = Field(
-        "lartpc", description="what is simulated: lartpc, events in liquid argon; stacks, microscopy"
+    kind: Literal["lartpc", "stacks", "towns"] = Field(
+        "lartpc",
+        description="what is simulated: lartpc, events in liquid argon; stacks, microscopy; towns, textured meshes",
     )
     simulation: dict[str, Any] = Field(
-        {}, description="settings of the simulation, see docs/simulation.md and docs/stacks.md"
+        {}, description="settings of the simulation, see docs/simulation.md, docs/stacks.md and docs/towns.md"
     )
     splits: dict[Annotated[str, Field(pattern=_NAME)], SimulatedSplit] = Field(
         min_length=1, description="events by purpose: train, val, and those of the evaluations"

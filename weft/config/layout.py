@@ -28,6 +28,10 @@ class Layout:
         """Simulated or curated stacks, a folder of OME-TIFF files."""
         return f"{self.root}/data/{dataset}/{split}/{shard}.stacks"
 
+    def towns(self, dataset: str, split: str, shard: str) -> str:
+        """Simulated tiles of towns, a folder of PLY and JPEG files."""
+        return f"{self.root}/data/{dataset}/{split}/{shard}.towns"
+
     def candidates(self, dataset: str, split: str) -> str:
         """The segmentations that a curated split may be made of, as a table."""
         return f"{self.root}/data/{dataset}/{split}/review/candidates.csv"

@@ -12,6 +12,7 @@ from weft.config.loading import merge, validate
 from weft.detector.charge import Recombination
 from weft.detector.meta import VoxelMeta
 from weft.simulation.stacks.settings import StackSettings
+from weft.simulation.towns.settings import TownSettings
 from weft.simulation.wire_settings import Wires
 
 Species = Literal["mu-", "mu+", "e-", "e+", "gamma", "pi+", "pi-", "pi0", "proton", "neutron"]
@@ -185,13 +186,16 @@ class SimulationSettings(_Section):
         return validate(cls, merge(cls().model_dump(), values), source)
 
 
-def settings_of(dataset: SimulatedDataset, split: str) -> SimulationSettings | StackSettings:
+Settings = SimulationSettings | StackSettings | TownSettings
+
+
+def settings_of(dataset: SimulatedDataset, split: str) -> Settings:
     """All settings of one split of a dataset, defaults included; of the kind that it simulates.
 
     Raises:
         ConfigError: in one line, the dataset, the split and the first key that is wrong.
     """
     source = f"dataset '{dataset.name}', split '{split}': simulation"
-    kinds: Mapping[str, type[SimulationSettings] | type[StackSettings]]
-    kinds = {"lartpc": SimulationSettings, "stacks": StackSettings}
+    kinds: Mapping[str, type[SimulationSettings] | type[StackSettings] | type[TownSettings]]
+    kinds = {"lartpc": SimulationSettings, "stacks": StackSettings, "towns": TownSettings}
     return kinds[dataset.kind].parse(dataset.split(split).simulation, source)

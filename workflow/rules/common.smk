@@ -160,7 +160,7 @@ def simulation_of(wildcards):
 
 def source_of(wildcards):
     """The file or folder that a shard is converted from: one of the user's, or a simulated one."""
-    of_kind = {"lartpc": layout.raw, "stacks": layout.stacks}
+    of_kind = {"lartpc": layout.raw, "stacks": layout.stacks, "towns": layout.towns}
     file = shard_of(wildcards).file
     return file or of_kind[datasets[wildcards.dataset].kind](wildcards.dataset, wildcards.split, wildcards.shard)
 

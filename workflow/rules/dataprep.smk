@@ -47,6 +47,28 @@ rule simulate_stacks:
         "../../scripts/simulate_stacks.py"
 
 
+rule simulate_towns:
+    output:
+        towns=directory(layout.towns("{dataset}", "{split}", "{shard}")),
+    log:
+        log_of("simulate_towns", "{dataset}", "{split}", "{shard}"),
+    benchmark:
+        benchmark_of("simulate_towns", "{dataset}", "{split}", "{shard}")
+    conda:
+        "../../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        settings=simulation_of,
+        seed=seed_of,
+        first=lambda w: shard_of(w).start,
+        number=lambda w: shard_of(w).stop - shard_of(w).start,
+    script:
+        "../../scripts/simulate_towns.py"
+
+
 rule convert_events:
     input:
         events=source_of,
