@@ -46,9 +46,8 @@ _DISTINCT: Final[Mapping[str, tuple[int, int, int]]] = {
 def colour(material: str, palette: str, variety: float, rng: np.random.Generator) -> np.ndarray:
     """float64 [3]: the colour of one object: one of its material, brighter or darker by `variety` (r.m.s. of the
     logarithm), and a little of another shade."""
-    base = _DISTINCT[material] if palette == "distinct" else _pick(_CONFUSABLE[material], rng)
-    return np.asarray(base, float) * np.exp(variety * rng.normal() + 0.2 * variety * rng.standard_normal(3))
-
-
-def _pick(choices: tuple[tuple[int, int, int], ...], rng: np.random.Generator) -> tuple[int, int, int]:
-    return choices[int(rng.integers(len(choices)))]
+    choices = _CONFUSABLE[material]
+    # Drawn either way: the same town has the same shapes in either palette.
+    chosen = choices[int(rng.integers(len(choices)))]
+    base = np.asarray(_DISTINCT[material] if palette == "distinct" else chosen, float)
+    return base * np.exp(variety * rng.normal() + 0.2 * variety * rng.standard_normal(3))
