@@ -27,13 +27,14 @@ from weft.graph.features import node_features
 from weft.graph.grouping import group_by_threshold
 from weft.io.products import TRACK
 from weft.io.reco_products import edges as edge_schema
+from weft.tasks.grappa.batch import graph_of
 from weft.tasks.grappa.labels import node_labels, right_way_round
 from weft.tasks.grappa.nodes import as_ragged, in_fixed_order, read_nodes, swap
 from weft.tasks.grappa.options import Options
 from weft.tasks.grappa.reach import CLASSES, Pairs, Reach, fit_reach
 
 _VERSION = 1
-_SHARE = 0.5  # score of a pair that lies exactly at its distance
+_SHARE = 0.5  # score of a pair that lies exactly at its distance, and is not joined
 
 
 class GrappaBaseline(Baseline):
@@ -118,8 +119,9 @@ class GrappaBaseline(Baseline):
     # --- prediction ---------------------------------------------------------------------------------------
 
     def predict(self, event: Event) -> Products:
-        """The products that the network makes. An edge is a pair of clusters within twice the distance of its classes,
-        and its score falls from 1 through 1/2 at that distance."""
+        """The products that the network makes. Its pairs are those of the network's graph, so that both are asked the
+        same: those of one group have the score 1, others 1/2 at the distance of their classes and 0 from twice that on.
+        """
         if self.reach is None:
             raise WeftError("the baseline has not been fitted: call fit or load first")
         model = self.options.model
@@ -127,19 +129,16 @@ class GrappaBaseline(Baseline):
         row, rows = arrays["row"], int(arrays["rows"][0])
         distances = _distances(arrays)
         pairs = _pairs({**arrays, "group": row}, distances)
-        reach = self.reach.distance[np.divmod(pairs.kind, CLASSES)]
-        length = pairs.distance[self.reach.measure]
-        near = length < 2 * reach
-        score = 1.0 - _SHARE * length[near] / np.maximum(reach[near], 1e-9)
-        found = group_by_threshold(pairs.ends[near], score, len(row), 0.5)
+        near = pairs.distance[self.reach.measure] < self.reach.distance[np.divmod(pairs.kind, CLASSES)]
+        found = group_by_threshold(pairs.ends[near], np.ones(int(near.sum())), len(row))
         products: Products = {}
         if "edge" in model.heads:
             groups = np.full((rows, 1), -1, np.int32)
             groups[row, 0] = row[found]
-            edges = np.zeros(int(near.sum()), edge_schema(model.instance, model.nodes).dtype)
-            edges["source"], edges["target"] = row[pairs.ends[near]].T
-            edges["score"] = score
-            products |= {f"{model.instance}_groups": groups, f"{model.instance}_edges": edges}
+            products |= {
+                f"{model.instance}_groups": groups,
+                f"{model.instance}_edges": self._edges(arrays, distances, found),
+            }
         seen = self._seen(arrays, distances[0])
         for head in self._node_heads:
             values = self._answers(head, arrays, distances[0], found, seen)
@@ -147,6 +146,20 @@ class GrappaBaseline(Baseline):
             table[row] = values
             products[f"{model.instance}_{head}"] = table
         return products
+
+    def _edges(self, arrays: Mapping[str, np.ndarray], distances: np.ndarray, group: np.ndarray) -> np.ndarray:
+        """The product `<instance>_edges`; distances: those of :func:`_distances`; group: int [n]."""
+        assert self.reach is not None
+        model, shape = self.options.model, arrays["shape"]
+        ends = np.sort(graph_of(arrays, model.graph).edges, axis=1)
+        ends = ends[np.lexsort((ends[:, 1], ends[:, 0]))]
+        a, b = ends.T
+        reach = self.reach.distance[shape[a], shape[b]]
+        part = np.divide(distances[self.reach.measure, a, b], reach, out=np.full(len(ends), np.inf), where=reach > 0)
+        edges = np.zeros(len(ends), edge_schema(model.instance, model.nodes).dtype)
+        edges["source"], edges["target"] = arrays["row"][ends].T
+        edges["score"] = np.where(group[a] == group[b], 1.0, np.clip(1.0 - _SHARE * part, 0.0, _SHARE))
+        return edges
 
     def _answers(
         self, head: str, arrays: dict[str, np.ndarray], distance: np.ndarray, group: np.ndarray, seen: np.ndarray

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from weft.engine.task import Batch, Sample
-from weft.graph.build import build_graph
+from weft.graph.build import Graph, build_graph
 from weft.graph.directions import directions
 from weft.graph.features import EDGE_WIDTH, edge_features, node_features, reverse
 from weft.graph.grouping import spanning_forest
@@ -17,7 +17,7 @@ from weft.io.products import TRACK, Ragged
 from weft.reco.views import charge_feature
 from weft.tasks.grappa.labels import right_way_round
 from weft.tasks.grappa.nodes import as_ragged
-from weft.tasks.grappa.options import LossOptions, ModelOptions
+from weft.tasks.grappa.options import GraphOptions, LossOptions, ModelOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,7 +73,7 @@ def build(arrays: Mapping[str, np.ndarray], options: ModelOptions) -> _Graph:
 
     Without features where convolutions take the place of geometry.
     """
-    clusters, coords, settings = as_ragged(arrays), arrays["coords"], options.graph
+    clusters, coords = as_ragged(arrays), arrays["coords"]
     if options.encoder == "cnn":
         nodes = np.zeros((len(clusters), 0), np.float32)
     else:
@@ -89,9 +89,22 @@ def build(arrays: Mapping[str, np.ndarray], options: ModelOptions) -> _Graph:
             radius=options.radius,
             optimize=options.optimize,
         )
-    graph = build_graph(
-        coords,
-        clusters,
+    graph = graph_of(arrays, options.graph)
+    if options.edge_encoder == "cnn":
+        edges = graph.both_ways()
+        return _Graph(nodes, edges, np.zeros((len(edges), 0), np.float32))
+    forth = edge_features(coords, clusters, graph.edges, graph.closest)
+    if options.graph.kind == "loop":
+        return _Graph(nodes, graph.edges, forth)
+    both = np.stack([forth, reverse(forth)], axis=1).reshape(-1, EDGE_WIDTH)
+    return _Graph(nodes, graph.both_ways(), both)
+
+
+def graph_of(arrays: Mapping[str, np.ndarray], settings: GraphOptions) -> Graph:
+    """The pairs of nodes of one event that are judged."""
+    return build_graph(
+        arrays["coords"],
+        as_ragged(arrays),
         settings.kind,
         classes=arrays["shape"],
         max_length=settings.max_length,
@@ -102,14 +115,6 @@ def build(arrays: Mapping[str, np.ndarray], options: ModelOptions) -> _Graph:
         groups=arrays.get("apart"),
         k=settings.neighbours,
     )
-    if options.edge_encoder == "cnn":
-        edges = graph.both_ways()
-        return _Graph(nodes, edges, np.zeros((len(edges), 0), np.float32))
-    forth = edge_features(coords, clusters, graph.edges, graph.closest)
-    if settings.kind == "loop":
-        return _Graph(nodes, graph.edges, forth)
-    both = np.stack([forth, reverse(forth)], axis=1).reshape(-1, EDGE_WIDTH)
-    return _Graph(nodes, graph.both_ways(), both)
 
 
 def _chords(arrays: Mapping[str, np.ndarray], clusters: Ragged, options: ModelOptions) -> np.ndarray:

@@ -36,7 +36,7 @@ class Grappa(Task[Options]):
     variations = Task.variations | {"overlay", "break_clusters"}
     fitted_with = (
         "data",
-        *(f"model.{key}" for key in ("instance", "nodes", "classes", "min_size", "heads", "graph.primaries")),
+        *(f"model.{key}" for key in ("instance", "nodes", "classes", "min_size", "heads", "graph")),
         *(f"loss.{key}" for key in ("min_purity", "min_efficiency", "primary", "pid")),
     )
 

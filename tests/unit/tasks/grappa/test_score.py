@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -191,6 +192,29 @@ def test_the_baseline_learns_what_is_there_to_learn(tmp_path: Path, instance: st
         assert found["pid_accuracy"] == 1
         assert found["vertex_distance"] < 3
     assert again.fitted_on == {"events": 12, "nodes": baseline.fitted_on["nodes"], "seed": 0}
+
+
+@pytest.mark.parametrize("graph", [{"max_length": 200.0}, {"kind": "knn", "neighbours": 1, "max_length": None}])
+def test_the_baseline_judges_the_pairs_of_the_network(graph: dict[str, Any]) -> None:
+    model = {"instance": "interaction", "heads": ["edge"], "graph": graph}
+    task = tasks.build("grappa", {"model": model})
+    baseline = task.baseline()
+    baseline.fit((two_interactions(k) for k in range(4)), seed=0)
+    event = two_interactions(100)
+    said = baseline.predict(event)
+    batch = task.collate([task.sample(event, (0, 0), labels=False)])
+    expected = np.sort(batch.row[batch.edge_index[:, ::2]].numpy().T, axis=1)
+    edges = said["interaction_edges"]
+    assert len(edges) > 0
+    pairs = np.stack([edges["source"], edges["target"]], axis=1)
+    np.testing.assert_array_equal(pairs, expected[np.lexsort((expected[:, 1], expected[:, 0]))])
+    group = said["interaction_groups"][:, 0]
+    together = group[edges["source"]] == group[edges["target"]]
+    np.testing.assert_array_equal(edges["score"] > 0.5, together)
+    if graph["max_length"]:  # pairs far apart are judged too: they are in two groups for certain
+        assert (edges["score"] == 0).any()
+    found = task.summary(task.score(Store([event], [said]), "test", "0").events)
+    assert found["ari"] == found["edge_accuracy"] == 1
 
 
 def test_the_baseline_is_fitted_as_told(monkeypatch: pytest.MonkeyPatch) -> None:
