@@ -125,6 +125,17 @@ def mean_iou(counts: ArrayLike) -> Array:
     return _mean_over_classes(iou(counts))
 
 
+def frequency_weighted_iou(counts: ArrayLike) -> Array:
+    """Mean of `iou` weighted by the share of each true class: [..., C, P] -> [...]; NaN without labelled voxels.
+
+    A class that does not occur has no weight, though others were called so: these are errors of their own class.
+    (Long, Shelhamer and Darrell, CVPR 2015.)
+    """
+    counts = np.asarray(counts, dtype=np.float64)
+    of_class = counts.sum(axis=-1)
+    return share((of_class * np.nan_to_num(iou(counts))).sum(axis=-1), of_class.sum(axis=-1))
+
+
 Metric = Callable[[ArrayLike], Array]
 SCALAR_METRICS: Mapping[str, Metric] = MappingProxyType(
     {"accuracy": accuracy, "mean_iou": mean_iou, "macro_f1": macro_f1, "mean_recall": mean_recall}

@@ -20,12 +20,21 @@ _REPLICAS = 400
 ENERGY_EDGES = np.geomspace(0.3, 3000.0, 13)
 
 
-def ratio_panels(counts: Mapping[str, np.ndarray], edges: np.ndarray, x_label: str, y_label: str, fewest: int) -> str:
+def ratio_panels(
+    counts: Mapping[str, np.ndarray],
+    edges: np.ndarray,
+    x_label: str,
+    y_label: str,
+    fewest: float,
+    classes: Mapping[int, tuple[str, str]] | None = None,
+) -> str:
     """SVG of the ratio of sums against logarithmic bins: for the model in the class' colour, for the baseline in grey.
 
     counts: by variant, float [E, C, bins, 2]: numbers and what is divided by them, for every event, so that bands are
     95 % intervals over events. edges: [bins + 1]. fewest: bins with smaller numbers are left out.
+    classes: names and colours; default, those of voxels of argon.
     """
+    classes = classes or {k: (CLASS_NAMES[k], CLASS_COLORS[k]) for k in CLASS_COLORS}
     total = sum(c.sum(axis=0) for c in counts.values())
     present = [k for k in range(total.shape[0]) if total[k, :, 0].sum() > 0]
     centres = np.sqrt(edges[1:] * edges[:-1])
@@ -35,11 +44,11 @@ def ratio_panels(counts: Mapping[str, np.ndarray], edges: np.ndarray, x_label: s
         for name, c in reversed(list(counts.items())):
             interval = bootstrap(c[:, k], ratio, n_replicas=_REPLICAS)
             seen = c[:, k, :, 0].sum(axis=0) >= fewest
-            color, dashed = (BASELINE_COLOR, True) if name == BASELINE else (CLASS_COLORS[k], False)
+            color, dashed = (BASELINE_COLOR, True) if name == BASELINE else (classes[k][1], False)
             curves.append(
                 Curve(centres[seen], interval.value[seen], interval.low[seen], interval.high[seen], color, dashed)
             )
-        panels.append(Panel(CLASS_NAMES[k], curves))
+        panels.append(Panel(classes[k][0], curves))
     legend = [(MODEL, "currentColor", False), (BASELINE, BASELINE_COLOR, True)] if len(counts) > 1 else []
     title = f"{y_label[:1].upper()}{y_label[1:]} of each class against the {x_label}"
     return share_panels(panels, (edges[0], edges[-1]), x_label, y_label, title, legend)

@@ -45,11 +45,13 @@ def reliability_diagram(
         return to_svg(canvas, key, title)
 
 
-def reliability_figure(scores: Mapping[str, Scores], score: str, n_bins: int, fewest: int) -> Figure:
-    """How often a voxel is given the right class that is given one with some confidence.
+def reliability_figure(
+    scores: Mapping[str, Scores], score: str, n_bins: int, fewest: int, things: str = "voxels"
+) -> Figure:
+    """How often a voxel, or another of `things`, is given the right class that is given one with some confidence.
 
     scores: by variant; rows of their curves named `reliability` have columns bin, n, n_correct and sum_confidence.
-    score: what the confidence is called. n_bins: equal bins over [0, 1]. fewest: bins of fewer voxels are left out.
+    score: what the confidence is called. n_bins: equal bins over [0, 1]. fewest: bins of fewer things are left out.
     """
     bins = {}
     for name, part in scores.items():
@@ -58,12 +60,12 @@ def reliability_figure(scores: Mapping[str, Scores], score: str, n_bins: int, fe
         sums = sums.reindex(range(n_bins), fill_value=0)
         n, right, confidence = (sums[column].to_numpy() for column in sums)
         bins[name] = n, right, confidence
-    words = "voxels", "right answers", f"{score} of the predicted class"
+    words = things, "right answers", f"{score} of the predicted class"
     svg = reliability_diagram("reliability", bins, *words, "Reliability diagram", fewest, 4)
     return Figure(
         "reliability",
         "Calibration",
         f"A calibrated model is right as often as its {score} says (the diagonal). Error: expected calibration error, "
-        "the mean distance from the diagonal over voxels.",
+        f"the mean distance from the diagonal over {things}.",
         svg=svg,
     )

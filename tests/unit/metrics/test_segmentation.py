@@ -23,6 +23,7 @@ def test_metrics_by_hand():
     assert seg.mean_iou(COUNTS) == pytest.approx((0.6 + 0.5) / 3)
     assert seg.macro_f1(COUNTS) == pytest.approx((0.75 + 2 / 3) / 3)
     assert seg.mean_recall(COUNTS) == pytest.approx(0.5)
+    assert seg.frequency_weighted_iou(COUNTS) == pytest.approx((8 * 0.6 + 4 * 0.5) / 14)
 
 
 def test_absent_classes_are_left_out_of_means_unless_predicted():
@@ -34,6 +35,8 @@ def test_absent_classes_are_left_out_of_means_unless_predicted():
     np.testing.assert_allclose(seg.f1(counts), [1, 6 / 7, np.nan, 0])
     assert seg.mean_iou(counts) == pytest.approx(1.75 / 3)
     assert seg.mean_recall(counts) == pytest.approx(0.875)
+    assert seg.frequency_weighted_iou(counts) == pytest.approx((5 * 1 + 4 * 0.75) / 9)
+    assert np.isnan(seg.frequency_weighted_iou(np.zeros((2, 2))))
 
 
 def test_nothing_labelled_gives_nan_everywhere():

@@ -12,5 +12,5 @@ WATER: Final = 4
 CAR: Final = 5
 BOAT: Final = 6
 
-NAMES: Final = ("unclassified", "terrain", "high_vegetation", "building", "water", "car", "boat")
+NAMES: Final = ("unclassified", "terrain", "high vegetation", "building", "water", "car", "boat")
 COLOURS: Final = ((0, 0, 0), (170, 85, 0), (0, 255, 0), (255, 255, 0), (0, 255, 255), (255, 0, 255), (0, 0, 153))

@@ -6,7 +6,6 @@ Curves of a model add the counts of all its seeds; shaded bands are 95 % bootstr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -18,12 +17,12 @@ from weft.metrics.bootstrap import Interval, bootstrap
 from weft.metrics.instances import THRESHOLDS, average_precision, f1
 from weft.metrics.scores import Scores
 from weft.metrics.shares import share
-from weft.report.event_histogram import event_histogram
+from weft.report.event_scatter import event_scatter
 from weft.report.figure import Figure
-from weft.report.palette import RULE, SERIES_COLORS, style, to_svg
+from weft.report.palette import RULE, style, to_svg
 from weft.report.ratio_panels import say_too_few
 from weft.report.reliability import reliability_figure
-from weft.report.variants import color_of, pooled, same_events, select, trained
+from weft.report.variants import color_of, pooled, same_events, select
 from weft.tasks.volume_segmentation.score import CONFIDENCE_BINS, DISTANCE_EDGES, FOUND, TOLERANCE, matches_of, metrics
 from weft.tasks.volume_segmentation.tables import class_table, overall_table, shift_table
 
@@ -61,29 +60,7 @@ def stack_figure(scores: Mapping[str, Scores], split: str, classes: Sequence[str
     """Dice of every stack: the model against the baseline, or alone how it is distributed."""
     tables = same_events(scores, split)
     values = {name: metrics(table, classes)["dice"].to_numpy() for name, table in tables.items()}
-    if BASELINE not in values:
-        svg = event_histogram("per-stack", values, "Dice of a stack", "Distribution of the Dice over stacks")
-        return Figure("per-stack", "Dice of stacks", "Share of the stacks by their Dice.", svg=svg)
-    with style():
-        canvas = Canvas(figsize=(3.9, 3.7))
-        axis = canvas.subplots()
-        low = float(min(0.95, *(v.min() for v in values.values())))
-        axis.plot([low, 1], [low, 1], color=RULE, linewidth=1.2, zorder=1)
-        for name, color in zip(trained(scores), cycle(SERIES_COLORS), strict=False):
-            axis.plot(values[BASELINE], values[name], "o", color=color, alpha=0.75, label=name)
-        axis.set_xlabel("Dice of the baseline")
-        axis.set_ylabel("Dice of the model")
-        if len(trained(scores)) > 1:
-            axis.legend(loc="best")
-        svg = to_svg(canvas, "per-stack", "Dice of each stack, model against baseline")
-    better = [int((values[name] > values[BASELINE]).sum()) for name in trained(scores)]
-    words = ", ".join(f"{name} is better on {n}" for name, n in zip(trained(scores), better, strict=True))
-    return Figure(
-        "per-stack",
-        "Dice of stacks",
-        f"Each point is a stack; above the line the model is better. Of {len(values[BASELINE])} stacks {words}.",
-        svg=svg,
-    )
+    return event_scatter("per-stack", values, "Dice", "stack")
 
 
 def surface_figure(scores: Mapping[str, Scores]) -> Figure:

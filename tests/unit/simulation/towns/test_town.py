@@ -126,7 +126,7 @@ def test_ascii_file_has_the_header_of_sum_and_says_what_was_made(tile, tmp_path)
     header, body = path.read_text().split("end_header\n")
     lines = header.splitlines()
     assert lines[:3] == ["ply", "format ascii 1.0", "comment TextureFile Tile_+1984_+2692_0.jpg"]
-    assert "comment label 2 high_vegetation" in lines
+    assert "comment label 2 high vegetation" in lines
     properties = [line for line in lines if line.startswith("property")]
     assert properties == [
         "property double x",
