@@ -3,12 +3,14 @@
 The local ground is what is left of a raster of lowest heights after a morphological opening, which takes away whatever
 is narrower than its disc and keeps slopes (the progressive filter of Zhang et al., IEEE TGRS 41 (2003) 872, with one
 size of window). A building that holds such a disc is ground to it, and a hilltop that holds none is cut. Within a
-radius of the border of the mesh, ground that rises outwards more steeply than the mesh on the whole is taken too low.
+radius of the border of the mesh, ground that rises outwards more steeply than the mesh on the whole is taken too low;
+the ground of a mesh that is narrower than the disc is level, at its lowest place.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -22,6 +24,8 @@ Ground = Literal["local", "plane"]
 Raster = NDArray[np.float64]
 
 _CELLS = 1 << 24  # of a raster, 128 MiB
+_SLOPES = 3  # openings that only find the slope
+_POINTS = 1 << 20  # on faces, at a time
 _LOWEST = 5.0  # per cent of the vertices that say where the plane lies
 
 
@@ -69,7 +73,7 @@ def lowest_points(vertices: np.ndarray, faces: np.ndarray, cell: float) -> tuple
             f"{_CELLS}; give a larger ground_cell"
         )
     raster = np.full(math.prod(shape.tolist()), np.inf)
-    for points in _surface_points(corners, cell):
+    for points in _surface_points(corners, cell / 2):
         column = np.floor((points[:, :2] - origin) / cell).astype(np.int64)
         column = np.clip(column, 0, shape - 1)
         np.minimum.at(raster, column[:, 0] * shape[1] + column[:, 1], points[:, 2])
@@ -78,37 +82,45 @@ def lowest_points(vertices: np.ndarray, faces: np.ndarray, cell: float) -> tuple
     return raster[tuple(nearest)], origin
 
 
-def _surface_points(corners: np.ndarray, cell: float) -> list[np.ndarray]:
-    """Points on faces, in each face no further from each other than a cell: corners, and more where it is larger."""
+def _surface_points(corners: np.ndarray, step: float) -> Iterator[np.ndarray]:
+    """Points on faces, [n, 3] at a time: their corners, and rows of points in faces wider than a step on the map.
+
+    Rows are a step apart at most, and so are points in a row. In a face, away from its edges, no place on the map is
+    farther than 0.71 steps from one: with half a cell as the step, every cell there has one.
+    """
     flat = corners[..., :2]
     lengths = np.linalg.norm(np.roll(flat, -1, axis=1) - flat, axis=2)
-    longest = lengths.argmax(axis=1)
-    turned = np.take_along_axis(corners, ((longest[:, None] + np.arange(3)) % 3)[..., None], axis=1)
-    base, side = turned[:, 1] - turned[:, 0], turned[:, 2] - turned[:, 0]
-    length = lengths.max(axis=1, initial=0)
-    across = np.abs(base[:, 0] * side[:, 1] - base[:, 1] * side[:, 0]) / np.maximum(length, 1e-300)
-    steps = np.stack([np.ceil(length / cell), np.ceil(across / cell)], axis=1).astype(np.int64)
-    steps = np.maximum(steps, 1)
-    points = [corners[(steps == 1).all(axis=1)].reshape(-1, 3)]
-    for along, up in np.unique(steps[(steps > 1).any(axis=1)], axis=0):
-        mine = (steps == (along, up)).all(axis=1)
-        t = np.arange(up + 1) / up
-        s, t = (grid.reshape(-1) for grid in np.meshgrid(np.arange(along + 1) / along, t, indexing="ij"))
-        inside = s + t <= 1
-        s, t = s[inside, None], t[inside, None]
-        points.append((turned[mine, None, 0] + s * base[mine, None] + t * side[mine, None]).reshape(-1, 3))
-    return points
+    length, longest = lengths.max(axis=1), lengths.argmax(axis=1)
+    wide = np.flatnonzero(length > step)
+    yield corners[length <= step].reshape(-1, 3)
+    if not len(wide):
+        return
+    turned = np.take_along_axis(corners[wide], ((longest[wide, None] + np.arange(3)) % 3)[..., None], axis=1)
+    start, base, side = turned[:, 0], turned[:, 1] - turned[:, 0], turned[:, 2] - turned[:, 0]
+    across = np.abs(base[:, 0] * side[:, 1] - base[:, 1] * side[:, 0]) / length[wide]
+    steps = np.ceil(np.stack([length[wide], np.maximum(across, step)], axis=1) / step).astype(np.int64)
+    kinds, kind = np.unique(steps, axis=0, return_inverse=True)
+    order = np.argsort(kind.reshape(-1), kind="stable")
+    for (along, up), faces in zip(kinds, np.split(order, np.cumsum(np.bincount(kind.reshape(-1)))[:-1]), strict=True):
+        i, j = (grid.reshape(-1) for grid in np.indices((along + 1, up + 1)))
+        inside = i * up + j * along <= along * up
+        s, t = (i[inside] / along)[:, None], (j[inside] / up)[:, None]
+        for mine in np.array_split(faces, math.ceil(len(faces) * len(s) / _POINTS)):
+            yield (start[mine, None] + s * base[mine, None] + t * side[mine, None]).reshape(-1, 3)
 
 
 def opened(raster: Raster, radius: float) -> Raster:
-    """A raster [X, Y] after a grey opening with a disc, radius in cells, on a slope: that of the opening itself.
+    """A raster [X, Y] after a grey opening with a disc, radius in cells, which follows the slope of the whole.
 
-    Edges are repeated, which is wrong on a slope; so the plane through a first opening is taken off before a second.
+    Edges are repeated, which is wrong on a slope: so the plane through an opening, in which little but ground is left,
+    is taken off before the next one. Each finds most of what slope is left.
     """
     reach = int(radius)
     place = np.arange(-reach, reach + 1)
     disc = np.hypot(place[:, None], place[None, :]) <= radius
-    slope = _plane(_grey_opening(raster, disc))
+    slope = np.zeros_like(raster)
+    for _ in range(_SLOPES):
+        slope = slope + _plane(_grey_opening(raster - slope, disc))
     return _grey_opening(raster - slope, disc) + slope
 
 
