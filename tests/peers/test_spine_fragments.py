@@ -32,6 +32,9 @@ def _radius_graph(coords: torch.Tensor, r: float, **_: object) -> torch.Tensor:
 
 
 # SPINE needs one function of torch_cluster, for which there is no wheel; other tests stand in for it without that.
+# torch-geometric looks for the real one when it is imported, so that comes first.
+import torch_geometric  # noqa: E402, F401
+
 stand_in = sys.modules.setdefault("torch_cluster", types.SimpleNamespace(knn_graph=None))  # type: ignore[arg-type]
 if getattr(stand_in, "radius_graph", None) is None:
     stand_in.radius_graph = _radius_graph
