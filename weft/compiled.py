@@ -15,7 +15,7 @@ import numba
 F = TypeVar("F", bound=Callable[..., Any])
 
 #: Rooms that have kernels; one may call those of rooms before it.
-_ROOMS = ("metrics", "detector", "simulation", "triplets", "sparse", "graph", "reco", "tasks")
+_ROOMS = ("metrics", "detector", "meshes", "simulation", "triplets", "sparse", "graph", "reco", "tasks")
 
 #: Numba's settings; its type stubs do not list them.
 _config: Any = numba.config
