@@ -21,6 +21,7 @@ from weft.reco.containment import contained, inside
 from weft.reco.csda import kinetic_of_range
 from weft.reco.energy import best_kinetic, calorimetric, kinetic, momentum
 from weft.reco.length import segments, track_length
+from weft.reco.nodes import select
 from weft.reco.orientation import starts_by_dedx, starts_by_points, starts_by_vertex
 from weft.reco.particle_points import particle_points
 from weft.reco.pid import template_scores, track_chi2
@@ -30,7 +31,7 @@ from weft.reco.settings import Settings
 from weft.reco.shape_logic import best_type, restrict_primaries, restrict_types
 from weft.reco.spread import axial_spread, directional_spread
 from weft.reco.topology import count_types, counts_in_topology
-from weft.reco.vertex import NONE, find_vertex, misalignment
+from weft.reco.vertex import NONE, cosines, find_vertex
 
 NETWORK = 7  # of weft.io.reco_objects.VERTEX_RULES
 
@@ -102,7 +103,7 @@ class _Build:
         start, end, track = xyz(table, "start"), xyz(table, "end"), table["shape"] == TRACK
         set_xyz(table, "start_dir", directions(self.points, voxels, start, ours.radius, ours.optimize))
         rows = np.flatnonzero(track)
-        some = _taken(voxels, rows)
+        some = select(voxels, rows)
         backwards = directions(self.points, some, end[rows], ours.radius, ours.optimize)
         for k, axis in enumerate("xyz"):
             table[f"end_dir_{axis}"][rows] = -backwards[:, k]
@@ -171,7 +172,7 @@ class _Build:
 
     def _at_start(self, rows: np.ndarray) -> None:
         """What is measured at the start of some particles, or as seen from it."""
-        table, local, voxels = self.particles, self.settings.local, _taken(self.voxels, rows)
+        table, local, voxels = self.particles, self.settings.local, select(self.voxels, rows)
         start, direction = xyz(table, "start")[rows], xyz(table, "start_dir")[rows]
         table["start_dedx"][rows] = dedx(self.points, self.energy, voxels, start, local.dedx_radius)
         table["start_straightness"][rows] = straightness(self.points, voxels, start, local.straightness_radius)
@@ -262,8 +263,10 @@ class _Build:
         for k, rows in enumerate(_members(self.interaction, self.n_interactions)):
             rows = self._vertex_particles(rows)
             if sources.vertex == "grappa":
-                position[k] = self.event["interaction_vertex"][rows, 1:4].astype(np.float64).mean(axis=0)
-                interactions["vertex_rule"][k] = NETWORK if np.isfinite(position[k]).all() else NONE
+                said = self.event["interaction_vertex"][rows, 1:4].astype(np.float64)
+                said = said[np.isfinite(said).all(axis=1)]  # of particles that took no part nothing is said
+                if len(said):
+                    position[k], interactions["vertex_rule"][k] = said.mean(axis=0), NETWORK
             else:
                 part = table[rows]
                 found = find_vertex(
@@ -300,7 +303,7 @@ class _Build:
         table = self.particles
         chosen = (table["shape"] == SHOWER) & (table["is_primary"] == 1) & np.isfinite(vertex).all(axis=1)
         rows = np.flatnonzero(chosen & (self.voxels.counts > 0))
-        voxels = _taken(self.voxels, rows)
+        voxels = select(self.voxels, rows)
         away = np.linalg.norm(self.points[voxels.values] - np.repeat(vertex[rows], voxels.counts, axis=0), axis=1)
         order = np.lexsort((away, np.repeat(np.arange(len(rows)), voxels.counts)))
         nearest = self.points[voxels.values[order[voxels.offsets[:-1]]]]
@@ -329,12 +332,8 @@ class _Build:
         table, rules = self.particles, self.settings.vertex
         start, shape = xyz(table, "start"), table["shape"]
         near = np.linalg.norm(start - vertex, axis=1) < rules.touching
-        direction = xyz(table, "start_dir")
-        away = np.array([
-            1 - 2 * misalignment(vertex[i : i + 1], start[i : i + 1], direction[i : i + 1])[0]
-            for i in range(len(table))
-        ])  # fmt: skip
-        points_away = (shape == SHOWER) & (away > np.cos(rules.angle)) if len(table) else np.zeros(0, bool)
+        away = cosines(vertex, start, xyz(table, "start_dir"))
+        points_away = (shape == SHOWER) & (away > np.cos(rules.angle))
         primary = (near | points_away) & ~np.isin(shape, (MICHEL, DELTA))
         return np.where(np.isfinite(vertex).all(axis=1), primary.astype(np.float64), np.nan)
 
@@ -372,7 +371,3 @@ def _members(group: np.ndarray, groups: int) -> Ragged:
     order = order[group[order] >= 0]
     offsets = np.concatenate([[0], np.cumsum(np.bincount(group[order], minlength=groups))]).astype(np.int64)
     return Ragged(order.astype(np.int32), offsets)
-
-
-def _taken(items: Ragged, rows: np.ndarray) -> Ragged:
-    return Ragged.of([items[row] for row in rows.tolist()], items.values[:0])

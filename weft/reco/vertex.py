@@ -108,10 +108,15 @@ def confluences(start: np.ndarray, end: np.ndarray | None, touching: float) -> n
 def misalignment(candidates: np.ndarray, start: np.ndarray, direction: np.ndarray) -> np.ndarray:
     """float64 [c]: Σ(1 − cos)/2 over particles, of the angle between where each starts as seen from a candidate and
     where it goes; a particle that starts at the candidate adds nothing."""
-    seen = start[None] - candidates[:, None]
-    norm = np.linalg.norm(seen, axis=2)
-    cosine = np.divide((seen * direction).sum(2), norm, out=np.ones_like(norm), where=norm > 0)
-    return (0.5 * (1 - cosine)).sum(axis=1)
+    return (0.5 * (1 - cosines(candidates[:, None], start[None], direction[None]))).sum(axis=1)
+
+
+def cosines(seen_from: np.ndarray, start: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """float64 [...]: cosine of the angle between where a particle starts as seen from a place and where it goes; 1 for
+    one that starts there. All [..., 3], broadcast against each other."""
+    seen = start - seen_from
+    norm = np.linalg.norm(seen, axis=-1)
+    return np.divide((seen * direction).sum(-1), norm, out=np.ones_like(norm), where=norm > 0)
 
 
 def nearest_to_lines(start: np.ndarray, direction: np.ndarray) -> np.ndarray:
@@ -128,5 +133,5 @@ def nearest_to_lines(start: np.ndarray, direction: np.ndarray) -> np.ndarray:
 def _pointed_from(candidates: np.ndarray, start: np.ndarray, direction: np.ndarray, touching: float) -> np.ndarray:
     """float64 [c]: particles that touch a candidate count 1, others (1 + cos)/2."""
     near = np.linalg.norm(start[None] - candidates[:, None], axis=2) < touching
-    each = [misalignment(candidates, start[i : i + 1], direction[i : i + 1]) for i in range(len(start))]
-    return np.where(near, 1.0, 1 - np.stack(each, axis=1)).sum(axis=1)
+    away = cosines(candidates[:, None], start[None], direction[None])
+    return np.where(near, 1.0, 0.5 * (1 + away)).sum(axis=1)

@@ -193,6 +193,15 @@ def test_networks_may_say_momentum_and_vertex(event):
     assert (first["vertex_x"], first["vertex_rule"]) == (31, 7)  # the mean of the three primaries
 
 
+def test_the_vertex_of_the_network_is_that_of_the_particles_it_was_asked_about(event):
+    event["interaction_vertex"][[P, STRAY]] = np.nan  # too small to take part
+    event["interaction_primary"][[MU, P, GAMMA]] = np.nan
+    first, stray = _build(event, sources={"vertex": "grappa"})["reco_interactions"]
+    assert (first["vertex_x"], first["vertex_rule"]) == (31, 7)
+    assert np.isnan(stray["vertex_x"])
+    assert stray["vertex_rule"] == -1
+
+
 def test_classical_rules_need_nothing_of_the_networks(event):
     settings = Settings(containment={"margin": 0.3}).classical()
     only = {name: event[name] for name in needed(settings)}
