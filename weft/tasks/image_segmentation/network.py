@@ -1,0 +1,42 @@
+"""The network of a stage: a U-Net of MONAI that is given batches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from monai.networks.nets import FlexibleUNet
+from torch import Tensor, nn
+from torch.nn import functional
+
+from weft.errors import WeftError
+from weft.tasks.image_segmentation.backbones import register
+from weft.tasks.image_segmentation.batch import ImageBatch
+from weft.tasks.image_segmentation.options import ModelOptions
+
+#: Sizes that the network takes are multiples of it.
+STEP = 32
+
+
+class SegmentationNetwork(nn.Module):
+    """``encoder``, ``decoder`` and ``segmentation_head`` are modules of ``body``, as `init` and `freeze` name them."""
+
+    def __init__(self, options: ModelOptions, channels: int, classes: int) -> None:
+        super().__init__()
+        register(options.backbone)
+        self.body: Any = FlexibleUNet(
+            in_channels=channels,
+            out_channels=classes,
+            backbone=options.backbone,
+            pretrained=False,
+            decoder_channels=options.decoder_channels,
+            dropout=options.dropout,
+        )
+
+    def forward(self, batch: ImageBatch) -> Tensor:
+        """Logits [B, K, Y, X] of the pictures of a batch, of any size."""
+        if batch.pictures is None:
+            raise WeftError("whole images are predicted window by window, and have no single output")
+        rows, columns = batch.pictures.shape[2:]
+        # Five halvings: what is missing to a multiple of 32 repeats the last row and column.
+        wide = functional.pad(batch.pictures, (0, -columns % STEP, 0, -rows % STEP), mode="replicate")
+        return self.body(wide)[:, :, :rows, :columns]
