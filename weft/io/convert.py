@@ -14,6 +14,8 @@ from weft.detector.wires import Detector
 from weft.errors import WeftError
 from weft.io.identity import event_table, split_fraction
 from weft.io.image_files import is_images
+from weft.io.mesh_files import is_meshes
+from weft.io.mesh_options import MeshReading
 from weft.io.numl import is_numl
 from weft.io.products import EventId, Schema
 from weft.io.provenance import collect, file_hash
@@ -21,7 +23,7 @@ from weft.io.spine_file import is_spine
 from weft.io.stack_files import MAGIC as TIFF_MAGIC
 from weft.io.writer import FORMAT, StoreWriter
 
-KINDS = ("larcv", "weft", "larcv3", "pilarnet", "spine", "opensamples", "larmatch", "stacks", "images")
+KINDS = ("larcv", "weft", "larcv3", "pilarnet", "spine", "opensamples", "larmatch", "stacks", "images", "meshes")
 
 Encode = Callable[[str, str, Sequence[str]], np.ndarray]
 
@@ -78,12 +80,14 @@ class Conversion:
 
 
 def recognise(path: str | Path) -> str:
-    """Which of `KINDS` a file is, by its content; a folder is one of stacks, unless it holds images.
+    """Which of `KINDS` a file is, by its content; a folder is one of stacks, unless it holds meshes or images.
 
     Raises:
         WeftError: no such file, or none of the known kinds.
     """
     path = Path(path)
+    if is_meshes(path):
+        return "meshes"
     if is_images(path):
         return "images"
     if path.is_dir():
@@ -125,7 +129,7 @@ def recognise(path: str | Path) -> str:
             f"{path}: HDF5 with {found}; expected PILArNet-M (point, cluster), larcv3 (Data, Events), "
             "SPINE (info, events) or OpenSamples (event_table, wire_table)"
         )
-    raise WeftError(f"{path}: neither ROOT nor HDF5 nor TIFF nor an image; weft convert reads {', '.join(KINDS)}")
+    raise WeftError(f"{path}: neither ROOT nor HDF5 nor TIFF nor an image or a mesh; weft convert reads {', '.join(KINDS)}")
 
 
 def open_source(
@@ -135,6 +139,7 @@ def open_source(
     detector: Detector | None = None,
     tick_backward: bool = False,
     spacing: tuple[float, float, float] | None = None,
+    meshes: MeshReading | None = None,
 ) -> Source:
     """Open a native file; `products` is described in `weft.io.root_source.RootSource`, the others in `convert_file`."""
     path = Path(path)
@@ -150,6 +155,8 @@ def open_source(
         raise WeftError(f"{path}: only images of LArCV files can be backward in time, this file is {found}")
     if spacing is not None and found != "stacks":
         raise WeftError(f"{path}: a voxel size is for stacks, this one is {found}")
+    if meshes is not None and found != "meshes":
+        raise WeftError(f"{path}: labels and grounds of meshes are for meshes, this one is {found}")
     if found == "larmatch":
         from weft.io.larmatch_file import LarmatchSource
 
@@ -164,6 +171,10 @@ def open_source(
         from weft.io.images import ImageSource
 
         return ImageSource(path, chosen)
+    if found == "meshes":
+        from weft.io.meshes import MeshSource
+
+        return MeshSource(path, chosen, meshes)
     if found in ("larcv", "weft"):
         from weft.io.root_source import RootSource
 
@@ -198,30 +209,33 @@ def convert_file(
     detector: Detector | None = None,
     tick_backward: bool = False,
     spacing: tuple[float, float, float] | None = None,
+    meshes: MeshReading | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Conversion:
     """Convert one native file, or a range of it, into one event store, block by block.
 
     Args:
         source: LArCV2 or weft ROOT, larcv3 HDF5, PILArNet-M HDF5, SPINE's HDF5, OpenSamples HDF5, LArMatch ROOT; a
-            folder of TIFF stacks, or one of them; a folder of images, or one of them.
+            folder of TIFF stacks, or one of them; a folder of images, or one of them; a folder of PLY and OBJ meshes, or
+            one of them.
         target: the event store; it appears only when everything went well.
         kind: one of `KINDS`, checked against the file; ``auto`` recognises it.
         start, stop: range of entries.
         keep: (low, high): keep the events whose `split_fraction` lies in [low, high).
-        products: which tree or group becomes which product; of stacks and images, which files
-            (`weft.io.stack_files`, `weft.io.image_files`).
+        products: which tree or group becomes which product; of stacks, images and meshes, which files
+            (`weft.io.stack_files`, `weft.io.image_files`, `weft.io.mesh_files`).
         namespace: part of the unique ids, for datasets that repeat run, subrun and event numbers.
         detector: where the wires are, for files that have triplets of pixels without positions (LArMatch).
         tick_backward: the images begin with the latest tick; they are turned, so that row 0 is the earliest.
         spacing: (z, y, x) of a voxel in µm, for stacks whose files do not say it.
+        meshes: which label is which class, and what is measured of faces; None: as the files say, and by default.
         progress: called with the entries read so far, and how many there are to read.
 
     Raises:
         WeftError: the file is damaged, inconsistent or of an unsupported kind; nothing is written then.
     """
     source = Path(source)
-    opened = open_source(source, kind, products, detector, tick_backward, spacing)
+    opened = open_source(source, kind, products, detector, tick_backward, spacing, meshes)
     files = getattr(opened, "files", [source])
     try:
         first, last = _range(source, opened.entries, start, stop)
