@@ -1,0 +1,93 @@
+"""Where a cut lies best that comes after the network: the metrics of a model at several values of one option.
+
+    python benchmarks/cuts.py MODEL EVENTS model.points.score 0.5 0.7 0.8 0.85 0.9 [--write NAME]
+
+MODEL is the `model.ckpt` of a training, EVENTS an event store with labels that it has not seen, and that no claim is
+judged on: validation events. The stage is fed the truth. The network runs once; its output is decoded at each value.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+import torch
+
+from weft import tasks
+from weft.config.loading import override
+from weft.engine.corpus import Corpus
+from weft.engine.evaluate import evaluate
+from weft.engine.model_file import MEASURED, load_weights, read_model
+from weft.engine.stream import EventBatches
+from weft.io.products import EventId
+from weft.io.provenance import collect
+from weft.io.writer import StoreWriter
+from weft.metrics.scores import read_scores
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("events", type=Path)
+    parser.add_argument("option", help="key of the stage, such as model.points.score")
+    parser.add_argument("values", nargs="+")
+    parser.add_argument("--write", metavar="NAME", help="leave the table in results/NAME.md")
+    options = parser.parse_args()
+    content = read_model(options.model)
+    variants = {
+        value: tasks.build(content.task, override(dict(content.options), [f"{options.option}={value}"]))
+        for value in options.values
+    }
+    task = tasks.build(content.task, content.options)
+    network = task.network()
+    load_weights(network, content.state, str(options.model))
+    task.prepare(network, content.provenance.get(MEASURED, {}))
+    network.eval()
+    corpus = Corpus([{"truth": options.events}], dict.fromkeys(task.reads, "truth"))
+    store = corpus.store(0)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        files = {value: Path(folder, f"{k}.h5") for k, value in enumerate(variants)}
+        with ExitStack() as opened, torch.inference_mode():
+            hashes = {alias: file.content_hash for alias, file in store.files.items()}
+            writers = {
+                value: opened.enter_context(StoreWriter(file, task.makes, provenance={}, parents=hashes))
+                for value, file in files.items()
+            }
+            batches, done = EventBatches(task, corpus, 8, labels=False), 0
+            for k in range(len(batches)):
+                batch = batches[k]
+                output = network(batch)
+                decoded = {value: variant.decode(output, batch) for value, variant in variants.items()}
+                for value, products in decoded.items():
+                    for event, made in zip(store.events[done:], products, strict=False):
+                        writers[value].append(EventId.of(event), made)
+                done += len(batch)
+        for value, variant in variants.items():
+            scores = Path(folder, f"scores{len(rows)}")
+            evaluate(variant, {"val": {"0000": {"truth": options.events, "prediction": files[value]}}}, scores)
+            pooled = variant.summary(read_scores(scores).events)
+            rows.append([value, *(f"{pooled[name]:.4f}" for name in variant.headline)])
+            print(rows[-1], flush=True)
+    made = collect()
+    model, events = ("/".join(path.resolve().parts[-n:]) for path, n in ((options.model, 4), (options.events, 3)))
+    head = [f"`{options.option}`", *task.headline]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
+    text = (
+        f"# Where to cut: {content.task}\n\n"
+        f"Made by `python benchmarks/cuts.py MODEL EVENTS {options.option} {' '.join(options.values)}` of `{model}`,\n"
+        f"trained at commit {content.provenance.get('commit', 'unknown')[:7]}, on the {len(store)} events of "
+        f"`{events}`,\nfed the truth.\n\n{table}\n\n"
+        f"{made['device']}, {made['created'][:10]}, commit {made.get('commit', 'unknown')[:7]}.\n"
+    )
+    print(text)
+    if options.write:
+        (RESULTS / f"{options.write}.md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
