@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 import sklearn
-from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from weft.engine.fitted_file import read_pickled, write_pickled
 from weft.engine.task import Baseline, Event, Products
 from weft.errors import WeftError
 from weft.io.products import GHOST
+from weft.tasks.drawn_rows import DrawnRows
 from weft.tasks.segmentation.neighbourhood import FEATURES, voxel_features
 from weft.tasks.segmentation.options import BaselineOptions
 
@@ -42,7 +42,7 @@ class SegmentationBaseline(Baseline):
         Memory is bounded by `max_voxels`, whatever the number of events. Raises WeftError where fewer than
         two classes occur.
         """
-        sample = _Sample(self.options, seed)
+        sample = DrawnRows(self.options.per_event, self.options.max_voxels, len(FEATURES), seed)
         n_events = 0
         for event in events:
             sample.add(voxel_features(event["voxels"], event["charge"]), event["truth/semantics"][:, 0])
@@ -111,46 +111,3 @@ def _versions() -> dict[str, Any]:
         "scikit-learn": sklearn.__version__,
         "features": sha256(" ".join(FEATURES).encode()).hexdigest()[:16],
     }
-
-
-class _Sample:
-    """Training voxels drawn from a stream of events.
-
-    Of each class an event gives at most `per_event` voxels, weighted by how many they stand for: rare classes
-    are kept whole and long tracks do not fill the memory. When there are more than `max_voxels`, each stays
-    with probability 1/2, and so do those that come later.
-    """
-
-    def __init__(self, options: BaselineOptions, seed: int) -> None:
-        self._options, self._rng = options, np.random.default_rng(seed)
-        self._rows: list[tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]] = []
-        self._n, self._keep = 0, 1.0
-
-    def add(self, features: NDArray[np.float32], labels: np.ndarray) -> None:
-        chosen, weights = [], []
-        for label in np.unique(labels[labels >= 0]):
-            rows = np.flatnonzero(labels == label)
-            drawn = self._rng.permutation(rows)[: self._options.per_event]
-            chosen.append(np.sort(drawn))
-            weights.append(np.full(len(drawn), len(rows) / len(drawn)))
-        if not chosen:
-            return
-        rows = np.concatenate(chosen)
-        block = (features[rows], labels[rows].astype(np.int64), np.concatenate(weights), self._rng.random(len(rows)))
-        self._rows.append(self._thinned(block))
-        self._n += len(self._rows[-1][1])
-        while self._n > self._options.max_voxels:
-            self._keep /= 2
-            self._rows = [self._thinned(block) for block in self._rows]
-            self._n = sum(len(block[1]) for block in self._rows)
-
-    def _thinned(self, block: tuple[Any, ...]) -> tuple[Any, ...]:
-        kept = block[3] < self._keep
-        return tuple(column[kept] for column in block)
-
-    def rows(self) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]:
-        """Features, labels and weights of the voxels kept."""
-        if not self._rows:
-            return np.zeros((0, len(FEATURES)), np.float32), np.zeros(0, np.int64), np.zeros(0)
-        features, labels, weights, _ = (np.concatenate(column) for column in zip(*self._rows, strict=True))
-        return features, labels, weights

@@ -6,7 +6,7 @@ import pytest
 
 from weft.errors import WeftError
 from weft.metrics.segmentation import accuracy, confusion_counts
-from weft.tasks.segmentation.baseline import BaselineOptions, SegmentationBaseline, _Sample
+from weft.tasks.segmentation.baseline import BaselineOptions, SegmentationBaseline
 
 SMALL = BaselineOptions(iterations=12, leaves=8, min_leaf=5)
 
@@ -143,25 +143,3 @@ def test_balancing_raises_the_recall_of_a_rare_class():
         baseline.fit(events, seed=0)
         called[weight] = np.mean([baseline.predict(event)["semantics"].mean() for event in events])
     assert called["balanced"] > 3 * called["none"]
-
-
-def test_sample_weights_stand_for_what_was_left_out():
-    sample = _Sample(BaselineOptions(per_event=10, max_voxels=1000), seed=0)
-    labels = np.repeat([0, 1, -1], [100, 4, 7]).astype(np.int8)
-    for _ in range(5):
-        sample.add(np.arange(111, dtype=np.float32)[:, None], labels)
-    features, kept, weights = sample.rows()
-    assert np.bincount(kept).tolist() == [50, 20]
-    assert np.bincount(kept, weights).tolist() == [500, 20]
-    assert len(features) == 70
-    assert (features[kept == 1, 0] >= 100).all()
-
-
-def test_thinning_bounds_the_sample_and_favours_nobody():
-    sample = _Sample(BaselineOptions(per_event=50, max_voxels=600), seed=1)
-    for k in range(100):
-        sample.add(np.full((60, 1), k, np.float32), np.zeros(60, np.int8))
-        assert len(sample.rows()[1]) <= 600
-    events = sample.rows()[0][:, 0]
-    assert len(events) >= 200
-    assert abs(events.mean() - 49.5) < 4  # spread over the whole stream, not its beginning or end
