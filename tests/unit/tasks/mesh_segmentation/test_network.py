@@ -225,19 +225,21 @@ def test_sizes_of_the_blocks() -> None:
 
 def test_statistics_that_are_missing_or_of_other_features_are_named() -> None:
     net = network()
-    with pytest.raises(WeftError, match=r"mean of each feature.*expected 16 numbers, the model has none"):
+    with pytest.raises(WeftError, match=r"mean of features.*expected 16 numbers, the model has none"):
         net.standardise({})
-    with pytest.raises(WeftError, match=r"spread of each feature.*expected 16 numbers, the model has 19"):
-        net.standardise({"feature_mean": [0.0] * 16, "feature_spread": [1.0] * 19})
+    with pytest.raises(WeftError, match=r"deviation of features.*expected 16 numbers, the model has 19"):
+        net.standardise({"features": {"mean": [0.0] * 16, "deviation": [1.0] * 19}})
+    features = {"mean": [0.0] * 16, "deviation": [1.0] * 16}
+    with pytest.raises(WeftError, match=r"mean of colours.*expected 3 numbers, the model has none"):
+        network(texture=TEXTURE).standardise({"features": features})
 
 
 def test_standardised_features_are_what_the_network_sees() -> None:
     made = sample([6, 5])
     net = network()
     before = answers(net, batch(made))
-    net.standardise({"feature_mean": [2.0] * FEATURES, "feature_spread": [3.0] * (FEATURES - 1) + [0.0]})
-    scale = np.array([3.0] * (FEATURES - 1) + [1.0], np.float32)
-    shifted = made.with_arrays(geometry=made.arrays["geometry"] * scale + 2)
+    net.standardise({"features": {"mean": [2.0] * FEATURES, "deviation": [3.0] * FEATURES}})
+    shifted = made.with_arrays(geometry=made.arrays["geometry"] * np.float32(3) + 2)
     torch.testing.assert_close(answers(net, batch(shifted)), before, atol=1e-5, rtol=1e-5)
 
 
