@@ -60,7 +60,7 @@ def simulate(
     overrides: Annotated[list[str] | None, typer.Argument(help="key.path=value")] = None,
 ) -> None:
     """Simulate the events of a dataset: of argon as ROOT files, stacks of a microscope as folders of OME-TIFF,
-    towns as folders of PLY and JPEG files.
+    towns as folders of PLY and JPEG files, streets as folders of PNG files.
 
     Example: `weft simulate lartpc --scale tiny --split test simulation.response.lifetime=3`
     """
@@ -72,6 +72,8 @@ def simulate(
     from weft.simulation.settings import SimulationSettings, settings_of
     from weft.simulation.stacks.produce import simulate_folder
     from weft.simulation.stacks.settings import StackSettings
+    from weft.simulation.streets.produce import simulate_folder as simulate_streets
+    from weft.simulation.streets.settings import StreetSettings
     from weft.simulation.towns.produce import simulate_towns
 
     chosen = _dataset(dataset, scale, tuple(overrides or ()))
@@ -96,6 +98,10 @@ def simulate(
                 path = Path(_layout(results).stacks(*where))
                 with progress_bar(str(path)) as progress:
                     simulate_folder(of_split, resolved.seed, shard.start, count, path, processes, progress)
+            elif isinstance(of_split, StreetSettings):
+                path = Path(_layout(results).streets(*where))
+                with progress_bar(str(path)) as progress:
+                    simulate_streets(of_split, resolved.seed, shard.start, count, path, processes, progress)
             else:
                 path = Path(_layout(results).towns(*where))
                 with progress_bar(str(path)) as progress:
@@ -718,9 +724,11 @@ def show(
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="HTML file to write")] = Path("event.html"),
 ) -> None:
-    """A rotatable 3-D display of one event, as one HTML file.
+    """A rotatable 3-D display of one event, or the planes of one stack, as one HTML file.
 
     Example: `weft show results/data/lartpc-demo/test/0000.h5 --event 3 -o event.html`
+
+    Example: `weft show stacks.h5 --prediction predicted.h5 --event 3 -o stack.html`
 
     Example: `weft show points.h5 -o event.html` (what `weft deploy larmatch --stage chain` has written)
     """

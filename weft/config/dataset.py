@@ -19,6 +19,7 @@ from weft.config.curated import CuratedSplit
 from weft.config.detector import NamedDetector
 from weft.config.loading import ConfigError, at_scale, closest, find, merge, override, read_mapping, validate
 from weft.config.strict import Strict
+from weft.io.image_files import other_files as masks_among
 from weft.io.stack_files import other_files, places, stem
 
 DATASETS = Path("config/datasets")
@@ -73,12 +74,13 @@ class SimulatedDataset(_Dataset):
     """Events of the embedded simulation."""
 
     source: Literal["simulation"] = Field(description="events are made by weft simulate")
-    kind: Literal["lartpc", "stacks", "towns"] = Field(
+    kind: Literal["lartpc", "stacks", "towns", "streets"] = Field(
         "lartpc",
-        description="what is simulated: lartpc, events in liquid argon; stacks, microscopy; towns, textured meshes",
+        description="what is simulated: lartpc, events in liquid argon; stacks, microscopy; towns, textured meshes; "
+        "streets, pictures",
     )
     simulation: dict[str, Any] = Field(
-        {}, description="settings of the simulation, see docs/simulation.md, docs/stacks.md and docs/towns.md"
+        {}, description="settings, see docs/simulation.md, docs/stacks.md, docs/towns.md and docs/streets.md"
     )
     splits: dict[Annotated[str, Field(pattern=_NAME)], SimulatedSplit] = Field(
         min_length=1, description="events by purpose: train, val, and those of the evaluations"
@@ -188,6 +190,9 @@ class FileDataset(_Dataset):
             if not found or not Path(found[0]).exists():
                 raise ConfigError(f"dataset '{self.name}', split '{split}': no file matches '{pattern}'")
             files += found
+        if self.kind == "images":
+            masks = set(masks_among(map(Path, files), self.products))
+            files = [file for file in files if Path(file) not in masks]
         if self.kind == "stacks":
             # A glob finds labels and costs as well, which go with their image.
             others = set(other_files(map(Path, files), places(self.products)))

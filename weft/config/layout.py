@@ -32,6 +32,10 @@ class Layout:
         """Simulated tiles of towns, a folder of PLY and JPEG files."""
         return f"{self.root}/data/{dataset}/{split}/{shard}.towns"
 
+    def streets(self, dataset: str, split: str, shard: str) -> str:
+        """Simulated pictures of streets, a folder with images and masks."""
+        return f"{self.root}/data/{dataset}/{split}/{shard}.streets"
+
     def candidates(self, dataset: str, split: str) -> str:
         """The segmentations that a curated split may be made of, as a table."""
         return f"{self.root}/data/{dataset}/{split}/review/candidates.csv"

@@ -12,6 +12,7 @@ from weft.config.loading import merge, validate
 from weft.detector.charge import Recombination
 from weft.detector.meta import VoxelMeta
 from weft.simulation.stacks.settings import StackSettings
+from weft.simulation.streets.settings import StreetSettings
 from weft.simulation.towns.settings import TownSettings
 from weft.simulation.wire_settings import Wires
 
@@ -186,7 +187,7 @@ class SimulationSettings(_Section):
         return validate(cls, merge(cls().model_dump(), values), source)
 
 
-Settings = SimulationSettings | StackSettings | TownSettings
+Settings = SimulationSettings | StackSettings | TownSettings | StreetSettings
 
 
 def settings_of(dataset: SimulatedDataset, split: str) -> Settings:
@@ -196,6 +197,11 @@ def settings_of(dataset: SimulatedDataset, split: str) -> Settings:
         ConfigError: in one line, the dataset, the split and the first key that is wrong.
     """
     source = f"dataset '{dataset.name}', split '{split}': simulation"
-    kinds: Mapping[str, type[SimulationSettings] | type[StackSettings] | type[TownSettings]]
-    kinds = {"lartpc": SimulationSettings, "stacks": StackSettings, "towns": TownSettings}
+    kinds: Mapping[str, type[SimulationSettings] | type[StackSettings] | type[TownSettings] | type[StreetSettings]]
+    kinds = {
+        "lartpc": SimulationSettings,
+        "stacks": StackSettings,
+        "towns": TownSettings,
+        "streets": StreetSettings,
+    }
     return kinds[dataset.kind].parse(dataset.split(split).simulation, source)

@@ -13,6 +13,8 @@ from weft.config.given import Given, load_with, remember
 from weft.config.layout import TABLES
 from weft.config.loading import ConfigError, closest
 from weft.errors import WeftError
+from weft.io.image_files import files_of as files_of_images
+from weft.io.image_files import is_images
 from weft.io.stack_files import files_of
 from weft.simulation.settings import settings_of
 from weft.tasks import resolve
@@ -160,14 +162,17 @@ def simulation_of(wildcards):
 
 def source_of(wildcards):
     """The file or folder that a shard is converted from: one of the user's, or a simulated one."""
-    of_kind = {"lartpc": layout.raw, "stacks": layout.stacks, "towns": layout.towns}
+    of_kind = {"lartpc": layout.raw, "stacks": layout.stacks, "towns": layout.towns, "streets": layout.streets}
     file = shard_of(wildcards).file
     return file or of_kind[datasets[wildcards.dataset].kind](wildcards.dataset, wildcards.split, wildcards.shard)
 
 
 def parts_of(wildcards):
-    """The other files that a conversion of stacks reads: those of a user's folder, and what is beside an image."""
+    """The other files that a conversion of stacks or images reads: those of a user's folder, and what is beside an
+    image."""
     dataset, file = datasets[wildcards.dataset], shard_of(wildcards).file
+    if file is not None and (dataset.kind == "images" or is_images(file)):
+        return [str(path) for path in files_of_images(file, dataset.products) if str(path) != file]
     if file is None or not (dataset.kind == "stacks" or Path(file).is_dir()):
         return []
     return [str(path) for path in files_of(file, dataset.products) if str(path) != file]

@@ -69,6 +69,28 @@ rule simulate_towns:
         "../../scripts/simulate_towns.py"
 
 
+rule simulate_streets:
+    output:
+        streets=directory(layout.streets("{dataset}", "{split}", "{shard}")),
+    log:
+        log_of("simulate_streets", "{dataset}", "{split}", "{shard}"),
+    benchmark:
+        benchmark_of("simulate_streets", "{dataset}", "{split}", "{shard}")
+    conda:
+        "../../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        settings=simulation_of,
+        seed=seed_of,
+        first=lambda w: shard_of(w).start,
+        number=lambda w: shard_of(w).stop - shard_of(w).start,
+    script:
+        "../../scripts/simulate_streets.py"
+
+
 rule convert_events:
     input:
         events=source_of,
