@@ -63,13 +63,22 @@ def _check_event(store: EventStore, product: Product, i: int) -> Iterator[str]:
         rows_of_parent = product.index(i) if schema.filtered else _first(values)
         if len(rows_of_parent) and not 0 <= rows_of_parent.min() <= rows_of_parent.max() < parent:
             yield f"row numbers beyond the {parent} rows of {schema.on}"
-    # Members that a source does not have are NaN by definition of `particles`; positions there are not checked.
-    if values.dtype.names is None and values.dtype.kind == "f" and not np.isfinite(values).all():
+    # What a source does not have is NaN by definition of `particles` and of `texcoords`.
+    if (
+        schema.name != "texcoords"
+        and values.dtype.names is None
+        and values.dtype.kind == "f"
+        and not np.isfinite(values).all()
+    ):
         yield "values that are not finite"
     if schema.name == "clusters" and not np.isfinite(values["energy"]).all():
         yield "energies that are not finite"
     if schema.name == "semantics" and len(values) and not -1 <= values.min() <= values.max() <= max(CLASSES):
         yield f"classes from {values.min()} to {values.max()}, expected -1 to {max(CLASSES)}"
+    if schema.name == "faces" and "vertices" in store and len(values):
+        rows = store["vertices"].counts[i]
+        if not 0 <= values.min() <= values.max() < rows:
+            yield f"corners from {values.min()} to {values.max()}, there are {rows} vertices"
     if schema.name == "voxels" and "meta" in store:
         yield from _check_voxels(values.astype(np.int64), store["meta"][i])
 

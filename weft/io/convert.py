@@ -129,7 +129,9 @@ def recognise(path: str | Path) -> str:
             f"{path}: HDF5 with {found}; expected PILArNet-M (point, cluster), larcv3 (Data, Events), "
             "SPINE (info, events) or OpenSamples (event_table, wire_table)"
         )
-    raise WeftError(f"{path}: neither ROOT nor HDF5 nor TIFF nor an image or a mesh; weft convert reads {', '.join(KINDS)}")
+    raise WeftError(
+        f"{path}: neither ROOT nor HDF5 nor TIFF nor an image or a mesh; weft convert reads {', '.join(KINDS)}"
+    )
 
 
 def open_source(
@@ -216,8 +218,7 @@ def convert_file(
 
     Args:
         source: LArCV2 or weft ROOT, larcv3 HDF5, PILArNet-M HDF5, SPINE's HDF5, OpenSamples HDF5, LArMatch ROOT; a
-            folder of TIFF stacks, or one of them; a folder of images, or one of them; a folder of PLY and OBJ meshes, or
-            one of them.
+            folder of TIFF stacks, of images or of PLY and OBJ meshes, or one of these.
         target: the event store; it appears only when everything went well.
         kind: one of `KINDS`, checked against the file; ``auto`` recognises it.
         start, stop: range of entries.

@@ -20,6 +20,7 @@ from weft.errors import WeftError
 from weft.io.atomic import atomic_path
 from weft.io.check import check as check_store
 from weft.io.convert import open_source, recognise
+from weft.io.inspect_tables import TABLES, label
 from weft.io.products import Ragged, Schema
 from weft.io.store import EventStore, content_hash
 from weft.io.writer import FORMAT
@@ -63,7 +64,7 @@ def describe(
         path: an event store, a source of `weft convert`, or a model.
         event: number of an event of a store, whose rows are described as well.
         products: of a source, as `weft.io.convert.convert_file` takes them.
-        classes, smallest: what stacks are checked against, see `weft.io.stack_checks.report`.
+        classes, smallest: what files of stacks, images and meshes are checked against, see `survey` of their sources.
 
     Raises:
         WeftError: an unknown kind of file, or no such event.
@@ -81,9 +82,9 @@ def describe(
         return {"path": str(path), "kind": kind, "record": json.loads(record.read_text())}
     source = open_source(path, kind, products)
     try:
-        # Every value of a stack is looked at: what is wrong with labels and costs is in no header.
-        stacks = [one.to_json() for one in source.survey(classes, smallest)] if hasattr(source, "survey") else None
-        return ({} if stacks is None else {"stacks": stacks}) | {
+        # Every value of a stack, an image or a mesh is looked at: what is wrong with labels is in no header.
+        seen = [one.to_json() for one in source.survey(classes, smallest)] if hasattr(source, "survey") else None
+        return ({} if seen is None else {kind: seen}) | {
             "path": str(path),
             "kind": kind,
             "events": source.entries,
@@ -179,8 +180,7 @@ def render(found: Mapping[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [head]
     if "products" in found:
         parts.append(_products_table(found["products"]))
-    if "stacks" in found:
-        parts.append(_stacks_table(found["stacks"]))
+    parts += [table(found[kind]) for kind, table in TABLES.items() if kind in found]
     if "event" in found:
         parts += list(_event_tables(found["event"]))
     for key in ("skipped", "parents", "about", "notes", "provenance", "record"):
@@ -206,44 +206,6 @@ def _products_table(products: Mapping[str, Any]) -> Table:
         if "total" in product:
             counts = [f"{product['total']:,}", f"{product['mean']:.1f}", f"{product['largest']:,}"]
         table.add_row(name, product["kind"], *counts, on, Text(shown))
-    return table
-
-
-def _stacks_table(stacks: Sequence[Mapping[str, Any]]) -> Table:
-    """One row per stack: size, type, truth, and what is wrong."""
-    table = Table(box=box.SIMPLE_HEAD)
-    for name in (
-        "image",
-        "T",
-        "C",
-        "voxels z × y × x",
-        "type",
-        "µm z, y, x",
-        "intensity",
-        "classes",
-        "inside",
-        "objects",
-    ):
-        table.add_column(name, overflow="fold")
-    table.add_column("cost", overflow="fold")
-    table.add_column("problems", overflow="fold", min_width=20)
-    for stack in stacks:
-        said = [f"error: {text}" for text in stack["problems"]] + list(stack["warnings"])
-        classes, cost = stack["classes"], stack["cost"]
-        table.add_row(
-            stack["image"],
-            str(stack["time"]),
-            str(stack["channels"]),
-            " × ".join(map(str, stack["shape"])),
-            stack["dtype"],
-            ", ".join(f"{length:g}" for length in stack["spacing"]),
-            f"{stack['low']:g} to {stack['high']:g}",
-            "" if classes is None else ", ".join(map(str, classes)),
-            "" if stack["foreground"] is None else f"{stack['foreground']:.1%}",
-            "" if stack["instances"] is None else str(stack["instances"]),
-            "" if cost is None else f"{cost[0]:g} to {cost[1]:g}",
-            "; ".join(said),
-        )
     return table
 
 
@@ -310,7 +272,7 @@ def run(
     classes: int | None = None,
     smallest: Sequence[int] | None = None,
 ) -> None:
-    """`weft inspect`: print what is asked for; of stacks `check` looks for what they cannot be learnt from.
+    """`weft inspect`: print what is asked for; of stacks, images and meshes `check` looks for what is no use.
 
     Raises:
         WeftError: a file that cannot be read; with `check`, after all problems were printed.
@@ -326,7 +288,8 @@ def run(
         if hash_only:
             print(content_hash(path) if len(paths) == 1 else f"{content_hash(path)}  {path}")
         elif check:
-            found = _check_stacks(path, products, classes, smallest) if kind_of(path) == "stacks" else check_store(path)
+            files = kind_of(path) in TABLES
+            found = _check_files(path, products, classes, smallest) if files else check_store(path)
             problems += len(found)
             for line in found or [f"{path}: no problem found"]:
                 print(line)
@@ -336,8 +299,9 @@ def run(
         raise WeftError(f"{problems} problem{'s' if problems > 1 else ''} found in {len(paths)} file(s)")
 
 
-def _check_stacks(
+def _check_files(
     path: Path, products: Mapping[str, str | None] | None, classes: int | None, smallest: Sequence[int] | None
 ) -> list[str]:
-    stacks = describe(path, None, products, classes, smallest)["stacks"]
-    return [f"{path}: {stack['image']} T{stack['time']}: {text}" for stack in stacks for text in stack["problems"]]
+    seen = describe(path, None, products, classes, smallest)
+    rows = next(seen[kind] for kind in TABLES if kind in seen)
+    return [f"{path}: {label(row)}: {text}" for row in rows for text in row["problems"]]
