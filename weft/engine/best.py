@@ -17,6 +17,7 @@ from weft.engine.ranking import Kept, Ranking
 from weft.engine.resume import PREVIOUS, named_by, warn
 from weft.engine.trainee import Trainee
 from weft.errors import WeftError
+from weft.metrics.scores import HELD_OUT
 
 BEST = "best.ckpt"
 
@@ -78,6 +79,8 @@ class BestWeights(Callback):
 
     def _write(self, entry: Kept, trainee: Trainee) -> None:
         task, metrics = trainee.task, {"best_step": entry.step, "metrics": trainee.last_metrics}
+        if self.training.hold_out is not None:
+            metrics[HELD_OUT] = trainee.last_events
         options = task.options.model_dump(mode="json")
         model = ModelFile(trainee.deployed_state(), task.name, options, {**self.record, **metrics})
         save_model(self.folder / entry.file, model)

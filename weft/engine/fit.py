@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from lightning import Callback, Trainer
 from threadpoolctl import threadpool_limits
@@ -46,7 +47,9 @@ from weft.engine.stream import Count, EventBatches, TrainingBatches, loader, sha
 from weft.engine.task import Batch, Task
 from weft.engine.trainee import Trainee
 from weft.errors import WeftError
-from weft.io.provenance import collect, config_hash, write_record
+from weft.io.atomic import atomic_path
+from weft.io.provenance import CHOSEN, collect, config_hash, write_record
+from weft.metrics.scores import HELD_OUT
 
 Shards = Sequence[Mapping[str, str | Path]]
 
@@ -67,7 +70,8 @@ def fit(
     threads: int | None = None,
     profile: bool = False,
 ) -> None:
-    """Train and leave ``model.ckpt``, ``model.json`` and ``log.csv`` in the folder ``output``.
+    """Train and leave ``model.ckpt``, ``model.json`` and ``log.csv`` in the folder ``output``; with
+    ``training.hold_out`` also ``held_out.parquet``.
 
     train, validation: shards as ``{alias: file}``.
     work: folder of checkpoints; each hash of ``options`` (all that the result depends on) and of the inputs has a
@@ -195,9 +199,10 @@ def fit_baseline(
     baseline = task.baseline()
     with threadpool_limits(threads):
         baseline.fit(corpus, seed)
+    chosen = {CHOSEN: baseline.words} if baseline.words else {}
     write_record(
         output / "model.json",
-        collect(config=options, seeds={"run": seed}, inputs=corpus.content_hashes(), task=task.name),
+        collect(config=options, seeds={"run": seed}, inputs=corpus.content_hashes(), task=task.name, **chosen),
     )
     write_rows(output / LOG)
     baseline.save(output / "model.ckpt")
@@ -303,6 +308,7 @@ def _finish(
         **{KEY: fed_by, MEASURED: dict(measured)},
     )
     shutil.copyfile(folder / LOG, output / LOG)
+    _write_held_out(output / HELD_OUT, weights.provenance.get(HELD_OUT))
     write_record(output / "model.json", record)
     for name, part in task.parts().items():
         _save_part(output / "modules" / name, name, part, weights.state, seed, record)
@@ -310,6 +316,15 @@ def _finish(
         output / "model.ckpt",
         ModelFile(weights.state, task.name, task.options.model_dump(mode="json"), record),
     )
+
+
+def _write_held_out(path: Path, events: Mapping[str, Sequence[Any]] | None) -> None:
+    """The counts of the held-out events in the kept validation; what an earlier training left there goes."""
+    if events is None:
+        path.unlink(missing_ok=True)
+        return
+    with atomic_path(path) as temporary:
+        pd.DataFrame(events).to_parquet(temporary, index=False)
 
 
 def _save_part(

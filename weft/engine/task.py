@@ -119,6 +119,11 @@ class Batch:
 class Baseline(ABC):
     """The best non-learned or classical answer to a task's question. No torch."""
 
+    @property
+    def words(self) -> str:
+        """What a fit has chosen among several ways, for a report; "" where there is one way."""
+        return ""
+
     @abstractmethod
     def fit(self, events: Iterable[Event], seed: int) -> None:
         """Learn from training events, read one by one."""

@@ -29,8 +29,9 @@ from weft.metrics.scores import concat
 class Trainee(LightningModule):
     """Loss, optimiser and validation of one network.
 
-    ``step_terms``, ``learning_rate``, ``gradient_norm`` (L2, of the last step, before clipping) and ``last_metrics``
-    are for the logs; ``batch_terms`` are what the last micro-batch of this rank added to the terms of the loss.
+    ``step_terms``, ``learning_rate``, ``gradient_norm`` (L2, of the last step, before clipping), ``last_metrics`` and
+    ``last_events`` (counts of the held-out events of a training with ``hold_out``, by column) are for the logs;
+    ``batch_terms`` are what the last micro-batch of this rank added to the terms of the loss.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Trainee(LightningModule):
         self.batch_terms: dict[str, Tensor] = {}
         self.gradient_norm = torch.tensor(0.0)
         self.last_metrics: dict[str, float] = {}
+        self.last_events: dict[str, list[Any]] = {}
         self.validation_counts: Tensor | None = None
         ema = self.settings.ema
         self.averaging = None if ema is None else Averaging(network, ema)
@@ -147,7 +149,10 @@ class Trainee(LightningModule):
         for name in parts[0][0]:
             total, weight = (math.fsum(terms[name][k] for terms, _ in parts) for k in (0, 1))
             losses[name] = total / weight if weight else 0.0
-        metrics = self.task.summary(pd.concat([events for _, events in parts], ignore_index=True))
+        events = pd.concat([events for _, events in parts], ignore_index=True)
+        metrics = self.task.summary(events)
+        if self.settings.hold_out is not None:
+            self.last_events = events.to_dict("list")
         self.last_metrics = {"loss": sum(losses.values())} | losses | metrics
         self._validated = {}
 

@@ -27,6 +27,9 @@ _PACKAGES = (
     "monai", "trimesh", "snakemake",
 )  # fmt: skip
 
+CHOSEN = "chosen"
+"""of the record of a baseline: what its fit has chosen among several ways, in words"""
+
 
 def canonical_json(value: Any) -> str:
     """One text for one value: sorted keys, no spaces; paths as strings, sets and tuples as lists."""

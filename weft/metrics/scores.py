@@ -26,6 +26,8 @@ import pyarrow.parquet as pq
 from weft.errors import WeftError
 
 _NAMES = ("run", "subrun", "event", "uid")
+HELD_OUT = "held_out.parquet"
+"""beside a model that was validated on events of its training split: the events table of the kept validation"""
 
 
 class Scores(NamedTuple):

@@ -16,16 +16,18 @@ from weft.config import BASELINE, Dataset, Experiment, Layout, Run, Stage, plan
 from weft.config.experiment import Inputs
 from weft.config.plan import TRUTH
 from weft.errors import WeftError
+from weft.io.provenance import CHOSEN
 from weft.io.store import EventStore
-from weft.metrics.scores import read_scores
+from weft.metrics.scores import Scores, read_scores
 from weft.reco.feed import FedStore
 from weft.report import rerun
 from weft.report.comparison import Comparison, Judge, Metrics, compare, metric_label
 from weft.report.dataset import dataset_table
 from weft.report.figure import Figure
+from weft.report.folds import fold_figures
 from weft.report.page import Cover, StageReport, render_report
 from weft.report.show import can_show, store_payload
-from weft.report.sweep import gather_points, sweep_figures, sweep_notes
+from weft.report.sweep import Point, gather_points, sweep_figures, sweep_notes
 from weft.report.tables import format_number
 
 EXTREMES = 3
@@ -123,6 +125,8 @@ def gather_stage(runs: Sequence[Run], task: Judge, source: str, inputs: Inputs |
     judged, fed = scores[first.variant].events, first.source_of(inputs)
     displays, displayed = extreme_events(first, judged, task, split, fed)
     figures += middle_event(first, judged, task, split, fed)
+    if baseline is not None:
+        figures = captioned(figures, provenance[baseline.variant].get(CHOSEN, ""))
     swept = len(points) > 1
     notes = (sweep_notes(points, task.headline[0]) if swept else []) + sample_notes(first, inputs)
     notes += validation_notes(first)
@@ -134,7 +138,7 @@ def gather_stage(runs: Sequence[Run], task: Judge, source: str, inputs: Inputs |
         point=points[0].title,
         comparisons=comparisons,
         shifts=[c for other in shifted for c in compare_split(tables, other, task, task.headline[:1])],
-        sweep=sweep_figures(points, scores, split, task, provenance) if swept else [],
+        sweep=_swept_figures(points, scores, split, task, provenance) if swept else [],
         figures=figures,
         displays=displays,
         displayed=displayed,
@@ -147,6 +151,17 @@ def gather_stage(runs: Sequence[Run], task: Judge, source: str, inputs: Inputs |
     if inputs == headline:
         return report
     return replace(report, key=f"{first.stage_name}-on-{inputs}", logs={}, provenance={}, rerun=[])
+
+
+def _swept_figures(
+    points: Sequence[Point],
+    scores: Mapping[str, Scores],
+    split: str,
+    task: Judge,
+    provenance: Mapping[str, Mapping[str, Any]],
+) -> list[Figure]:
+    models = [run for point in points for run in point.runs]
+    return fold_figures(models, task, provenance) + sweep_figures(points, scores, split, task, provenance)
 
 
 def fed_with(run: Run, inputs: Inputs) -> str:
@@ -179,6 +194,14 @@ def sample_notes(run: Run, inputs: Inputs = "predictions") -> list[str]:
                 "predictions there are better than on the held-out events that are scored here."
             )
     return notes
+
+
+def captioned(figures: Sequence[Figure], chosen: str) -> list[Figure]:
+    """The figures of a task, the first one saying what its baseline has chosen, where it has chosen something."""
+    if not figures or not chosen:
+        return list(figures)
+    first, *others = figures
+    return [replace(first, caption=f"{first.caption} Baseline: {chosen}.".strip()), *others]
 
 
 def validation_notes(run: Run) -> list[str]:

@@ -15,6 +15,7 @@ from weft.report.clouds import can_show_cloud, cloud_payload
 from weft.report.display import Grid, event_payload
 from weft.report.overlays import PREDICTION, TRUTH, layers, markers
 from weft.report.page import environment, write_page
+from weft.report.stack_view import can_show_stack, stack_figure
 
 
 def can_show(store: EventStore) -> bool:
@@ -69,24 +70,26 @@ def store_payload(store: EventStore, index: int, subtitle: str = "", label: str 
 
 
 def show_event(stores: Mapping[str, Path], event: int, output: Path) -> None:
-    """Write a page with the rotatable display of one event.
+    """Write a page with the rotatable display of one event, or the slice viewer of one stack.
 
     ``stores`` maps ``truth`` and, if wanted, ``prediction`` to event stores; ``event`` is its number in the file.
-    Triplets with scores and space points are shown where there are any, else voxels. Raises `WeftError` where there is
+    Stacks are shown with the outlines of all labels that there are, triplets with scores and space points where there
+    are any, else voxels. Raises `WeftError` where there is
     no such event, and nothing of it that can be shown.
     """
     with EventStore.open(stores) as store:
         where = stores[TRUTH]
         if not 0 <= event < len(store):
             raise WeftError(f"{where}: no event {event}; events are numbered 0 to {len(store) - 1}")
-        if can_show_cloud(store):
-            payload = cloud_payload(store, event)
+        if can_show_stack(store):
+            page, shown = "stack.html", {"figure": stack_figure(store, event)}
+        elif can_show_cloud(store):
+            page, shown = "event.html", {"payload": cloud_payload(store, event)}
         elif can_show(store):
-            payload = store_payload(store, event)
+            page, shown = "event.html", {"payload": store_payload(store, event)}
         else:
             raise WeftError(
                 f"{where}: a display needs the products meta, voxels and charge, or triplets with triplet_scores, or "
-                "space_points"
+                "space_points, or the image of a stack"
             )
-    text = environment().get_template("event.html").render(payload=payload, files=[str(p) for p in stores.values()])
-    write_page(output, text)
+    write_page(output, environment().get_template(page).render(**shown, files=[str(p) for p in stores.values()]))

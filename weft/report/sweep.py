@@ -14,6 +14,7 @@ from weft.config import Run
 from weft.metrics.scores import Scores, counts
 from weft.report.comparison import Comparison, Difference, Judge, compare, metric_label
 from weft.report.figure import Figure
+from weft.report.folds import beside_folds, fold_notes, folds_of
 from weft.report.parallel import Line, parallel_coordinates, value_text
 from weft.report.tables import format_number
 
@@ -51,6 +52,7 @@ def gather_points(
     """The points of a swept stage, best first by the mean over seeds of the headline metric on validation events.
 
     The events that a report judges by must not choose the point that it shows. Points without that metric come last.
+    Folds of a cross-validation stay beside each other in their order, by the mean over all of them.
     """
     groups: dict[str, list[Run]] = {}
     for run in models:
@@ -59,7 +61,10 @@ def gather_points(
         Point(runs, [kept_value(logs[run.variant], provenance[run.variant], metric) for run in runs])
         for runs in groups.values()
     ]
-    return sorted(points, key=lambda point: -point.merit)
+    together: dict[str, list[float]] = {}
+    for point in points:
+        together.setdefault(beside_folds(point.runs[0]), []).append(point.merit)
+    return sorted(points, key=lambda point: -mean(together[beside_folds(point.runs[0])]))
 
 
 def kept_value(log: pd.DataFrame, record: Mapping[str, Any], metric: str) -> float:
@@ -73,6 +78,9 @@ def kept_value(log: pd.DataFrame, record: Mapping[str, Any], metric: str) -> flo
 def sweep_notes(points: Sequence[Point], metric: str) -> list[str]:
     """Which point of a sweep is shown in full, and why."""
     first, label = points[0], metric_label(metric)
+    folds = folds_of([run for point in points for run in point.runs])
+    if len(folds) == 1 and len(folds[0]) == sum(len(point.runs) for point in points):
+        return fold_notes(first.runs[0], len(points))
     if not math.isfinite(first.merit):
         return [f"Shown in full: {first.title}, the first of {len(points)} points. No validation logged the {label}."]
     return [

@@ -1,5 +1,6 @@
 """Validation on events of the training split: which, and that they are not learned from."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from weft.errors import WeftError
 from weft.io.products import EventId
 from weft.io.volume_products import LABELS, SPACING, image, spacing_row
 from weft.io.writer import StoreWriter
+from weft.metrics.scores import HELD_OUT
 
 SIZE = (4, 20, 24)
 
@@ -76,6 +78,23 @@ def test_a_corpus_in_two_parts(corpus: Corpus) -> None:
         parted(corpus, HoldOut(events=tuple(range(8))))
 
 
+def test_what_a_baseline_chose_is_recorded(tmp_path: Path) -> None:
+    from weft import tasks
+    from weft.engine.fit import fit_baseline
+
+    stage = Stage.model_validate(
+        {
+            "task": "volume_segmentation",
+            "needs": {"truth": ["image", "spacing", "labels"]},
+            "training": {"iterations": 4, "batch_size": 2},
+            "baseline": {"filters": ["intensity"], "thresholds": ["otsu"], "background": None},
+        }
+    )
+    fit_baseline(tasks.of(stage), [write(tmp_path / "a.h5", range(2))], tmp_path / "out", stage.baseline_options(), 0)
+    record = json.loads((tmp_path / "out" / "model.json").read_text())
+    assert record["chosen"] == "structure: intensity, threshold otsu"
+
+
 def test_predictions_of_scattered_events(corpus: Corpus) -> None:
     made = [{"labels": np.full(SIZE, n, np.int16)} for n in (0, 2, 4)]
     part = PredictedEvents(corpus.fed(1), made, rows=[0, 2, 4])
@@ -108,6 +127,18 @@ def test_a_training_without_a_validation_split(tmp_path: Path) -> None:
     assert log[log["split"] == "val"]["step"].tolist() == [2, 4]
     assert log[log["split"] == "val"]["dice"].notna().all()
     assert (tmp_path / "out" / "model.ckpt").exists()
+    # The counts of what was held out are those of the kept validation, whose metrics the log has.
+    counted = pd.read_parquet(tmp_path / "out" / HELD_OUT)
+    assert sorted(counted["uid"]) == [1000, 1002]
+    best = json.loads((tmp_path / "out" / "model.json").read_text())["best_step"]
+    logged = log[(log["split"] == "val") & (log["step"] == best)].iloc[0]
+    assert task.summary(counted)["dice"] == pytest.approx(logged["dice"])
+    # A training without held-out events leaves no such table, nor one of a training before.
+    never = stage.model_copy(
+        update={"training": stage.require_training().model_copy(update={"hold_out": None, "validate_every": None})}
+    )
+    fit(task, never, 0, shards, [], tmp_path / "out", tmp_path / "work", never.training_options())
+    assert not (tmp_path / "out" / HELD_OUT).exists()
     assert "hold_out" in stage.training_options()["training"]
     assert (
         "hold_out"

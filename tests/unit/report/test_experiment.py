@@ -15,6 +15,7 @@ from weft.io.store import EventStore
 from weft.io.writer import StoreWriter
 from weft.metrics.scores import Scores, read_scores, write_scores
 from weft.report.experiment import (
+    captioned,
     code_notes,
     extreme_events,
     middle_event,
@@ -124,7 +125,9 @@ def study(tmp_path_factory):
                 table = write_prediction(files["prediction"], files["truth"], np.linspace(0.05, worst, EVENTS))
                 tables.append(Scores(table.assign(split=name, shard=shard), pd.DataFrame(), pd.DataFrame()))
         write_scores(Path(run.score("events")).parent, tables)
-        Path(run.provenance).write_text(json.dumps(invented.provenance(None if run.is_baseline else run.seed)))
+        record = invented.provenance(None if run.is_baseline else run.seed)
+        record |= {"chosen": "a threshold of 3 MeV"} if run.is_baseline else {}
+        Path(run.provenance).write_text(json.dumps(record))
         if not run.is_baseline:
             invented.log(run.seed).to_csv(run.log, index=False)
     return experiment, dataset, layout
@@ -146,6 +149,7 @@ def written(study):
 def test_a_report_from_files(study, written):
     layout = study[2]
     text = written.read_text()
+    assert "Judged by test. Baseline: a threshold of 3 MeV." in text
     summary = read_summary(written)
     assert summary["stages"][0]["headline"][0]["events"] == EVENTS
     assert [row["metric"] for row in summary["stages"][0]["headline"]] == ["accuracy", "mean IoU"]
@@ -278,6 +282,15 @@ def test_events_without_the_metric_are_not_ranked():
     with np.errstate(invalid="ignore"):
         ranked = rank_events(table, lambda t: pd.DataFrame({"accuracy": t["right"] / t["n"]}), "accuracy")
     assert ranked.to_dict() == {0: 0.25, 2: 1.0}
+
+
+def test_what_a_baseline_chose_stands_in_a_caption():
+    figures = [Figure("overall", "Metrics", "Of all stacks.", svg="<svg/>"), Figure("b", "B", "Another.", svg="<svg/>")]
+    said = captioned(figures, "envelope: log of 0.4 µm, threshold otsu")
+    assert said[0].caption == "Of all stacks. Baseline: envelope: log of 0.4 µm, threshold otsu."
+    assert said[1:] == figures[1:]
+    assert captioned(figures, "") == figures
+    assert captioned([], "a filter") == []
 
 
 def test_weights_that_no_validation_chose_are_marked(study):

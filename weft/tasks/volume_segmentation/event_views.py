@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from weft.engine.task import Store
-from weft.io.volume_products import UNCERTAINTIES, spacing_of
+from weft.io.volume_products import spacing_of
 from weft.report.figure import Figure
-from weft.report.palette import SERIES_COLORS
-from weft.report.slices import Outline, slice_viewer
-from weft.volumes.lazy import LazyVolume
+from weft.report.slices import slice_viewer
+from weft.report.stack_view import busiest, outlines_of, predicted_maps
 from weft.volumes.normalise import channel
-
-TRUTH_COLOR, PREDICTED_COLOR = SERIES_COLORS[4], SERIES_COLORS[1]
 
 
 def event_figures(store: Store, index: int, note: str, classes: Sequence[str], shown: int = 0) -> list[Figure]:
@@ -26,34 +23,8 @@ def event_figures(store: Store, index: int, note: str, classes: Sequence[str], s
     )
     caption += "them, else of classes; drag in a plane to move the other two."
     maps: dict[str, Any] = {"image": channel(store["truth/image"][index], shown)}
-    if "prediction/probabilities" in store:
-        probabilities = store["prediction/probabilities"][index]
-        maps |= {f"probability of {name}": channel(probabilities, c) for c, name in enumerate(classes) if c}
-    if "prediction/uncertainty" in store:
-        maps |= _uncertainties(store["prediction/uncertainty"][index])
-    by_object = all(f"{side}/instances" in store for side in ("truth", "prediction"))
-    # A shard has instances as soon as one of its images has them: of the others none are known.
-    by_object = by_object and bool((np.asarray(store["truth/instances"][index]) >= 0).any())
-    product = "instances" if by_object else "labels"
-    outlines = [
-        Outline("truth", store[f"truth/{product}"][index], TRUTH_COLOR),
-        Outline("prediction", store[f"prediction/{product}"][index], PREDICTED_COLOR),
-    ]
+    maps |= predicted_maps(store, "prediction", index, classes)
+    outlines, _ = outlines_of(store, [("truth", "truth"), ("prediction", "prediction")], index)
     spacing = spacing_of(store["truth/spacing"][index])
     start = busiest(np.asarray(store["truth/labels"][index]))
     return [slice_viewer("slices", "A stack", caption, maps, outlines, spacing, start)]
-
-
-def _uncertainties(uncertainty: LazyVolume) -> Mapping[str, LazyVolume]:
-    return {name.replace("_", " "): channel(uncertainty, k) for k, name in enumerate(UNCERTAINTIES)}
-
-
-def busiest(labels: np.ndarray) -> tuple[int, int, int]:
-    """The voxel of the planes that cut most of what is labelled; the middle of a stack without any."""
-    inside = labels > 0
-    if not inside.any():
-        z, y, x = (n // 2 for n in labels.shape)
-        return z, y, x
-    counts = [inside.sum(axis=tuple(k for k in range(3) if k != axis)) for axis in range(3)]
-    z, y, x = (int(count.argmax()) for count in counts)
-    return z, y, x

@@ -6,7 +6,8 @@ import re
 import numpy as np
 from made_stacks import MemoryStore, event, perfect, worse
 
-from weft.tasks.volume_segmentation.event_views import busiest, event_figures
+from weft.report.stack_view import busiest
+from weft.tasks.volume_segmentation.event_views import event_figures
 
 CLASSES = ("background", "structure")
 
