@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from grappa_events import two_interactions
+from made_meshes import CLASSES
+from made_meshes import plain as mesh
 from wire_events import event as wire_event
 
 from weft import tasks
@@ -24,6 +26,7 @@ TASKS: dict[str, tuple[str, dict[str, Any]]] = {
     "interaction": ("grappa", {"model": {"instance": "interaction", "heads": ["edge", "pid"]}, "baseline": SMALL}),
     "reconstruction": ("reconstruction", {}),
     "space_points": ("space_points", {}),
+    "mesh_segmentation": ("mesh_segmentation", {"data": {"classes": list(CLASSES)}, "baseline": SMALL}),
     "larmatch": ("larmatch", {"baseline": {"kind": "trees", "per_event": 200, "trees": SMALL}}),
     "larmatch_perceptron": (
         "larmatch",
@@ -37,7 +40,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("fitted")
     for name, (task, options) in TASKS.items():
         baseline = tasks.build(task, options).baseline()
-        event = wire_event if task == "larmatch" else two_interactions
+        event = {"larmatch": wire_event, "mesh_segmentation": lambda k: mesh(seed=k)}.get(task, two_interactions)
         baseline.fit((event(k) for k in range(3)), seed=0)
         baseline.save(folder / name)
     return {name: folder / name for name in TASKS}

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from weft.config.strict import Strict
 from weft.meshes.augment_options import AugmentOptions
 from weft.meshes.feature_options import FeatureOptions
+from weft.tasks.mesh_segmentation.baseline_options import BaselineOptions
 from weft.tasks.mesh_segmentation.loss_options import LossOptions
 from weft.tasks.mesh_segmentation.model_options import VALUES_FACES, ModelOptions
 
@@ -81,6 +82,7 @@ class Options(Strict):
     model: ModelOptions = ModelOptions()
     loss: LossOptions = LossOptions()
     data: DataOptions = DataOptions()
+    baseline: BaselineOptions = BaselineOptions()
 
     @model_validator(mode="after")
     def _fit_together(self) -> Options:

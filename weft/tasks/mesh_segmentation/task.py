@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from weft.reco.feed import Events
+    from weft.tasks.mesh_segmentation.baseline import MeshBaseline
     from weft.tasks.mesh_segmentation.clustered import Clustered
     from weft.tasks.mesh_segmentation.held import HeldMeshes
     from weft.tasks.mesh_segmentation.loss import Target
@@ -37,6 +38,8 @@ class MeshSegmentation(Task[Options]):
     labels = ("face_labels",)
     headline = ("mean_f1", "mean_iou", "accuracy")
     claim_events = 10
+    # It reads textures where the network does.
+    fitted_with = ("data", "model.texture")
     # How samples are drawn, and how meshes are predicted: a deploy may do both otherwise.
     variations = frozenset(
         {"augment", "turns", "held", "inference", "clusters.recluster", "clusters.per_sample", "clusters.method"}
@@ -242,7 +245,9 @@ class MeshSegmentation(Task[Options]):
     def baseline(self) -> MeshBaseline:
         from weft.tasks.mesh_segmentation.baseline import MeshBaseline
 
-        return MeshBaseline(self.options.baseline, self.options.data.classes)
+        data = self.options.data
+        textured = self.options.model.texture is not None
+        return MeshBaseline(self.options.baseline, data.classes, data.features.surface, textured)
 
     def load_baseline(self, path: Path) -> MeshBaseline:
         from weft.tasks.mesh_segmentation.baseline import MeshBaseline

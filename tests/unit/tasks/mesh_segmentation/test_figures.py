@@ -1,9 +1,9 @@
 """The report of meshes: what its tables and figures say."""
 
 import pytest
+from made_meshes import CLASSES, plain
+from mesh_store import MemoryStore, guess
 
-from tests.unit.tasks.mesh_segmentation.made_meshes import CLASSES, plain
-from tests.unit.tasks.mesh_segmentation.mesh_store import MemoryStore, guess
 from weft.errors import WeftError
 from weft.metrics.scores import Scores, concat, pool
 from weft.tasks.mesh_segmentation.colours import class_colours

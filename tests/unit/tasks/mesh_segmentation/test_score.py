@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from made_meshes import CLASSES, plain
+from mesh_store import MemoryStore, guess
 
-from tests.unit.tasks.mesh_segmentation.made_meshes import CLASSES, plain
-from tests.unit.tasks.mesh_segmentation.mesh_store import MemoryStore, guess
 from weft.errors import WeftError
 from weft.metrics.scores import pool
 from weft.tasks.mesh_segmentation.score import confusion_of, metrics, score_shard
