@@ -28,7 +28,7 @@ def two_faces():
     """A right triangle of legs 3 and 4 m that lies flat at 2 m, and one that stands upright; the lowest is at 0."""
     vertices = np.array([[0, 0, 2], [3, 0, 2], [0, 4, 2], [0, 0, 0], [3, 0, 0], [0, 0, 3.0]])
     return {
-        "vertices": vertices + [7000, 4000, 20],
+        "vertices": vertices + np.array([7000.0, 4000, 20]),
         "faces": np.array([[0, 1, 2], [3, 4, 5]]),
         "face_surface": np.array([[2, 0.1], [1, 0.4]], np.float32),
         "face_pixels": pixels([(255, 0, 0), (255, 255, 255)], []),
@@ -83,7 +83,7 @@ def test_what_is_not_read_is_no_column():
 def test_surroundings_by_hand():
     """Faces in a row: three within a metre of the middle one, which lies along a line."""
     base = np.array([[0, 0, 0], [0.2, 0, 0], [0, 0.2, 0.0]])
-    vertices = np.concatenate([base + [0.9 * k, 0, 0] for k in range(5)])
+    vertices = np.concatenate([base + np.array([0.9 * k, 0, 0]) for k in range(5)])
     colours = [[(50 * k, 0, 0)] for k in range(4)]
     event = {"vertices": vertices, "faces": np.arange(15).reshape(5, 3), "face_pixels": pixels(*colours, [])}
     found = columns(event, False, True, (1.0,))
