@@ -1,10 +1,9 @@
 """The ground below a mesh: one plane, or a surface that follows hills (spec §3).
 
-The local ground is what is left of a raster of lowest heights after a morphological opening, which takes away whatever
-is narrower than its disc and keeps slopes (the progressive filter of Zhang et al., IEEE TGRS 41 (2003) 872, with one
-size of window). A building that holds such a disc is ground to it, and a hilltop that holds none is cut. Within a
-radius of the border of the mesh, ground that rises outwards more steeply than the mesh on the whole is taken too low;
-the ground of a mesh that is narrower than the disc is level, at its lowest place.
+The local ground is the simple morphological filter of Pingel, Clarke and McBride (ISPRS J. 77 (2013) 21) on a raster of
+lowest heights. Openings with larger and larger discs take away what is narrower than them; a cell is an object, and no
+ground, where an opening lowers it by more than a slope times the radius of its disc. So hills stay, and what stands on
+them with steep sides goes. Below objects the ground is the smoothest surface that joins what is around them.
 """
 
 from __future__ import annotations
@@ -16,6 +15,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.sparse import csc_array
+from scipy.sparse.linalg import spsolve
 
 from weft.errors import WeftError
 from weft.meshes.geometry import centroids
@@ -24,27 +25,37 @@ Ground = Literal["local", "plane"]
 Raster = NDArray[np.float64]
 
 _CELLS = 1 << 24  # of a raster, 128 MiB
-_SLOPES = 3  # openings that only find the slope
+_GROWTH = 1.3  # of the radius from one opening to the next
+_SIDES = ((-1, 0), (1, 0), (0, -1), (0, 1))
+_KNOWN, _OUTSIDE = -1, -2
 _POINTS = 1 << 20  # on faces, at a time
 _LOWEST = 5.0  # per cent of the vertices that say where the plane lies
 
 
 def heights(
-    vertices: np.ndarray, faces: np.ndarray, *, ground: Ground = "local", cell: float = 2.0, radius: float = 20.0
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    *,
+    ground: Ground = "local",
+    cell: float = 1.0,
+    radius: float = 20.0,
+    slope: float = 0.2,
 ) -> NDArray[np.float64]:
     """float64 [M], m, how far the centroid of each face is above the ground, straight up or along the plane's normal.
 
     vertices: float64 [V, 3] in m. faces: [M, 3].
-    cell: m, width of a cell of the raster. radius: m, of the disc of the opening.
+    cell: m, width of a cell of the raster. radius: m, of the largest disc: what holds one is ground.
+    slope: height over length, steepest ground; what is lower than it times half its own width is ground too.
     Raises WeftError where the mesh is so wide that the raster would have more than 16 million cells.
     """
-    middle = centroids(vertices[faces])
     if not len(faces):
         return np.zeros(0)
+    middle = centroids(vertices[faces])
     if ground == "plane":
         return _over_plane(middle, vertices[np.unique(faces)])
     raster, origin = lowest_points(vertices, faces, cell)
-    surface = opened(ndimage.median_filter(raster, 3, mode="nearest"), radius / cell)
+    raster = ndimage.median_filter(raster, 3, mode="nearest")  # a single point below the ground is an error
+    surface = smoothly_filled(raster, objects(raster, cell, radius, slope))
     place = (middle[:, :2] - origin) / cell - 0.5
     below = ndimage.map_coordinates(surface, place.T, order=1, mode="nearest")
     return np.asarray(middle[:, 2] - below)
@@ -109,30 +120,56 @@ def _surface_points(corners: np.ndarray, step: float) -> Iterator[np.ndarray]:
             yield (start[mine, None] + s * base[mine, None] + t * side[mine, None]).reshape(-1, 3)
 
 
-def opened(raster: Raster, radius: float) -> Raster:
-    """A raster [X, Y] after a grey opening with a disc, radius in cells, which follows the slope of the whole.
+def objects(raster: Raster, cell: float, radius: float, slope: float) -> NDArray[np.bool_]:
+    """bool [X, Y], which cells of a raster of heights are what stands on the ground, and those beside them, which the
+    foot of a wall reaches into. Beyond its edges the raster goes on with their values."""
+    last, found = raster, np.zeros(raster.shape, bool)
+    for reach in _radii(max(1, round(radius / cell))):
+        opened = -lowest_in_disc(-lowest_in_disc(last, reach), reach)
+        found |= last - opened > slope * reach * cell
+        last = opened
+    return np.asarray(ndimage.binary_dilation(found))
 
-    Edges are repeated, which is wrong on a slope: so the plane through an opening, in which little but ground is left,
-    is taken off before the next one. Each finds most of what slope is left.
+
+def lowest_in_disc(raster: Raster, reach: int) -> Raster:
+    """The least of a raster [X, Y] in a disc around each cell, radius in cells: grey erosion, row by row of the disc,
+    whose time grows as the radius and not as its square."""
+    least = ndimage.minimum_filter1d(raster, 2 * reach + 1, axis=1, mode="nearest")
+    high = np.pad(raster, ((reach, reach), (0, 0)), mode="edge")
+    for away in range(1, reach + 1):
+        row = ndimage.minimum_filter1d(high, 2 * math.isqrt(reach**2 - away**2) + 1, axis=1, mode="nearest")
+        for start in (reach - away, reach + away):
+            np.minimum(least, row[start : start + len(raster)], out=least)
+    return np.asarray(least)
+
+
+def _radii(largest: int) -> list[int]:
+    """1, 2, 3, 4, 5, 6, 8, ... to the largest, each at most a third larger than the last or by one."""
+    radii = [1]
+    while radii[-1] < largest:
+        radii.append(min(largest, max(radii[-1] + 1, round(_GROWTH * radii[-1]))))
+    return radii
+
+
+def smoothly_filled(raster: Raster, unknown: np.ndarray) -> Raster:
+    """A raster [X, Y] whose unknown cells are each the mean of their four neighbours, or of those that there are.
+
+    Where nothing is known, it stays as it is.
     """
-    reach = int(radius)
-    place = np.arange(-reach, reach + 1)
-    disc = np.hypot(place[:, None], place[None, :]) <= radius
-    slope = np.zeros_like(raster)
-    for _ in range(_SLOPES):
-        slope = slope + _plane(_grey_opening(raster - slope, disc))
-    return _grey_opening(raster - slope, disc) + slope
-
-
-def _grey_opening(raster: Raster, disc: np.ndarray) -> Raster:
-    eroded = ndimage.grey_erosion(raster, footprint=disc, mode="nearest")
-    return np.asarray(ndimage.grey_dilation(eroded, footprint=disc, mode="nearest"))
-
-
-def _plane(raster: Raster) -> Raster:
-    """The plane of least squares, in the shape of the raster."""
-    x, y = (np.arange(n) - (n - 1) / 2 for n in raster.shape)
-    away = raster - raster.mean()
-    slope_x = (x @ away.mean(axis=1)) / max(x @ x, 1)
-    slope_y = (y @ away.mean(axis=0)) / max(y @ y, 1)
-    return raster.mean() + slope_x * x[:, None] + slope_y * y[None, :]
+    n = int(unknown.sum())
+    if n in (0, raster.size):
+        return raster
+    # An equation per unknown cell: itself as often as it has neighbours, less the unknown ones, is the sum of the rest.
+    number = np.full(np.add(raster.shape, 2), _OUTSIDE)
+    number[1:-1, 1:-1] = _KNOWN
+    number[1:-1, 1:-1][unknown] = np.arange(n)
+    x, y = np.nonzero(number >= 0)
+    near = np.stack([number[x + dx, y + dy] for dx, dy in _SIDES], axis=1)
+    there = np.pad(raster, 1)
+    height = np.stack([there[x + dx, y + dy] for dx, dy in _SIDES], axis=1)
+    row, side = np.nonzero(near >= 0)
+    entries = np.concatenate([-np.ones(len(row)), (near != _OUTSIDE).sum(axis=1)])
+    places = np.concatenate([row, np.arange(n)]), np.concatenate([near[row, side], np.arange(n)])
+    filled = raster.copy()
+    filled[unknown] = spsolve(csc_array((entries, places), (n, n)), np.where(near == _KNOWN, height, 0).sum(axis=1))
+    return filled

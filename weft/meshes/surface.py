@@ -23,15 +23,17 @@ class SurfaceSettings(NamedTuple):
 
     ground: Ground = "local"
     """`local` follows hills, `plane` is one plane through the lowest vertices, as NoMeFormer has it"""
-    ground_cell: float = 2.0
+    ground_cell: float = 1.0
     """m, cells of the local ground"""
     ground_radius: float = 20.0
-    """m, half the width of what stands on the local ground"""
+    """m, half the width of the widest buildings"""
     roughness_radius: float = 1.0
     """m, how far a face's surroundings reach"""
+    ground_slope: float = 0.2
+    """height over length, of the steepest ground"""
 
 
-#: Heights of a few storeys over the streets between them, roughness at the scale of a car's roof.
+#: For towns: blocks of 40 m, hills of 20 %, roughness at the scale of a car's roof.
 DEFAULT = SurfaceSettings()
 
 
@@ -41,7 +43,14 @@ def face_surface(vertices: np.ndarray, faces: np.ndarray, settings: SurfaceSetti
     vertices: float64 [V, 3] in m. faces: [M, 3].
     Raises WeftError for a mesh that is too wide for the cells of its ground (:func:`weft.meshes.ground.heights`).
     """
-    height = heights(vertices, faces, ground=settings.ground, cell=settings.ground_cell, radius=settings.ground_radius)
+    height = heights(
+        vertices,
+        faces,
+        ground=settings.ground,
+        cell=settings.ground_cell,
+        radius=settings.ground_radius,
+        slope=settings.ground_slope,
+    )
     rough = roughness(centroids(vertices[faces]), height, settings.roughness_radius)
     return np.stack([height, rough], axis=1).astype(np.float32)
 
