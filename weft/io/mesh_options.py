@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from weft.errors import WeftError
+from weft.meshes.surface import DEFAULT
 
 #: Names of ids whose faces have no valid label.
 UNLABELLED = ("unclassified", "unlabelled", "unlabeled", "ignore")
@@ -25,12 +26,14 @@ class MeshReading(NamedTuple):
     max_pixels: int = 256
     """of a texture, that are kept under a face"""
     texture_wrap: Literal["repeat", "clamp"] = "repeat"
-    ground: Literal["local", "plane"] = "local"
-    ground_cell: float = 2.0
+    ground: Literal["local", "plane"] = DEFAULT.ground
+    ground_cell: float = DEFAULT.ground_cell
     """m"""
-    ground_radius: float = 20.0
+    ground_radius: float = DEFAULT.ground_radius
     """m"""
-    roughness_radius: float = 1.0
+    ground_slope: float = DEFAULT.ground_slope
+    """height over length"""
+    roughness_radius: float = DEFAULT.roughness_radius
     """m"""
 
 

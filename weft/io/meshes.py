@@ -183,7 +183,9 @@ class MeshSource:
 
     def _surface(self, files: MeshFiles, mesh: Mesh) -> np.ndarray:
         read = self.reading
-        settings = SurfaceSettings(read.ground, read.ground_cell, read.ground_radius, read.roughness_radius)
+        settings = SurfaceSettings(
+            read.ground, read.ground_cell, read.ground_radius, read.roughness_radius, read.ground_slope
+        )
         try:
             return face_surface(mesh.vertices, mesh.faces, settings)
         except WeftError as error:
