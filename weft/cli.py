@@ -152,7 +152,7 @@ def convert(
             spacing=None if spacing is None else _lengths(spacing),
             progress=progress,
         )
-    print(f"{target}: {done.events} events of kind {done.kind}")
+    print(f"{target}: {done.events} event{'s' if done.events != 1 else ''} of kind {done.kind}")
     for name, reason in done.skipped.items():
         print(f"left out {name}: {reason}")
     for name, note in done.notes.items():
@@ -224,8 +224,8 @@ def triplets(
 @app.command()
 def export(
     stores: Annotated[list[str], typer.Argument(help="event stores of the same events, each PATH or NAME=PATH")],
-    to: Annotated[str, typer.Option(help="spine, root, csv, parquet or tiff")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="the file; csv, parquet and tiff: the folder")],
+    to: Annotated[str, typer.Option(help="spine, root, csv, parquet, tiff or png")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="the file; csv, parquet, tiff and png: the folder")],
     product: Annotated[
         list[str] | None, typer.Option(help="product, or NAME/product where several stores have it; default: all")
     ] = None,
@@ -265,8 +265,15 @@ def export(
         stacks, predictions = opened.values()
         for path in export_stacks(stacks, predictions, output, product):
             print(path)
+    elif to == "png":
+        from weft.io.image_export import export_masks
+
+        if len(opened) != 2 or product:
+            raise WeftError("--to png: expected the store of the images, then that of their masks, and no --product")
+        for path in export_masks(*opened.values(), output):
+            print(path)
     else:
-        raise WeftError(f"--to {to}: expected spine, root, csv, parquet or tiff")
+        raise WeftError(f"--to {to}: expected spine, root, csv, parquet, tiff or png")
 
 
 def _storable(stores: dict[str, str]) -> list[str]:
@@ -376,12 +383,17 @@ def deploy(
     split: Annotated[str | None, typer.Option(help="only this split; default: those of the stage's evaluation")] = None,
     events: Annotated[
         Path | None,
-        typer.Option(help="an event store of your own instead of the dataset's; or a TIFF image, or a folder of them"),
+        typer.Option(
+            help="an event store of your own instead of the dataset's; or a picture or a stack, or a folder of them"
+        ),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="with --events: the store to write")] = None,
     root: Annotated[bool, typer.Option("--root", help="write the predictions as ROOT too, beside the store")] = False,
     tiff: Annotated[
         bool, typer.Option("--tiff", help="write the predictions as OME-TIFF too, in a folder NAME.stacks beside")
+    ] = False,
+    png: Annotated[
+        bool, typer.Option("--png", help="write the predicted masks as PNG too, in a folder NAME.masks beside")
     ] = False,
     spacing: Annotated[
         str | None, typer.Option(help="with images as --events: Z,Y,X of a voxel in µm, where files do not say it")
@@ -395,9 +407,11 @@ def deploy(
 
     Example: `weft deploy segmentation --scale demo --events mine.h5 --output predicted.h5`
 
-    TIFF images are converted first, to NAME.events.h5 beside the output.
+    TIFF stacks and pictures are converted first, to NAME.events.h5 beside the output.
 
     Example: `weft deploy volumes --scale demo --events images/ --output predicted.h5 --tiff`
+
+    Example: `weft deploy images --scale demo --events photographs/ --output predicted.h5 --png`
 
     Example: `weft deploy full_chain --scale demo --stage chain --events mine.h5 --output reconstructed.h5`
 
@@ -412,7 +426,7 @@ def deploy(
     if spacing is not None and (events is None or not is_stacks(events)):
         raise WeftError("--spacing is the voxel size of images given as --events; an event store has its own")
     if stage == CHAIN:
-        formats = _Formats(root, tiff)
+        formats = _Formats(root, tiff, png)
         _deploy_chain(
             experiment, scale, results, variant, split, events, output, formats, spacing, model, overrides or []
         )
@@ -422,7 +436,7 @@ def deploy(
         raise WeftError("--model is for --stage chain; of one stage say checkpoint=PATH")
     run = _run(experiment, scale, results, stage, variant, overrides)
     task = tasks.of(run.stage, f"experiment '{experiment}', stage '{run.stage_name}'")
-    written = _Formats(root, tiff).of({run.stage_name: task})
+    written = _Formats(root, tiff, png).of({run.stage_name: task})
     if (events is None) != (output is None):
         raise WeftError("--events and --output belong together: the store to read, and the one to write")
     if events is not None and output is not None:
@@ -468,15 +482,16 @@ def deploy(
 def _event_store(events: Path, output: Path, spacing: str | None) -> Path:
     """The event store of what was named: images are converted first, to a store beside the output."""
     from weft.io.convert import convert_file
+    from weft.io.image_files import is_images
     from weft.io.stack_files import is_stacks
     from weft.progress import progress_bar
 
-    if not is_stacks(events):
+    if not (is_stacks(events) or is_images(events)):
         return events
     store = output.with_suffix(".events.h5")
     with progress_bar(str(store)) as progress:
         done = convert_file(events, store, spacing=None if spacing is None else _lengths(spacing), progress=progress)
-    print(f"{store}: {done.events} stacks")
+    print(f"{store}: {done.events} {done.kind if done.events != 1 else done.kind.removesuffix('s')}")
     for name, reason in done.skipped.items():
         print(f"left out {name}: {reason}")
     return store
@@ -488,6 +503,7 @@ class _Formats:
 
     root: bool
     tiff: bool
+    png: bool = False
     trees: dict[str, list[str]] = field(default_factory=dict)
 
     def of(self, tasks: dict[str, Any]) -> _Formats:
@@ -496,8 +512,11 @@ class _Formats:
             from weft.engine.trees import shared_trees
 
             self.trees = shared_trees(tasks)
-        if self.tiff and not any(schema.kind == "dense" for task in tasks.values() for schema in task.makes):
+        made = {schema.name: schema.kind for task in tasks.values() for schema in task.makes}
+        if self.tiff and ("mask" in made or "dense" not in made.values()):
             raise WeftError(f"--tiff is for predictions of stacks; {', '.join(tasks)} makes none")
+        if self.png and "mask" not in made:
+            raise WeftError(f"--png is for masks of images; {', '.join(tasks)} makes none")
         return self
 
     def write(self, stores: dict[str, Any], target: Path) -> None:
@@ -512,7 +531,13 @@ class _Formats:
 
             folder = target.with_suffix(".stacks")
             files = export_stacks(stores["truth"], target, folder)
-            print(f"{folder}: {len(files)} files")
+            print(f"{folder}: {len(files)} file{'s' if len(files) != 1 else ''}")
+        if self.png:
+            from weft.io.image_export import export_masks
+
+            folder = target.with_suffix(".masks")
+            files = export_masks(stores["truth"], target, folder)
+            print(f"{folder}: {len(files) - 1} masks")
 
 
 def _require_truth(run: Any, reads: tuple[str, ...], events: Path) -> None:

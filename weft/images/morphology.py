@@ -21,8 +21,9 @@ def opened(mask: np.ndarray, radius: int, probabilities: np.ndarray) -> np.ndarr
     shape, kept = disc(radius), np.zeros(mask.shape, bool)
     for k in np.unique(mask[mask >= 0]):
         # The border of a picture cuts nothing off: what touches it goes on beyond.
-        wide = np.pad(mask == k, radius, mode="edge")
-        inside = ndimage.binary_opening(wide, shape)[radius : wide.shape[0] - radius, radius : wide.shape[1] - radius]
+        margin = 2 * radius
+        wide = ndimage.binary_opening(np.pad(mask == k, margin, mode="edge"), shape)
+        inside = wide[margin : wide.shape[0] - margin, margin : wide.shape[1] - margin]
         kept |= inside & (mask == k)
     loose = ~kept & (mask >= 0)
     if not loose.any():

@@ -22,6 +22,7 @@ from weft.errors import WeftError
 from weft.images.normalise import unit
 from weft.images.pixel_features import FEATURES, pixel_features
 from weft.images.sizes import Size, only_centre
+from weft.tasks.drawn_rows import DrawnRows
 from weft.tasks.image_segmentation.baseline_options import BaselineOptions
 
 _KIND, _VERSION = "image_segmentation", 1
@@ -47,15 +48,15 @@ class ImageBaseline(Baseline):
         Memory is bounded by `max_pixels`, whatever the number of images. Raises WeftError where fewer than two classes
         occur, and for labels that are no class.
         """
-        sample = _Sample(self.options, seed)
+        drawn = DrawnRows(self.options.per_image, self.options.max_pixels, len(FEATURES), seed)
         images = 0
         for event in events:
             mask = only_centre(np.asarray(event["truth/mask"][:]), self.window)
             if int(mask.max(initial=-1)) >= len(self.classes):
                 raise WeftError(f"a mask has class {int(mask.max())}, but data.classes names {len(self.classes)}")
-            sample.add(pixel_features(_picture(event)).reshape(-1, len(FEATURES)), mask.ravel())
+            drawn.add(pixel_features(_picture(event)).reshape(-1, len(FEATURES)), mask.ravel())
             images += 1
-        features, labels, weights = sample.rows()
+        features, labels, weights = drawn.rows()
         present, index = np.unique(labels, return_inverse=True)
         if len(present) < 2:
             raise WeftError(f"the baseline was given {images} images with {len(present)} classes, expected at least 2")
@@ -123,46 +124,3 @@ def _versions() -> dict[str, Any]:
         "scikit-learn": sklearn.__version__,
         "features": sha256(" ".join(FEATURES).encode()).hexdigest()[:16],
     }
-
-
-class _Sample:
-    """Training pixels drawn from a stream of images.
-
-    Of each class an image gives at most `per_image` pixels, weighted by how many they stand for: rare classes are kept
-    whole and wide roads do not fill the memory. When there are more than `max_pixels`, each stays with probability 1/2,
-    and so do those that come later.
-    """
-
-    def __init__(self, options: BaselineOptions, seed: int) -> None:
-        self._options, self._rng = options, np.random.default_rng(seed)
-        self._rows: list[tuple[np.ndarray, ...]] = []
-        self._n, self._keep = 0, 1.0
-
-    def add(self, features: NDArray[np.float32], labels: np.ndarray) -> None:
-        chosen, weights = [], []
-        for label in np.unique(labels[labels >= 0]):
-            rows = np.flatnonzero(labels == label)
-            drawn = self._rng.permutation(rows)[: self._options.per_image]
-            chosen.append(np.sort(drawn))
-            weights.append(np.full(len(drawn), len(rows) / len(drawn)))
-        if not chosen:
-            return
-        rows = np.concatenate(chosen)
-        block = (features[rows], labels[rows].astype(np.int64), np.concatenate(weights), self._rng.random(len(rows)))
-        self._rows.append(self._thinned(block))
-        self._n += len(self._rows[-1][1])
-        while self._n > self._options.max_pixels:
-            self._keep /= 2
-            self._rows = [self._thinned(block) for block in self._rows]
-            self._n = sum(len(block[1]) for block in self._rows)
-
-    def _thinned(self, block: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
-        kept = block[3] < self._keep
-        return tuple(column[kept] for column in block)
-
-    def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Features, labels and weights of the pixels kept."""
-        if not self._rows:
-            return np.zeros((0, len(FEATURES)), np.float32), np.zeros(0, np.int64), np.zeros(0)
-        features, labels, weights, _ = (np.concatenate(column) for column in zip(*self._rows, strict=True))
-        return features, labels, weights

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from weft.engine.task import Store
+from weft.io.mask_colors import mask_colors
 from weft.report.figure import Figure
-from weft.report.pictures import Layer, mask_colors, picture_viewer
+from weft.report.pictures import Layer, picture_viewer
 
 
 def event_figures(store: Store, index: int, note: str, classes: Sequence[str]) -> list[Figure]:
