@@ -23,7 +23,8 @@ class TripletLabels:
     Attributes:
         good: int8 (n,): GOOD_TRIPLET, GHOST_TRIPLET or UNKNOWN_TRIPLET of `weft.io.wire_products`.
         key_points: float32 (n, 6): exp(−d²/2σ²) of the distance d to the nearest key point of each kind
-            (`weft.io.larmatch_products.KEY_POINT_KINDS`); 0 beyond the cut, where there is none, and where not good.
+            (`weft.io.larmatch_products.KEY_POINT_KINDS`); 0 beyond the cut, where there is none, and where not good;
+            NaN of good ones in a file that does not say.
         shift: float32 (n, 6, 3): cm from the triplet to that key point; NaN where its score is 0.
         affinity: float32 (n, 3): unit vector along the particle, in the direction of its motion; NaN where not good or
             without a direction.

@@ -86,7 +86,8 @@ def read_truth(
 def _stated(
     pixels: np.ndarray, triplets: np.ndarray, truth: np.ndarray, stated: np.ndarray, options: LabelOptions
 ) -> EventTruth:
-    """Labels of `triplet_labels`: no shifts and directions; classes that the schema does not name are not labelled.
+    """Labels of `triplet_labels`: no shifts and directions; classes that the schema does not name are not labelled, nor
+    is closeness to key points where the file does not say (NaN).
 
     Good triplets stand for the deposits, all alike, of a particle that nothing is known of.
 
@@ -104,7 +105,7 @@ def _stated(
     semantic = np.where(good, meaning[stated["class"]], -1).astype(np.int8)
     labels = TripletLabels(
         truth["good"],
-        np.where(good[:, None] & (scores >= options.floor), scores, 0).astype(np.float32),
+        np.where(good[:, None] & ~(scores < options.floor), scores, 0).astype(np.float32),
         np.full((len(truth), len(KEY_POINT_KINDS), 3), np.nan, np.float32),
         np.full((len(truth), 3), np.nan, np.float32),
         semantic,

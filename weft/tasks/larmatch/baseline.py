@@ -84,7 +84,9 @@ class LarmatchBaseline(Baseline):
             known = label >= 0
             self.parts["semantics"] = self._classes(x[known], label[known], weight[known], n, seed)
         if "key_points" in heads:
-            self.parts["key_points"] = self._values(x, good["key_points"], weight, seed)
+            near = good["key_points"]
+            known = np.isfinite(near).all(axis=1)
+            self.parts["key_points"] = self._values(x[known], near[known], weight[known], seed)
         if "affinity" in heads:
             self.constants["affinity"] = _mean_direction(good["affinity"], weight)
         if "shift" in heads:

@@ -59,7 +59,7 @@ COUNTS: Mapping[str, str] = {
     "class_<true>_as_<said>": "good triplets by true class and the class said to be most likely; `missed`: of a score "
     "below 0.5",
     "angle_<k>": "kept good triplets by the angle between the said and the true direction, in bins of `ANGLE_EDGES`",
-    "key_points": "kept good triplets with key-point scores",
+    "key_points": "kept good triplets with key-point scores, said and true",
     "key_error_<kind>": "sum of their squared errors of the key-point score",
     "key_near_<kind>": "those whose true score is at least 0.5",
     "key_said_<kind>": "those whose said score is at least 0.5",
@@ -239,7 +239,7 @@ def _key_points(judged: Judged) -> dict[str, float]:
     said = judged.answers("key_points")
     if said is None:
         return {}
-    kept = _kept_good(judged)
+    kept = _kept_good(judged) & np.isfinite(judged.labels.key_points[judged.row]).all(axis=1)
     said, true = said[kept], judged.labels.key_points[judged.row[kept]].astype(np.float64)
     found: dict[str, float] = {"key_points": int(kept.sum())}
     for k, kind in enumerate(KEY_POINT_KINDS):

@@ -73,7 +73,7 @@ class LarmatchLoss:
             return _shared(event, good == GOOD_TRIPLET, good != UNKNOWN_TRIPLET, self.options.larmatch.balance)
         kind = event[:, None] * _KINDS + torch.arange(_KINDS, device=event.device)
         if head == "key_points":
-            known = (targets["good"] == GOOD_TRIPLET)[:, None].expand(-1, _KINDS)
+            known = (targets["good"] == GOOD_TRIPLET)[:, None] & targets["key_points"].isfinite()
             near = targets["key_points"] > self.options.key_points.positive
             return _shared(kind, near, known, self.options.key_points.balance)
         if head == "shift":
@@ -111,7 +111,7 @@ class LarmatchLoss:
         if head == "larmatch":
             return self._larmatch(answer, targets["good"].long())
         if head == "key_points":
-            return (answer - targets["key_points"]).square()
+            return (answer - targets["key_points"].nan_to_num()).square()
         if head == "semantics":
             return self._semantics(answer, targets["semantic"].long())
         if head == "affinity":

@@ -121,6 +121,18 @@ def test_key_points_by_hand():
     assert barred[1].item() == pytest.approx(0.5)
 
 
+def test_key_points_that_are_not_known_are_not_far_ones():
+    scores = np.zeros((3, KINDS))
+    scores[0, 0], scores[2], scores[1, 3] = 0.8, NAN, NAN
+    predicted = torch.full((3, KINDS), 0.6, requires_grad=True)
+    term = loss("key_points")({"key_points": predicted}, join([event([1, 1, 1], key_points=scores)]))["key_points"]
+    (slope,) = torch.autograd.grad(term[0], predicted)
+    assert slope.isfinite().all()
+    assert (slope == 0).tolist() == np.isnan(scores).tolist()
+    nothing = loss("key_points")({"key_points": predicted}, join([event([1] * 3, key_points=scores * NAN)]))
+    assert [float(x) for x in nothing["key_points"]] == [0, 0]
+
+
 # --- semantics ----------------------------------------------------------------------------------------------
 
 

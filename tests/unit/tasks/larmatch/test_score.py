@@ -151,6 +151,13 @@ def test_heads():
     assert counts["shift_error_nu_vertex"] == pytest.approx(np.sqrt(2))
 
 
+def test_key_points_that_are_not_known_are_not_judged():
+    judged = by_hand()
+    judged.labels.key_points[0] = np.nan
+    counts = hand_counts(judged)
+    assert {name: value for name, value in counts.items() if name.startswith("key_") and value} == {}
+
+
 def test_metrics_by_hand():
     values = metrics(pd.DataFrame([{name: float(value) for name, value in hand_counts().items()}])).iloc[0]
     expected = {

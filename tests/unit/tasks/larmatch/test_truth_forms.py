@@ -25,8 +25,8 @@ STATED = {"data": {"labels": {"truth": "triplets"}}}
 HEADS = {"larmatch": [8], "key_points": [8], "semantics": [8]}
 
 
-def training_file(path, events):
-    """Events as a training file has them, with the labels that our own rules give."""
+def training_file(path, events, without=()):
+    """Events as a training file has them, with the labels that our own rules give; `without`: left empty."""
     rows = []
     for one in events:
         pixels, triplets = one["pixels"], one["triplets"]
@@ -38,10 +38,11 @@ def training_file(path, events):
             charge = np.where(mine["dead"] != 0, 1.0, np.maximum(mine["charge"], 10))
             planes.append(list(zip(mine["row"].tolist(), mine["wire"].tolist(), charge.tolist(), strict=True)))
         members = np.stack([triplets[f"pixel_{p}"] - first[p] for p in range(3)], axis=1)
-        rows.append(
-            of_arrays(planes, members, larmatch_truth=labels.good == 1, ssnet_truth=labels.semantic + 1,
-                      ssnet_top_weight=labels.boundary, kp_truth=labels.key_points)
-        )  # fmt: skip
+        stated = {
+            "larmatch_truth": labels.good == 1, "ssnet_truth": labels.semantic + 1,
+            "ssnet_top_weight": labels.boundary, "kp_truth": labels.key_points,
+        } | {name: np.zeros(0) for name in without}  # fmt: skip
+        rows.append(of_arrays(planes, members, **stated))
     return write_larmatch(path, rows)
 
 
@@ -93,6 +94,31 @@ def test_a_training_on_a_training_file(stated, tmp_path):
         names = ("pixels", "triplets", *(f"truth/{name}" for name in task.labels))
         baseline.fit([{name: store[name][i] for name in names} for i in range(3)], 0)
     assert {"larmatch", "semantics", "key_points"} <= set(baseline.parts)
+
+
+def test_key_points_that_a_file_does_not_state_are_not_taught(tmp_path):
+    """Not that all is far from them."""
+    source = training_file(tmp_path / "train.root", [event(0)], without=["kp_truth"])
+    convert_file(source, tmp_path / "truth.h5", detector=DETECTOR)
+    task = small_task({"heads": HEADS}, data={"min_score": 0, "labels": {"truth": "triplets"}})
+    with EventStore.open({"truth": tmp_path / "truth.h5"}) as store:
+        names = ("pixels", "triplets", *(f"truth/{name}" for name in task.labels))
+        products = {name: store[name][0] for name in names}
+        sample = task.sample(products, (0, 0), True)
+        good = sample.arrays["good"] == 1
+        assert np.isnan(sample.arrays["key_points"][good]).all()
+        assert (sample.arrays["key_points"][~good] == 0).all()
+        batch = task.collate([task.draw(sample, np.random.default_rng(0))])
+        terms = task.loss(task.network().train()(batch), batch)
+        assert {name: float(weight) > 0 for name, (_, weight) in terms.items()} == {
+            "larmatch": True, "key_points": False, "semantics": True,
+        }  # fmt: skip
+        assert float(terms["key_points"][0].detach()) == 0
+        baseline = task.baseline()
+        baseline.fit([products], 0)
+    said = baseline.predict(products)["triplet_scores"].values
+    assert len(said) == len(good)
+    assert not any(said[f"key_{kind}"].any() for kind in KEY_POINT_KINDS)
 
 
 def test_heads_that_such_files_cannot_teach():
