@@ -111,7 +111,8 @@ def _of_ply(path: Path, labels: str | tuple[str, ...] | None, textures: bool) ->
     if not isinstance(corners, Ragged):
         raise WeftError(f"{path}: element face has no list {' or '.join(_CORNERS)}")
     columns = [vertex.columns[axis] for axis in "xyz"]
-    vertices = np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
+    # Row by row: means of other layouts differ in the last digit, and so would the hash of the store.
+    vertices = np.ascontiguousarray(np.stack([np.asarray(column, np.float64) for column in columns], axis=1))
     faces, parent, fans = _triangles(path, corners, len(vertices))
     names = texture_names(ply.comments)
     notes: dict[str, Any] = {}
