@@ -83,7 +83,8 @@ def review(
     with progress_bar(str(output)) as progress:
         made = look(rows, output, accept, _options(threshold, one_class, None), progress)
     kept, open_ = sum(row.keep is True for row in made), sum(row.keep is None for row in made)
-    print(f"{output / TABLE}: {len(made)} images, {kept} with a score above 0, {open_} without a score")
+    images = f"{len(made)} image{'s' if len(made) != 1 else ''}"
+    print(f"{output / TABLE}: {images}, {kept} with a score above 0, {open_} without a score")
 
 
 @curation.command()

@@ -8,10 +8,12 @@ that lie end to end are mapped into memory, others are read by pages; `weft.io.t
 from __future__ import annotations
 
 import json
+import logging
 import math
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,6 +34,8 @@ _MICROMETRES = {
     **dict.fromkeys(("µm", "μm", "um", "micron", "microns", "micrometer", "\\u00B5m"), 1.0),
     **{"pm": 1e-6, "Å": 1e-4, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "inch": 25400.0, "in": 25400.0},
 }
+#: What tifffile logs of a file that was cut off between two pages, and then reads as if it had those before only.
+_CUT = ("invalid page offset", "invalid offset to page")
 _UNREADABLE = (
     tifffile.TiffFileError, ElementTree.ParseError, ValueError, OSError, RuntimeError, LookupError, TypeError,
     AttributeError, struct.error, zlib.error,
@@ -66,17 +70,21 @@ class TiffStack:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        try:
-            self._file = tifffile.TiffFile(self.path)
-        except FileNotFoundError:
-            raise WeftError(f"{self.path}: no such file") from None
-        except _UNREADABLE as error:
-            raise WeftError(f"{self.path}: not a TIFF, or damaged: {_line(error)}") from None
-        try:
-            self._open()
-        except BaseException:
-            self._file.close()
-            raise
+        with _told_once() as told:
+            try:
+                self._file = tifffile.TiffFile(self.path)
+            except FileNotFoundError:
+                raise WeftError(f"{self.path}: no such file") from None
+            except _UNREADABLE as error:
+                raise WeftError(f"{self.path}: not a TIFF, or damaged: {_line(error)}") from None
+            try:
+                self._open()
+                for record in told:
+                    if any(words in record.getMessage() for words in _CUT):
+                        raise WeftError(f"{self.path}: damaged: it ends before the last of its pages")
+            except BaseException:
+                self._file.close()
+                raise
 
     def _open(self) -> None:
         try:
@@ -128,10 +136,11 @@ class TiffStack:
         for axis, length in zip(self.axes[: self._inner], self._lengths[: self._inner], strict=True):
             number = number * length + at[axis]
         try:
-            page = self._series[number]
-            if page is None:
-                raise WeftError(f"{self.path}: plane {number} of {len(self._series)} is missing")
-            values = np.asarray(page.asarray(maxworkers=1)).reshape(self._lengths[self._inner :])
+            with _told_once():
+                page = self._series[number]
+                if page is None:
+                    raise WeftError(f"{self.path}: plane {number} of {len(self._series)} is missing")
+                values = np.asarray(page.asarray(maxworkers=1)).reshape(self._lengths[self._inner :])
         except _UNREADABLE as error:
             codec = ": pip install imagecodecs" if "imagecodecs" in str(error) else ""
             raise WeftError(f"{self.path}: plane {number} cannot be read: {_line(error)}{codec}") from None
@@ -191,6 +200,25 @@ class TiffVolume:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         whole = self[:]
         return whole if dtype is None else whole.astype(dtype, copy=False)
+
+
+@contextmanager
+def _told_once() -> Iterator[list[logging.LogRecord]]:
+    """Hold back what tifffile logs, and let it through where all went well: an error of ours says what is wrong."""
+    logger = tifffile.logger()
+    held: list[logging.LogRecord] = []
+
+    def hold(record: logging.LogRecord) -> bool:
+        held.append(record)
+        return False
+
+    logger.addFilter(hold)
+    try:
+        yield held
+    finally:
+        logger.removeFilter(hold)
+    for record in held:
+        logger.handle(record)
 
 
 def _axes(path: Path, series: tifffile.TiffPageSeries) -> list[tuple[str, int]]:

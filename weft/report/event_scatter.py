@@ -40,5 +40,6 @@ def event_scatter(key: str, values: Mapping[str, np.ndarray], metric: str, thing
             axis.legend(loc="best")
         svg = to_svg(canvas, key, f"{title}, model against baseline")
     words = ", ".join(f"{name} is better on {int((of_model > reference).sum())}" for name, of_model in models.items())
-    caption = f"Each point is a {thing}; above the line the model is better. Of {len(reference)} {thing}s {words}."
+    things = f"{thing}s" if len(reference) != 1 else thing
+    caption = f"Each point is a {thing}; above the line the model is better. Of {len(reference)} {things} {words}."
     return Figure(key, title, caption, svg=svg)

@@ -221,6 +221,37 @@ def test_damaged_files(tmp_path):
             stack.volume()[0, 2]
 
 
+@pytest.mark.parametrize("page", [1, 3])
+def test_a_file_that_is_cut_off_between_pages_is_not_a_shorter_stack(tmp_path, caplog, page):
+    """tifffile logs that, and reads the pages before."""
+    path = tmp_path / "cut.tif"
+    tifffile.imwrite(path, FULL[0, 0], compression="zlib", photometric="minisblack", metadata=None)
+    with tifffile.TiffFile(path) as file:
+        end = file.pages[page].offset
+    path.write_bytes(path.read_bytes()[:end])
+    with tifffile.TiffFile(path) as file:
+        assert len(file.pages) == page < 4
+    assert "invalid page offset" in caplog.text
+    caplog.clear()
+    with pytest.raises(WeftError, match=r"cut.tif: damaged: it ends before the last of its pages"):
+        read(path)
+    assert not caplog.records, "one line says it"
+
+
+def test_what_tifffile_warns_of_is_heard_where_all_is_well(tmp_path, caplog, monkeypatch):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, FULL[0, 0], photometric="minisblack")
+    opened = tifffile.TiffFile
+
+    def talking(*given):
+        tifffile.logger().warning("an odd tag")
+        return opened(*given)
+
+    monkeypatch.setattr(tifffile, "TiffFile", talking)
+    read(path)
+    assert [record.getMessage() for record in caplog.records] == ["an odd tag"]
+
+
 def test_a_compression_that_needs_another_package(tmp_path):
     if find_spec("imagecodecs"):
         pytest.skip("it is installed")

@@ -74,10 +74,10 @@ def overall_table(scores: Mapping[str, Scores], split: str, classes: Sequence[st
     return Figure(
         "overall",
         "All metrics",
-        f"Over {n} stacks of split {split}, means over the classes but the background; {seeds(models)}. Voxels that "
-        "the cost map leaves out are not judged; a stack without a class of which nothing is called so counts as "
-        f"right. Intervals: bootstrap over stacks, from the lowest to the highest end among seeds. {DIFFERENCE} "
-        "Where smaller is better the difference is baseline − model.",
+        f"Over {n} stack{'s' if n != 1 else ''} of split {split}, means over the classes but the background; "
+        f"{seeds(models)}. Voxels that the cost map leaves out are not judged; a stack without a class of which nothing "
+        "is called so counts as right. Intervals: bootstrap over stacks, from the lowest to the highest end among seeds. "
+        f"{DIFFERENCE} Where smaller is better the difference is baseline − model.",
         table=pd.DataFrame(rows),
     )
 
