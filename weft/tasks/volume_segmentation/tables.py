@@ -75,9 +75,9 @@ def overall_table(scores: Mapping[str, Scores], split: str, classes: Sequence[st
         "overall",
         "All metrics",
         f"Over {n} stack{'s' if n != 1 else ''} of split {split}, means over the classes but the background; "
-        f"{seeds(models)}. Voxels that the cost map leaves out are not judged; a stack without a class of which nothing "
-        "is called so counts as right. Intervals: bootstrap over stacks, from the lowest to the highest end among seeds. "
-        f"{DIFFERENCE} Where smaller is better the difference is baseline − model.",
+        f"{seeds(models)}. Voxels that the cost map leaves out are not judged; a stack without a class of which "
+        "nothing is called so counts as right. Intervals: bootstrap over stacks, from the lowest to the highest end "
+        f"among seeds. {DIFFERENCE} Where smaller is better the difference is baseline − model.",
         table=pd.DataFrame(rows),
     )
 
