@@ -27,13 +27,13 @@ class SurfaceSettings(NamedTuple):
     """m, cells of the local ground"""
     ground_radius: float = 20.0
     """m, half the width of the widest buildings"""
-    roughness_radius: float = 1.0
+    roughness_radius: float = 2.0
     """m, how far a face's surroundings reach"""
     ground_slope: float = 0.2
     """height over length, of the steepest ground"""
 
 
-#: For towns: blocks of 40 m, hills of 20 %, roughness at the scale of a car's roof.
+#: For towns: blocks of 40 m, hills of 20 %, roughness at the scale of a car.
 DEFAULT = SurfaceSettings()
 
 
