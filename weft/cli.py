@@ -749,7 +749,7 @@ def show(
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="HTML file to write")] = Path("event.html"),
 ) -> None:
-    """A rotatable 3-D display of one event, or the planes of one stack, as one HTML file.
+    """A rotatable 3-D display of one event or mesh, or the planes of one stack, as one HTML file.
 
     Example: `weft show results/data/lartpc-demo/test/0000.h5 --event 3 -o event.html`
 
@@ -947,6 +947,28 @@ def bench_chain(
     print(found)
     if output is not None:
         output.write_text(found + "\n")
+
+
+@app.command()
+def fetch(
+    what: Annotated[str, typer.Argument(help="resnet18, 34, 50, 101 or 152: weights of an encoder; or an address")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="the file to write; default: in weights/ under its own name")
+    ] = None,
+    sha256: Annotated[
+        str | None, typer.Option(help="checksum of the file, at least 8 digits; default: what its name says")
+    ] = None,
+) -> None:
+    """Download a file with its checksum, such as pretrained weights. The only verb that uses the network.
+
+    Example: `weft fetch resnet34`
+    """
+    from weft.io.fetch import fetch as fetch_file
+    from weft.progress import progress_bar
+
+    with progress_bar(what) as progress:
+        done = fetch_file(what, output, sha256, progress)
+    print(f"{done.path}: {'fetched' if done.new else 'there already'}, sha256 {done.sha256}")
 
 
 @app.command()

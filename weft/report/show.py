@@ -13,6 +13,7 @@ from weft.io.store import EventStore
 from weft.reco.feed import FedStore
 from weft.report.clouds import can_show_cloud, cloud_payload
 from weft.report.display import Grid, event_payload
+from weft.report.mesh_view import can_show_mesh, mesh_figure
 from weft.report.overlays import PREDICTION, TRUTH, layers, markers
 from weft.report.page import environment, write_page
 from weft.report.stack_view import can_show_stack, stack_figure
@@ -70,7 +71,7 @@ def store_payload(store: EventStore, index: int, subtitle: str = "", label: str 
 
 
 def show_event(stores: Mapping[str, Path], event: int, output: Path) -> None:
-    """Write a page with the rotatable display of one event, or the slice viewer of one stack.
+    """Write a page with the rotatable display of one event, the slice viewer of one stack, or the viewer of one mesh.
 
     ``stores`` maps ``truth`` and, if wanted, ``prediction`` to event stores; ``event`` is its number in the file.
     Stacks are shown with the outlines of all labels that there are, triplets with scores and space points where there
@@ -82,14 +83,17 @@ def show_event(stores: Mapping[str, Path], event: int, output: Path) -> None:
         if not 0 <= event < len(store):
             raise WeftError(f"{where}: no event {event}; events are numbered 0 to {len(store) - 1}")
         if can_show_stack(store):
-            page, shown = "stack.html", {"figure": stack_figure(store, event)}
+            shown: dict[str, Any] = {"figure": stack_figure(store, event)}
+        elif can_show_mesh(store):
+            shown = {"figure": mesh_figure(store, event)}
         elif can_show_cloud(store):
-            page, shown = "event.html", {"payload": cloud_payload(store, event)}
+            shown = {"payload": cloud_payload(store, event)}
         elif can_show(store):
-            page, shown = "event.html", {"payload": store_payload(store, event)}
+            shown = {"payload": store_payload(store, event)}
         else:
             raise WeftError(
                 f"{where}: a display needs the products meta, voxels and charge, or triplets with triplet_scores, or "
-                "space_points, or the image of a stack"
+                "space_points, or the image of a stack, or the vertices and faces of a mesh"
             )
+    page = "figure.html" if "figure" in shown else "event.html"
     write_page(output, environment().get_template(page).render(**shown, files=[str(p) for p in stores.values()]))

@@ -16,7 +16,7 @@ from weft.report.figure import Figure
 from weft.report.ratio_panels import binned, ratio_panels
 from weft.report.reliability import reliability_figure
 from weft.report.variants import pooled, same_events, select
-from weft.tasks.mesh_segmentation.colours import class_colours
+from weft.report.mesh_colours import class_colours
 from weft.tasks.mesh_segmentation.score import AREA_EDGES, CONFIDENCE_BINS, confusion_of, metrics
 from weft.tasks.mesh_segmentation.tables import class_table, overall_table, shift_table
 

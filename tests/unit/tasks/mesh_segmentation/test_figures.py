@@ -6,7 +6,7 @@ from mesh_store import MemoryStore, guess
 
 from weft.errors import WeftError
 from weft.metrics.scores import Scores, concat, pool
-from weft.tasks.mesh_segmentation.colours import class_colours
+from weft.tasks.mesh_segmentation.event_views import event_figures
 from weft.tasks.mesh_segmentation.figures import figures
 from weft.tasks.mesh_segmentation.score import metrics, score_shard
 
@@ -74,8 +74,9 @@ def test_a_split_that_was_not_scored_is_an_error(scores):
         figures(scores, "other", CLASSES)
 
 
-def test_every_class_has_a_colour_of_its_own():
-    names = ("terrain", "high vegetation", "building", "water", "car", "boat", "fence", "shrub")
-    found = class_colours(names)
-    assert [name for name, _ in found.values()] == list(names)
-    assert len({colour for _, colour in found.values()}) == len(names)
+def test_the_viewer_of_a_mesh():
+    mesh = plain(seed=1, size=6)
+    (figure,) = event_figures(MemoryStore([mesh], [guess(mesh, 3, 0.1)]), 0, "the middle one", CLASSES)
+    assert figure.html is not None
+    assert all(name in figure.html for name in ('"truth"', '"prediction"', '"errors"', '"texture"'))
+    assert "Mesh 1/0/0, the middle one." in figure.caption

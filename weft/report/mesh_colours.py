@@ -20,6 +20,10 @@ UNKNOWN, RIGHT, WRONG = "#b9b4a6", "#c9d3dc", "#d1242f"
 
 def class_colours(classes: Sequence[str]) -> dict[int, tuple[str, str]]:
     """Name and colour ("#rrggbb") of each class, by number."""
-    taken = {_KNOWN[name] for name in classes if name in _KNOWN}
+    taken = {_known(name) for name in classes}
     others = cycle([colour for colour in SERIES_COLORS if colour not in taken])
-    return {k: (name, _KNOWN.get(name) or next(others)) for k, name in enumerate(classes)}
+    return {k: (name, _known(name) or next(others)) for k, name in enumerate(classes)}
+
+
+def _known(name: str) -> str | None:
+    return _KNOWN.get(name.lower().replace("_", " "))
