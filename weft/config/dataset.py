@@ -18,6 +18,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, TypeAdapter, model_se
 from weft.config.curated import CuratedSplit
 from weft.config.detector import NamedDetector
 from weft.config.loading import ConfigError, at_scale, closest, find, merge, override, read_mapping, validate
+from weft.config.mesh_files import MeshFileOptions
 from weft.config.strict import Strict
 from weft.io.image_files import other_files as masks_among
 from weft.io.stack_files import other_files, places, stem
@@ -82,6 +83,7 @@ class SimulatedDataset(_Dataset):
     simulation: dict[str, Any] = Field(
         {}, description="settings, see docs/simulation.md, docs/stacks.md, docs/towns.md and docs/streets.md"
     )
+    meshes: MeshFileOptions | None = Field(None, description="of towns: how their meshes are converted")
     splits: dict[Annotated[str, Field(pattern=_NAME)], SimulatedSplit] = Field(
         min_length=1, description="events by purpose: train, val, and those of the evaluations"
     )
@@ -89,10 +91,13 @@ class SimulatedDataset(_Dataset):
     @model_serializer(mode="wrap")
     def _without_kind(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """A dataset of argon is the same dataset as before there were others, and its reports are not made anew."""
-        return {name: value for name, value in dump(self).items() if name != "kind" or value != "lartpc"}
+        plain = {"kind": "lartpc", "meshes": None}
+        return {name: value for name, value in dump(self).items() if name not in plain or value != plain[name]}
 
     @model_validator(mode="after")
     def _resolvable(self) -> SimulatedDataset:
+        if self.meshes is not None and self.kind != "towns":
+            raise ValueError(f"meshes: a dataset of {self.kind} has none")
         for name in self.splits:
             self.split(name)
         return self
@@ -147,6 +152,7 @@ class FileDataset(_Dataset):
     spacing: tuple[Length, Length, Length] | None = Field(
         None, description="voxel size z, y, x of stacks, µm, where their files do not say it"
     )
+    meshes: MeshFileOptions | None = Field(None, description="of PLY and OBJ files: how they are converted")
     files: tuple[str, ...] = Field((), description="paths, globs or @list.txt, for splits given by fraction")
     manifest: str | None = Field(None, description="CSV of file,start,stop as `weft inspect --manifest` writes it")
     splits: dict[Annotated[str, Field(pattern=_NAME)], FileSplit] = Field(
@@ -155,8 +161,9 @@ class FileDataset(_Dataset):
 
     @model_serializer(mode="wrap")
     def _without_spacing(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """As before there were stacks where nothing is said of them."""
-        return {name: value for name, value in dump(self).items() if name != "spacing" or value is not None}
+        """As before there were stacks and meshes where nothing is said of them."""
+        later = ("spacing", "meshes")
+        return {name: value for name, value in dump(self).items() if name not in later or value is not None}
 
     @model_validator(mode="after")
     def _consistent(self) -> FileDataset:

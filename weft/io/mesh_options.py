@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from weft.errors import WeftError
-from weft.meshes.surface import DEFAULT
+from weft.meshes.surface_settings import DEFAULT, Ground
 
 #: Names of ids whose faces have no valid label.
 UNLABELLED = ("unclassified", "unlabelled", "unlabeled", "ignore")
@@ -26,7 +26,7 @@ class MeshReading(NamedTuple):
     max_pixels: int = 256
     """of a texture, that are kept under a face"""
     texture_wrap: Literal["repeat", "clamp"] = "repeat"
-    ground: Literal["local", "plane"] = DEFAULT.ground
+    ground: Ground = DEFAULT.ground
     ground_cell: float = DEFAULT.ground_cell
     """m"""
     ground_radius: float = DEFAULT.ground_radius

@@ -35,7 +35,8 @@ from weft.io.mesh_products import (
 )
 from weft.io.mesh_reading import Mesh, read_mesh
 from weft.io.products import Ragged, Schema
-from weft.meshes.surface import SurfaceSettings, face_surface
+from weft.meshes.surface import face_surface
+from weft.meshes.surface_settings import SurfaceSettings
 from weft.meshes.texture import FacePixels, textured_pixels
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +19,8 @@ from scipy.sparse.linalg import spsolve
 
 from weft.errors import WeftError
 from weft.meshes.geometry import centroids
+from weft.meshes.surface_settings import Ground
 
-Ground = Literal["local", "plane"]
 Raster = NDArray[np.float64]
 
 _CELLS = 1 << 24  # of a raster, 128 MiB

@@ -15,6 +15,8 @@ from weft.config.loading import ConfigError, closest
 from weft.errors import WeftError
 from weft.io.image_files import files_of as files_of_images
 from weft.io.image_files import is_images
+from weft.io.mesh_files import files_of as files_of_meshes
+from weft.io.mesh_files import is_meshes
 from weft.io.stack_files import files_of
 from weft.simulation.settings import settings_of
 from weft.tasks import resolve
@@ -168,9 +170,11 @@ def source_of(wildcards):
 
 
 def parts_of(wildcards):
-    """The other files that a conversion of stacks or images reads: those of a user's folder, and what is beside an
-    image."""
+    """The other files that a conversion of stacks, images or meshes reads: those of a user's folder, and what is beside
+    an image or a mesh."""
     dataset, file = datasets[wildcards.dataset], shard_of(wildcards).file
+    if file is not None and (dataset.kind == "meshes" or is_meshes(file)):
+        return [str(path) for path in files_of_meshes(file, dataset.products) if str(path) != file]
     if file is not None and (dataset.kind == "images" or is_images(file)):
         return [str(path) for path in files_of_images(file, dataset.products) if str(path) != file]
     if file is None or not (dataset.kind == "stacks" or Path(file).is_dir()):
@@ -181,9 +185,11 @@ def parts_of(wildcards):
 def conversion_of(wildcards):
     """What of that file is read, and how: nothing to say about a file of our own simulation."""
     dataset, shard = datasets[wildcards.dataset], shard_of(wildcards)
+    said = None if dataset.source == "curated" else dataset.meshes
+    meshes = {} if said is None else {"meshes": said.model_dump(mode="json")}
     if shard.file is None:
-        return {}
-    options = {
+        return meshes
+    options = meshes | {
         "kind": dataset.kind,
         "products": dataset.products,
         "namespace": dataset.namespace,
