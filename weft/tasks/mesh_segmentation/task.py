@@ -36,10 +36,10 @@ class MeshSegmentation(Task[Options]):
     name = "mesh_segmentation"
     options_model = Options
     labels = ("face_labels",)
-    headline = ("mean_f1", "mean_iou", "accuracy")
+    headline = ("mean_f1", "area_mean_f1", "accuracy")
     claim_events = 10
     # It reads textures where the network does.
-    fitted_with = ("data", "model.texture")
+    fitted_with = ("data.classes", "data.features.surface", "model.texture")
     # How samples are drawn, and how meshes are predicted: a deploy may do both otherwise.
     variations = frozenset(
         {"augment", "turns", "held", "inference", "clusters.recluster", "clusters.per_sample", "clusters.method"}
