@@ -112,9 +112,13 @@ def simulate(
 @app.command()
 def convert(
     source: Annotated[
-        Path, typer.Argument(help="a file of any supported format, or a folder of stacks, see docs/data_formats.md")
+        Path,
+        typer.Argument(
+            help="a file of any supported format, or a folder of stacks, pictures or meshes, see docs/data_formats.md"
+        ),
     ],
     target: Annotated[Path, typer.Argument(help="the event store to write")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value, of meshes only, see docs/meshes.md")] = None,
     kind: Annotated[str, typer.Option("--source", help="format of the file")] = "auto",
     start: Annotated[int | None, typer.Option(help="first entry")] = None,
     stop: Annotated[int | None, typer.Option(help="entry after the last")] = None,
@@ -128,14 +132,19 @@ def convert(
         str | None, typer.Option(help="Z,Y,X of a voxel in µm, of stacks whose files do not say it")
     ] = None,
 ) -> None:
-    """Convert detector data, or a folder of image stacks, to an event store.
+    """Convert detector data, or a folder of stacks, pictures or meshes, to an event store.
 
     Example: `weft convert events.root events.h5 --product charge=sparse3d_reco --product clusters=none`
+
+    Example: `weft convert tiles/ tiles.h5 'label_map={1: 0, 2: 1}' 'classes=[terrain, building]'`
     """
     from weft.config.detector import load_detector
+    from weft.config.loading import override, validate
+    from weft.config.mesh_files import MeshFileOptions
     from weft.io.convert import convert_file
     from weft.progress import progress_bar
 
+    said = validate(MeshFileOptions, override({}, overrides), "weft convert") if overrides else None
     where = None if detector is None else load_detector(detector)
     products = _products(product)
     with progress_bar(str(source)) as progress:
@@ -150,6 +159,7 @@ def convert(
             detector=where,
             tick_backward=tick_backward,
             spacing=None if spacing is None else _lengths(spacing),
+            meshes=None if said is None else said.reading(),
             progress=progress,
         )
     print(f"{target}: {done.events} event{'s' if done.events != 1 else ''} of kind {done.kind}")
@@ -224,10 +234,19 @@ def triplets(
 @app.command()
 def export(
     stores: Annotated[list[str], typer.Argument(help="event stores of the same events, each PATH or NAME=PATH")],
-    to: Annotated[str, typer.Option(help="spine, root, csv, parquet, tiff or png")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="the file; csv, parquet, tiff and png: the folder")],
+    to: Annotated[str, typer.Option(help="spine, root, csv, parquet, tiff, png or ply")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="the file; csv, parquet, tiff, png and ply: the folder")
+    ],
     product: Annotated[
         list[str] | None, typer.Option(help="product, or NAME/product where several stores have it; default: all")
+    ] = None,
+    ascii_: Annotated[bool, typer.Option("--ascii", help="with ply: as text; default: binary")] = False,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="with ply: those of all classes too, not of the best one only")
+    ] = False,
+    meshes: Annotated[
+        Path | None, typer.Option(help="with ply: the folder of the meshes, if it is not where they were converted")
     ] = None,
 ) -> None:
     """Write what event stores hold in a format of other tools, see docs/data_formats.md.
@@ -235,10 +254,14 @@ def export(
     Example: `weft export events.h5 reconstructed.h5 --to spine -o reconstructed_spine.h5`
 
     Example: `weft export stacks.h5 predicted.h5 --to tiff -o predicted`
+
+    Example: `weft export tiles.h5 predicted.h5 --to ply -o predicted`
     """
     from weft.progress import progress_bar
 
     opened = _named_stores(stores)
+    if to != "ply" and (ascii_ or probabilities or meshes is not None):
+        raise WeftError(f"--ascii, --probabilities and --meshes are for --to ply, not {to}")
     if to == "spine":
         from weft.reco.spine_export import export_spine
 
@@ -272,8 +295,16 @@ def export(
             raise WeftError("--to png: expected the store of the images, then that of their masks, and no --product")
         for path in export_masks(*opened.values(), output):
             print(path)
+    elif to == "ply":
+        from weft.io.mesh_export import PlyOptions, export_meshes
+
+        if len(opened) != 2 or product:
+            raise WeftError("--to ply: expected the store of the meshes, then that of predictions, and no --product")
+        options = PlyOptions("ascii" if ascii_ else "binary_little_endian", probabilities, meshes)
+        for path in export_meshes(*opened.values(), output, options):
+            print(path)
     else:
-        raise WeftError(f"--to {to}: expected spine, root, csv, parquet, tiff or png")
+        raise WeftError(f"--to {to}: expected spine, root, csv, parquet, tiff, png or ply")
 
 
 def _storable(stores: dict[str, str]) -> list[str]:
@@ -384,7 +415,7 @@ def deploy(
     events: Annotated[
         Path | None,
         typer.Option(
-            help="an event store of your own instead of the dataset's; or a picture or a stack, or a folder of them"
+            help="an event store of your own instead of the dataset's; or a picture, stack or mesh, or a folder of them"
         ),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="with --events: the store to write")] = None,
@@ -394,6 +425,9 @@ def deploy(
     ] = False,
     png: Annotated[
         bool, typer.Option("--png", help="write the predicted masks as PNG too, in a folder NAME.masks beside")
+    ] = False,
+    ply: Annotated[
+        bool, typer.Option("--ply", help="write the predicted meshes as PLY too, in a folder NAME.meshes beside")
     ] = False,
     spacing: Annotated[
         str | None, typer.Option(help="with images as --events: Z,Y,X of a voxel in µm, where files do not say it")
@@ -407,11 +441,14 @@ def deploy(
 
     Example: `weft deploy segmentation --scale demo --events mine.h5 --output predicted.h5`
 
-    TIFF stacks and pictures are converted first, to NAME.events.h5 beside the output.
+    TIFF stacks, pictures and meshes are converted first, to NAME.events.h5 beside the output, meshes as those of the
+    experiment's dataset are.
 
     Example: `weft deploy volumes --scale demo --events images/ --output predicted.h5 --tiff`
 
     Example: `weft deploy images --scale demo --events photographs/ --output predicted.h5 --png`
+
+    Example: `weft deploy meshes --scale demo --stage textured --events tiles/ --output predicted.h5 --ply`
 
     Example: `weft deploy full_chain --scale demo --stage chain --events mine.h5 --output reconstructed.h5`
 
@@ -426,7 +463,7 @@ def deploy(
     if spacing is not None and (events is None or not is_stacks(events)):
         raise WeftError("--spacing is the voxel size of images given as --events; an event store has its own")
     if stage == CHAIN:
-        formats = _Formats(root, tiff, png)
+        formats = _Formats(root, tiff, png, ply)
         _deploy_chain(
             experiment, scale, results, variant, split, events, output, formats, spacing, model, overrides or []
         )
@@ -436,7 +473,7 @@ def deploy(
         raise WeftError("--model is for --stage chain; of one stage say checkpoint=PATH")
     run = _run(experiment, scale, results, stage, variant, overrides)
     task = tasks.of(run.stage, f"experiment '{experiment}', stage '{run.stage_name}'")
-    written = _Formats(root, tiff, png).of({run.stage_name: task})
+    written = _Formats(root, tiff, png, ply).of({run.stage_name: task})
     if (events is None) != (output is None):
         raise WeftError("--events and --output belong together: the store to read, and the one to write")
     if events is not None and output is not None:
@@ -447,7 +484,7 @@ def deploy(
             )
         if not Path(run.model).is_file():
             raise WeftError(f"{run.model}: no such file; train the stage first")
-        events = _event_store(events, output, spacing)
+        events = _event_store(events, output, spacing, run.dataset)
         jobs = [({"truth": str(events)}, output, "truth")]
         if run.stage.inputs:
             _require_truth(run, task.reads, events)
@@ -479,18 +516,31 @@ def deploy(
         written.write({**inputs, "prediction": target}, target)
 
 
-def _event_store(events: Path, output: Path, spacing: str | None) -> Path:
-    """The event store of what was named: images are converted first, to a store beside the output."""
+def _event_store(events: Path, output: Path, spacing: str | None, dataset: Any) -> Path:
+    """The event store of what was named: stacks, pictures and meshes are converted first, to a store beside the output.
+
+    Heights and labels of meshes are those that a training on the dataset has seen.
+    """
     from weft.io.convert import convert_file
     from weft.io.image_files import is_images
+    from weft.io.mesh_files import is_meshes
     from weft.io.stack_files import is_stacks
     from weft.progress import progress_bar
 
-    if not (is_stacks(events) or is_images(events)):
+    meshes = is_meshes(events)
+    if not (meshes or is_stacks(events) or is_images(events)):
         return events
     store = output.with_suffix(".events.h5")
+    said = dataset.meshes if meshes and dataset.source != "curated" else None
     with progress_bar(str(store)) as progress:
-        done = convert_file(events, store, spacing=None if spacing is None else _lengths(spacing), progress=progress)
+        done = convert_file(
+            events,
+            store,
+            products=dataset.products if meshes and dataset.source == "files" else None,
+            spacing=None if spacing is None else _lengths(spacing),
+            meshes=None if said is None else said.reading(),
+            progress=progress,
+        )
     print(f"{store}: {done.events} {done.kind if done.events != 1 else done.kind.removesuffix('s')}")
     for name, reason in done.skipped.items():
         print(f"left out {name}: {reason}")
@@ -504,6 +554,7 @@ class _Formats:
     root: bool
     tiff: bool
     png: bool = False
+    ply: bool = False
     trees: dict[str, list[str]] = field(default_factory=dict)
 
     def of(self, tasks: dict[str, Any]) -> _Formats:
@@ -517,6 +568,8 @@ class _Formats:
             raise WeftError(f"--tiff is for predictions of stacks; {', '.join(tasks)} makes none")
         if self.png and "mask" not in made:
             raise WeftError(f"--png is for masks of images; {', '.join(tasks)} makes none")
+        if self.ply and "face_labels" not in made:
+            raise WeftError(f"--ply is for predictions of meshes; {', '.join(tasks)} makes none")
         return self
 
     def write(self, stores: dict[str, Any], target: Path) -> None:
@@ -538,6 +591,12 @@ class _Formats:
             folder = target.with_suffix(".masks")
             files = export_masks(stores["truth"], target, folder)
             print(f"{folder}: {len(files) - 1} masks")
+        if self.ply:
+            from weft.io.mesh_export import export_meshes
+
+            folder = target.with_suffix(".meshes")
+            files = export_meshes(stores["truth"], target, folder)
+            print(f"{folder}: {len(files)} file{'s' if len(files) != 1 else ''}")
 
 
 def _require_truth(run: Any, reads: tuple[str, ...], events: Path) -> None:
@@ -584,7 +643,7 @@ def _deploy_chain(
     experiment, dataset = _given_experiment(name, scale, Given(model, (), tuple(overrides)))
     chain = chain_of(experiment, dataset, _layout(results), variant)
     if events is not None and output is not None:
-        jobs = [(_event_store(events, output, spacing), output)]
+        jobs = [(_event_store(events, output, spacing, dataset), output)]
     else:
         if split:
             require_split(dataset, split)
@@ -716,7 +775,8 @@ def inspect(
         bool, typer.Option("--suggest", help="of stacks: which normalisation suits the first one (or --event), and why")
     ] = False,
 ) -> None:
-    """What is in a file: products, units, counts, provenance; of a folder of stacks a table of what is wrong with each.
+    """What is in a file: products, units, counts, provenance; of a folder of stacks, pictures or meshes a table of what
+    is wrong with each.
 
     Example: `weft inspect results/data/lartpc-demo/test/0000.h5 --event 3`
     """

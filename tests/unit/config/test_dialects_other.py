@@ -1,10 +1,11 @@
-"""Sizes of the segmenter's networks; the dialects whose pipelines are to come: images, meshes."""
+"""Sizes of the segmenter's networks; the dialects of images and meshes."""
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from weft import tasks
 from weft.config.dialects import import_config
 from weft.config.dialects.segmenter import nearest_size, out_size
 from weft.config.loading import ConfigError
@@ -187,6 +188,33 @@ def test_early_stopping_of_images(tmp_path):
     assert (made["monitor"], made["mode"], made["patience"], made["min_delta"]) == ("loss", "min", 3, 0.1)
 
 
+def test_the_folders_of_images_are_the_dataset(tmp_path, monkeypatch):
+    """What is there is counted and named: steps of the warm-up, classes; the experiment is one of ours."""
+    for split, count in (("training", 12), ("val", 1)):
+        (tmp_path / "data/images" / split).mkdir(parents=True)
+        for k in range(count):
+            (tmp_path / f"data/images/{split}/{k}.png").write_bytes(b"")
+    (tmp_path / "data/classes.txt").write_text("0 background\n1 road\n2 building\n9 tree\n255 ignore\n")
+    monkeypatch.chdir(tmp_path)
+    made = import_config(write(tmp_path, IMAGES, **{
+        "dataset/train_split": "training",
+        "augmentations": {"color_jitter": {"hue": 0.1}, "random_crop": {"size": [32, 32], "padding": 16}},
+        "model": {"name": "unet", "backbone": "resnet34", "pretrained": True},
+        "training/accumulate_grad_batches": 3,
+    }))  # fmt: skip
+    splits = {split: {"files": [f"data/images/{name}"]} for split, name in
+              (("train", "training"), ("val", "val"), ("test", "test"))}  # fmt: skip
+    assert made.dataset.plain() == {"name": "theirs", "source": "files", "kind": "images", "splits": splits}
+    stage = tasks.resolve(made.validated("theirs.dataset.yaml")).stages["unet"]
+    assert stage.data["classes"] == ["background", "road", "building", "tree"]
+    assert (stage.data["size"], stage.data["crop"], stage.data["crop_padding"]) == ([64, 64], [32, 32], 16)
+    assert (stage.data["augment"]["hue"], stage.data["augment"]["horizontal_flip"]) == (0.1, False)
+    assert stage.schedule.warmup == 3, "5 epochs of half a step"
+    assert stage.training.validate_every == 1
+    assert stage.init["body.encoder"].source == "weights/resnet34-b627a593.pth"
+    assert stage.init["body.encoder"].exclude == ("body.encoder.fc", "*.num_batches_tracked")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -198,6 +226,7 @@ def test_early_stopping_of_images(tmp_path):
         ({"training/early_stopping": {"metric": "val/F2"}}, "no such metric; nearest that work: val/mIoU"),
         ({"training/early_stopping": {"patient": 1}}, "unknown key 'patient'"),
         ({"optimizer/name": "lion"}, "nearest that work: adamw, adam, sgd, rmsprop"),
+        ({"model": {"backbone": "light", "pretrained": True}}, "no weights are known for light; nearest that work"),
         ({"checkpointing/monitor": "val/loss", "training/early_stopping": {"metric": "val/mIoU"}}, "training.monitor"),
     ],
 )

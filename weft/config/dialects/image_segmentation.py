@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
 from typing import Any
 
 from weft.config.dialects.dialect import Dialect
 from weft.config.dialects.rules import Drops, Maps, Noted, PartOf, Rule, Several, Source, Unfit
-from weft.config.dialects.stages import Defaults, Plan, alone
+from weft.config.dialects.stages import Defaults, Part, Plan
+from weft.io.fetch import KNOWN
+from weft.io.image_files import CLASSES, IGNORE, find_images, read_classes
 
 _OPTIMIZERS = {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD", "rmsprop": "RMSprop"}
-_METRICS = {"val/mIoU": "mean_iou", "val/loss": "loss", "val/pixel_accuracy": "accuracy", "val/Dice": "mean_dice"}
+_METRICS = {
+    "val/mIoU": "mean_iou",
+    "val/loss": "loss",
+    "val/pixel_accuracy": "accuracy",
+    "val/Dice": "mean_dice",
+    "val/FWIoU": "frequency_weighted_iou",
+}
 
 
 def _optimizer(value: str, source: Source) -> str:
@@ -33,12 +43,59 @@ def _schedule(value: str, source: Source) -> str:
     return value
 
 
+def _step(source: Source) -> float | None:
+    """Steps of an epoch, where the training images are there to be counted."""
+    folder = _folder(source, "train")
+    if folder is None or not folder.is_dir():
+        return None
+    batch = source.get("training.batch_size", default=1) * source.get("training.accumulate_grad_batches", default=1)
+    return len(find_images(folder)) / batch
+
+
 def _warmup(value: float, source: Source) -> Noted | int:
     """Schedules count optimiser steps; how many an epoch has is for the dataset to say."""
     if not value:
         return 0
+    steps = _step(source)
+    if steps is not None:
+        return Noted(math.ceil(value * steps), f"{value:g} epochs of {steps:g} steps")
     batch = source.get("training.batch_size", default=1) * source.get("training.accumulate_grad_batches", default=1)
     return Noted(None, f"schedule.warmup is in steps: {value:g} · images of train / {batch}, once the dataset is known")
+
+
+def _folder(source: Source, split: str) -> Path | None:
+    """The images of a split, as the file names it."""
+    root = source.get("dataset.root")
+    return None if root is None else Path(root) / "images" / source.get(f"dataset.{split}_split", default=split)
+
+
+def _splits(value: str, source: Source) -> dict[str, dict[str, list[str]]]:
+    return {split: {"files": [str(_folder(source, split))]} for split in ("train", "val", "test")}
+
+
+def _classes(value: int, source: Source) -> Noted:
+    """Names of so many classes: those of classes.txt where that is there."""
+    said = Path(source.get("dataset.root", default=".")) / CLASSES
+    if not said.is_file():
+        return Noted([f"class_{k}" for k in range(value)], f"no {said} to name them")
+    names = [name for name in read_classes(said).values() if name != IGNORE]
+    if len(names) != value:
+        raise Unfit(f"{said} names {len(names)} classes; nearest that works: {len(names)}")
+    return Noted(names, f"names of {said}")
+
+
+def _pretrained(value: bool | str, source: Source) -> Noted | None:
+    """Weights are a file here, which `weft fetch` downloads where there is a network."""
+    if value is False:
+        return None
+    backbone = source.get("model.backbone", default="resnet34")
+    if value is True and backbone not in KNOWN:
+        raise Unfit(
+            f"no weights are known for {backbone}; nearest that work: the path of a file, or {', '.join(KNOWN)}"
+        )
+    path = KNOWN[backbone].path if value is True else value
+    start = {"from": path, "except": ["body.encoder.fc", "*.num_batches_tracked"]}
+    return Noted({"body.encoder": start}, f"weft fetch {backbone}" if value is True else "")
 
 
 def _stopping(value: dict[str, Any], source: Source) -> Several:
@@ -53,27 +110,35 @@ def _stopping(value: dict[str, Any], source: Source) -> Several:
     return Several(given)
 
 
+def _epochs(value: float, source: Source) -> Several:
+    steps = _step(source)
+    every = {} if steps is None else {"training.validate_every": max(1, round(steps))}
+    return Several({"training.epochs": value, **every})
+
+
 _RESULTS = "everything lies in the folder of the experiment, below results/"
 
 TABLE: dict[str, Rule] = {
     "experiment_name": Maps("experiment:name"),
-    "dataset.root": Maps("experiment:dataset", lambda value, source: None, "a dataset of images; to be defined"),
-    "dataset.train_split": Drops("a dataset's splits are named train, val and test"),
-    "dataset.val_split": Drops("a dataset's splits are named train, val and test"),
-    "dataset.num_classes": Maps("model.classes"),
+    "dataset.root": Maps("dataset:splits", _splits, "its folders images/{train,val,test}; masks lie in masks/…"),
+    "dataset.train_split": PartOf("dataset.root"),
+    "dataset.val_split": PartOf("dataset.root"),
+    "dataset.test_split": PartOf("dataset.root"),
+    "dataset.num_classes": Maps("data.classes", _classes, "their names, those of classes.txt"),
     "dataset.image_size": Maps("data.size", says="rows, columns"),
     "dataset.normalization.mean": Maps("data.mean", says="of each channel"),
     "dataset.normalization.std": Maps("data.std", says="of each channel"),
-    "augmentations.horizontal_flip": Maps("data.flip"),
-    "augmentations.color_jitter.brightness": Maps("data.brightness"),
-    "augmentations.color_jitter.contrast": Maps("data.contrast"),
-    "augmentations.color_jitter.saturation": Maps("data.saturation"),
-    "augmentations.color_jitter.hue": Maps("data.hue"),
+    "augmentations.horizontal_flip": Maps("data.augment.horizontal_flip"),
+    "augmentations.vertical_flip": Maps("data.augment.vertical_flip"),
+    "augmentations.color_jitter.brightness": Maps("data.augment.brightness"),
+    "augmentations.color_jitter.contrast": Maps("data.augment.contrast"),
+    "augmentations.color_jitter.saturation": Maps("data.augment.saturation"),
+    "augmentations.color_jitter.hue": Maps("data.augment.hue"),
     "augmentations.random_crop.size": Maps("data.crop", says="rows, columns"),
     "augmentations.random_crop.padding": Maps("data.crop_padding"),
     "model.name": Maps("model.name"),
     "model.backbone": Maps("model.backbone"),
-    "model.pretrained": Maps("model.pretrained"),
+    "model.pretrained": Maps("init", _pretrained, "weights from a file, which weft fetch downloads"),
     "model.dropout": Maps("model.dropout"),
     "optimizer.name": Maps("optimizer.name", _optimizer, ", ".join(_OPTIMIZERS)),
     "optimizer.lr": Maps("optimizer.lr"),
@@ -82,7 +147,7 @@ TABLE: dict[str, Rule] = {
     "scheduler.name": Maps("schedule.name", _schedule, "cosine, constant"),
     "scheduler.warmup_epochs": Maps("schedule.warmup", _warmup, "epochs there, steps here"),
     "scheduler.max_epochs": PartOf("scheduler.name"),
-    "training.epochs": Maps("training.epochs"),
+    "training.epochs": Maps("training.epochs, validate_every", _epochs, "validated after each epoch"),
     "training.batch_size": Maps("training.batch_size"),
     "training.num_workers": Maps("training.workers"),
     "training.amp": Maps(
@@ -100,11 +165,15 @@ TABLE: dict[str, Rule] = {
     "logging.log_every_n_steps": Maps("training.log_every"),
 }
 
-_DEFAULTS: Defaults = {"experiment:dataset": ("images", "not defined yet")}
+_DEFAULTS: Defaults = {
+    "data.augment.horizontal_flip": (False, "there off by default"),
+    "training.batch_size": (8, "there the default"),
+}
 
 
 def _plan(source: Source) -> Plan:
-    return alone("unet", "images", _DEFAULTS)
+    needs = {"truth": ["picture", "mask"]}
+    return Plan({"unet": Part("image_segmentation", needs=needs, defaults=_DEFAULTS)})
 
 
 IMAGE_SEGMENTATION = Dialect(
@@ -113,4 +182,5 @@ IMAGE_SEGMENTATION = Dialect(
     table=TABLE,
     plan=_plan,
     signs=(("dataset.num_classes", "dataset.image_size"), ("experiment_name", "checkpointing")),
+    dataset={"source": ("files", ""), "kind": ("images", "")},
 )
