@@ -31,16 +31,18 @@ def orientation(dims: int, flip: bool, rotate: bool, rng: np.random.Generator) -
     return order, rng.random(dims) < 0.5 if flip else np.zeros(dims, bool)
 
 
-def view(coords: np.ndarray, size: int, rng: np.random.Generator, flip: bool, rotate: bool, shift: int) -> np.ndarray:
-    """int32 [N, D]: the voxels mirrored in the middle of an image of `size` voxels, with permuted axes, moved.
+def view(
+    coords: np.ndarray, count: np.ndarray, rng: np.random.Generator, flip: bool, rotate: bool, shift: int
+) -> np.ndarray:
+    """int32 [N, D]: the voxels mirrored in the middle of their image, with permuted axes, moved.
 
-    flip: mirror each axis with probability 1/2. rotate: permute the axes. shift: move by up to so many voxels either
-    way along each axis. Distances between voxels stay what they are.
+    count: int [D], voxels of the image along each axis; a network that knows coordinates sees only those that a
+    prediction has, too. flip: mirror each axis with probability 1/2. rotate: permute the axes. shift: move by up to so
+    many voxels either way along each axis. Distances between voxels stay what they are.
     """
     dims = coords.shape[1]
     order, mirrored = orientation(dims, flip, rotate, rng)
-    coords = coords[:, order]
-    coords = np.where(mirrored, size - 1 - coords, coords)
+    coords = np.where(mirrored, count[order] - 1 - coords[:, order], coords[:, order])
     if shift:
         coords = coords + rng.integers(-shift, shift, dims, np.int32, endpoint=True)
     return coords.astype(np.int32)

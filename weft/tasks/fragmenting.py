@@ -81,8 +81,9 @@ class Fragmenting(Task[Options]):
         return Sample(arrays, index)
 
     def draw(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        data, size = self.options.data, self.options.model.spatial_size  # type: ignore[attr-defined]
-        coords = view(sample.arrays["coords"], size, rng, data.flip, data.rotate, data.shift)
+        data, meta = self.options.data, unstructured_to_structured(sample.arrays["meta"], META.dtype)[0]
+        count = np.array([meta[f"n{axis}"] for axis in "xyz"])
+        coords = view(sample.arrays["coords"], count, rng, data.flip, data.rotate, data.shift)
         charge = charge_view(sample.arrays["charge"], data.charge_jitter, rng)
         return sample.with_arrays(coords=coords, charge=charge)
 
