@@ -1,5 +1,6 @@
 """The task: whole meshes, what is measured, the groups of parameters, and that a small network learns a town."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ from made_meshes import CLASSES, plain
 
 from weft import tasks
 from weft.config.loading import ConfigError
+from weft.config.starting import Init
 from weft.config.training import Optimizer
 from weft.engine.optimizers import parameter_groups
+from weft.engine.starting import freeze, initialise
 from weft.errors import WeftError
 from weft.meshes.features import feature_names
 from weft.tasks.mesh_segmentation.network import MeshNetwork
@@ -261,3 +264,18 @@ def test_texture_tells_what_shape_does_not() -> None:
     labels = other["truth/face_labels"][:, 0]
     right = predicted(built, network, other)[0]["face_labels"][:, 0] == labels
     assert right[labels >= 0].mean() > 0.97
+
+
+def test_an_encoder_of_shapes_begins_one_with_textures(tmp_path: Path) -> None:
+    """Defect 14 of the original: freezing had an inverted meaning there, and failed on textured models."""
+    shapes, textured = task().network(), task(TEXTURED).network()
+    torch.save(shapes.state_dict(), tmp_path / "shapes.pt")
+    start = Init.model_validate({"from": "shapes", "except": ["encoder.stem"]})
+    initialise(textured, {"encoder": start}, {"shapes": tmp_path / "shapes.pt"})
+    own, given = textured.state_dict(), shapes.state_dict()
+    taken = [name for name in given if name.startswith("encoder.") and not name.startswith("encoder.stem")]
+    assert taken
+    assert all(torch.equal(own[name], given[name]) for name in taken)
+    freeze(textured, ["encoder.blocks.0"])
+    learning = {name for name, parameter in textured.named_parameters() if parameter.requires_grad}
+    assert {name for name in own if name.startswith("encoder.blocks.0.")} == own.keys() - learning
