@@ -53,6 +53,6 @@ def guess(event: dict[str, Any], wrong: float, seed: int = 0) -> dict[str, np.nd
     rng = np.random.default_rng(seed)
     truth = np.maximum(event["truth/mask"], 0)
     mask = np.where(rng.random(truth.shape) < wrong, rng.integers(0, 3, truth.shape), truth).astype(np.int16)
-    probabilities = np.full((3, *truth.shape), 0.05, np.float32)
-    np.put_along_axis(probabilities, mask[None].astype(int), 0.9, 0)
+    probabilities = np.full((3, *truth.shape), 0.04, np.float32)
+    np.put_along_axis(probabilities, mask[None].astype(int), 0.92, 0)
     return {"mask": mask, "mask_probabilities": probabilities}
