@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from weft.engine.fed import KEY, Feed, require_fed_alike
 from weft.engine.fixed import settled_options
 from weft.engine.task import Event, FixedTask, Products, Task
@@ -124,14 +126,27 @@ def model_of(task: Task[Any], path: Path) -> ModelFile:
 
 
 def require_same_options(task: Task[Any], trained: Mapping[str, Any], model: Path) -> None:
-    """A stage must be fed as in its training; options of the loss, the baseline and random views do not matter here."""
+    """A stage must be fed as in its training; options of the loss, the baseline and random views do not matter here.
+
+    An option that a model does not know came later: it was trained with its default, which is what was done before.
+    """
     asked = task.options.model_dump(mode="json")
+    trained = _with_defaults(task, trained)
     for section in ("model", "data"):
         free = task.variations if section == "data" else frozenset[str]()
         was = _without(trained.get(section, {}), free)
         for key, value in _without(asked.get(section, {}), free).items():
             if was.get(key) != value:
                 raise WeftError(f"{model}: trained with {section}.{key} = {was.get(key)}, deploy asks for {value}")
+
+
+def _with_defaults(task: Task[Any], trained: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Recorded options with the defaults of those that have been added since; as they are where one has gone."""
+    sections = {key: trained[key] for key in task.options_model.model_fields if key in trained}
+    try:
+        return task.options_model.model_validate(sections).model_dump(mode="json")
+    except ValidationError:
+        return trained
 
 
 def _without(options: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]:

@@ -203,3 +203,16 @@ def test_deploy_refuses_other_options_than_those_of_the_training(tmp_path: Path)
     require_same_options(task(data={"flip": False, "shift": 0}), trained, tmp_path / "model.ckpt")
     with pytest.raises(WeftError, match=r"model\.ckpt: trained with data\.charge = log, deploy asks for linear"):
         require_same_options(task(data={"charge": "linear"}), trained, tmp_path / "model.ckpt")
+
+
+def test_a_model_older_than_an_option_was_trained_with_its_default(tmp_path: Path) -> None:
+    from weft.engine.predict import require_same_options
+
+    older = task().options.model_dump(mode="json")
+    del older["data"]["charge"]
+    require_same_options(task(), older, tmp_path / "model.ckpt")
+    with pytest.raises(WeftError, match=r"model\.ckpt: trained with data\.charge = log, deploy asks for linear"):
+        require_same_options(task(data={"charge": "linear"}), older, tmp_path / "model.ckpt")
+    gone = {**older, "model": {**older["model"], "gone": 1}}
+    with pytest.raises(WeftError, match=r"model\.ckpt: trained with data\.charge = None, deploy asks for log"):
+        require_same_options(task(), gone, tmp_path / "model.ckpt")
