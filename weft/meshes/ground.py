@@ -127,7 +127,8 @@ def objects(raster: Raster, cell: float, radius: float, slope: float) -> NDArray
         opened = -lowest_in_disc(-lowest_in_disc(last, reach), reach)
         found |= last - opened > slope * reach * cell
         last = opened
-    return np.asarray(ndimage.binary_dilation(found))
+    grown = np.asarray(ndimage.binary_dilation(found))
+    return found if grown.all() else grown  # the lowest cell at least is ground
 
 
 def lowest_in_disc(raster: Raster, reach: int) -> Raster:
@@ -153,10 +154,10 @@ def _radii(largest: int) -> list[int]:
 def smoothly_filled(raster: Raster, unknown: np.ndarray) -> Raster:
     """A raster [X, Y] whose unknown cells are each the mean of their four neighbours, or of those that there are.
 
-    Where nothing is known, it stays as it is.
+    Something must be known.
     """
     n = int(unknown.sum())
-    if n in (0, raster.size):
+    if not n:
         return raster
     # An equation per unknown cell: itself as often as it has neighbours, less the unknown ones, is the sum of the rest.
     number = np.full(np.add(raster.shape, 2), _OUTSIDE)

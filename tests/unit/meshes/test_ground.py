@@ -94,12 +94,18 @@ def test_a_membrane_over_unknown_cells():
     unknown[3:6, 2:5] = True
     given = np.where(unknown, 99, raster)
     assert smoothly_filled(given, unknown) == pytest.approx(raster)  # a plane is smooth
-    assert smoothly_filled(given, ~np.zeros((9, 7), bool)) is given
+    assert smoothly_filled(given, np.zeros((9, 7), bool)) is given
     corner = np.zeros((3, 3), bool)
     corner[0, 0] = corner[0, 1] = True
     filled = smoothly_filled(np.array([[9.0, 9, 2], [1, 4, 5], [0, 0, 0]]), corner)
     # 2 a = b + 1 and 3 b = a + 2 + 4
     assert filled[0, :2] == pytest.approx([9 / 5, 13 / 5])
+
+
+def test_a_mesh_of_two_cells_has_a_ground():
+    """A post beside a patch of ground: what is beside the post is all there is, and the ground all the same."""
+    vertices = np.array([[0.0, 0, 0], [0.9, 0, 0], [0, 0.9, 0], [1.1, 0, 8], [1.9, 0, 8], [1.1, 0.9, 8]])
+    assert heights(vertices, np.array([[0, 1, 2], [3, 4, 5]])) == pytest.approx([0, 8])
 
 
 @pytest.mark.parametrize("reach", [1, 2, 5, 13, 40])
