@@ -98,6 +98,34 @@ def test_a_time_lapse_and_its_voxel_size(experiment, tmp_path: Path, capsys: pyt
     assert {row["time"] for row in rows} <= {"0", "1", "2"}
 
 
+def test_maps_of_uncertainty(tmp_path: Path) -> None:
+    """Passes with dropout, which the deploy asks for and the training did not."""
+    image(tmp_path / "images/a.ome.tif")
+    stage = {"task": "volume_segmentation", "model": MODEL | {"dropout": 0.3}, "loss": {"loss_weight": [1]}}
+    stage |= {"training": {"iterations": 1, "batch_size": 1}, "needs": {"truth": ["image", "spacing", "labels"]}}
+    data = {"classes": ["background", "nucleus"], "patch": [4, 64, 64]}
+    task = tasks.build("volume_segmentation", {"model": stage["model"], "loss": stage["loss"], "data": data})
+    torch.manual_seed(1)
+    model = ModelFile(task.network().state_dict(), task.name, task.options.model_dump(mode="json"), {})
+    for name in ("few", "few-tiny", "few-demo"):
+        save_model(tmp_path / f"results/{name}/unet/seed0/model.ckpt", model)
+    stage |= {"data": data | {"inference": {"uncertainty": {"passes": 3}}}}
+    document = {"name": "few", "dataset": "stacks", "stages": {"unet": stage}}
+    (tmp_path / "few.yaml").write_text(yaml.safe_dump(document))
+    call = ("deploy", tmp_path / "few.yaml", "--results", tmp_path / "results", "--events", tmp_path / "images")
+    assert weft(*call, "--output", tmp_path / "p.h5", "--tiff") == 0
+    with TiffStack(tmp_path / "p.stacks/a_uncertainty.ome.tif") as tiff:
+        assert tiff.channels == ("entropy", "variance", "mutual_information", "one_minus_max")
+        assert tiff.spacing == SPACING
+        maps = tiff.volume()[:]
+    assert maps.shape == (4, 5, 40, 70)
+    assert (maps >= 0).all()
+    assert (maps[1] > 0).any(), "passes differ"
+    assert maps[0].max() <= np.log(2) + 1e-6
+    with TiffStack(tmp_path / "p.stacks/a_probabilities.ome.tif") as tiff:
+        np.testing.assert_allclose(maps[3], 1 - tiff.volume()[:].max(0), atol=1e-6)
+
+
 def test_a_model_and_images_are_enough(experiment, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An experiment without a truth: its options are those of the model, which may lie anywhere."""
     image(tmp_path / "images/a.ome.tif")
