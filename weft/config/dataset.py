@@ -81,7 +81,7 @@ class SimulatedDataset(_Dataset):
         "streets, pictures",
     )
     simulation: dict[str, Any] = Field(
-        {}, description="settings, see docs/simulation.md, docs/stacks.md, docs/towns.md and docs/streets.md"
+        {}, description="settings, see docs/simulation.md, docs/stacks.md, docs/towns.md and docs/images.md"
     )
     meshes: MeshFileOptions | None = Field(None, description="of towns: how their meshes are converted")
     splits: dict[Annotated[str, Field(pattern=_NAME)], SimulatedSplit] = Field(
