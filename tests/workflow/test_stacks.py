@@ -1,8 +1,10 @@
 """Stacks through the workflow: simulated, converted, and a user's own, made anew when one of their files changes."""
 
+import re
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import tifffile
 import yaml
@@ -10,6 +12,7 @@ import yaml
 from weft.io.stack_files import find_stacks
 from weft.io.store import EventStore
 from weft.io.tiff_write import write_ome_tiff
+from weft.metrics.scores import HELD_OUT
 from weft.simulation.stacks.produce import simulate_folder
 from weft.simulation.stacks.settings import StackSettings
 
@@ -74,3 +77,47 @@ def test_stacks_of_a_user(snakemake, plan_of, own):
     write_ome_tiff(labels, 1 - tifffile.imread(labels))
     again = [(job.rule, job.wildcards["shard"]) for job in plan_of(*given, "--", *stores)]
     assert again == [("convert_events", "img_002_00000")]
+
+
+@pytest.fixture
+def folds(root, tmp_path) -> tuple[str, ...]:
+    """The experiment on stacks as a cross-validation in two folds, on images that have no split `val`."""
+    dataset = yaml.safe_load((root / "config/datasets/stacks.yaml").read_text())
+    tiny = dataset.pop("scales")["tiny"]["simulation"]
+    dataset |= {"name": "few", "simulation": dataset["simulation"] | tiny}
+    dataset["splits"] = {"train": {"seed": 1, "events": 3}, "test": {"seed": 3, "events": 1}}
+    (tmp_path / "few.yaml").write_text(yaml.safe_dump(dataset))
+    experiment = yaml.safe_load((root / "config/experiments/volumes.yaml").read_text())
+    stage = experiment["stages"]["unet"]
+    stage["training"] |= {"hold_out": {"fold": 0, "folds": 2}}
+    stage |= {"sweep": {"training.hold_out.fold": [0, 1]}, "baseline": None}
+    tiny = experiment["scales"]["tiny"]
+    del tiny["stages"]["unet"]["baseline"]
+    experiment |= {"name": "folds", "dataset": f"{tmp_path}/few.yaml", "scales": {"tiny": tiny}}
+    (tmp_path / "folds.yaml").write_text(yaml.safe_dump(experiment))
+    return ("--config", f"results={tmp_path}/results", f"experiments=[{tmp_path}/folds.yaml]", "scale=tiny")
+
+
+def test_a_cross_validation_needs_no_split_to_validate_on(plan_of, folds):
+    jobs = plan_of(*folds)
+    trained = {job.wildcards["variant"]: job.input for job in jobs if job.rule == "train_stage"}
+    assert set(trained) == {"seed0-fold=0", "seed0-fold=1"}
+    assert {job.wildcards["split"] for job in jobs if job.rule == "convert_events"} == {"train", "test"}
+    assert len(set(trained.values())) == 1, "every fold reads all training events, and leaves its own out"
+
+
+@pytest.mark.slow
+def test_a_cross_validation_from_stacks_to_report(snakemake, folds, tmp_path):
+    snakemake("--cores", "1", *folds, timeout=590)
+    models = sorted((tmp_path / "results/folds-tiny/unet").glob("seed0-fold=*/"))
+    held_out = [pd.read_parquet(model / HELD_OUT) for model in models]
+    with EventStore.open(tmp_path / "results/data/few/train/0000.h5") as train:
+        uids = train.events["uid"].tolist()
+    assert sorted(uid for table in held_out for uid in table["uid"]) == sorted(uids), "each stack is held out once"
+    page = (tmp_path / "results/folds-tiny/report.html").read_text()
+    table = page[page.index('id="unet-folds"') :]
+    table = table[: table.index("</figure>")]
+    cells = [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row) for row in re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)]
+    folds_shown = {re.sub("<[^>]*>", "", row[0]): re.sub("<[^>]*>", "", row[2]) for row in cells[1:]}
+    assert folds_shown == {str(k): str(len(held_out[k])) for k in (0, 1)} | {"all": "3"}
+    assert "A cross-validation: each of 2 folds was held out once" in page
