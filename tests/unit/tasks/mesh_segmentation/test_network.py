@@ -252,3 +252,18 @@ def test_standardised_features_are_what_the_network_sees() -> None:
 def test_options_that_do_not_fit(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ModelOptions(**options)
+
+
+@pytest.mark.parametrize("block", ["local_global", "two_stage"])
+def test_half_precision_is_close_to_full(block: str) -> None:
+    """With everything that changes types on the way, forward and backward, and in chunks of the texture."""
+    net = network(block=block, **EVERYTHING | {"texture": TEXTURE | {"chunk": 3, "dropout": 0.0}}, dropout=0.0).train()
+    given = batch(sample([5, 3]), sample([4], seed=2))
+    assert given.real is not None
+    full = net(given)[given.real]
+    with torch.autocast("cpu", torch.bfloat16):
+        half = net(given)[given.real]
+    assert half.dtype is torch.bfloat16
+    assert (half.float() - full).abs().max() < 0.05 * full.abs().max()
+    half.float().square().sum().backward()
+    assert all(torch.isfinite(p.grad).all() for p in net.parameters() if p.grad is not None)
