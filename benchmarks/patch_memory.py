@@ -56,6 +56,16 @@ def measure(name: str, batch_size: int, size: tuple[int, int, int]) -> dict[str,
     return dict(json.loads(run.stdout.splitlines()[-1]))
 
 
+def command_of(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> str:
+    """The call that writes the table, with all options that are not the default."""
+    words = ["python benchmarks/patch_memory.py", f"--memory {arguments.memory:g}"]
+    for option in ("batch_sizes", "networks"):
+        given = getattr(arguments, option)
+        if given != parser.get_default(option):
+            words.append(" ".join([f"--{option.replace('_', '-')}", *map(str, given)]))
+    return " ".join([*words, "--write"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--memory", type=float, default=8, help="GB of the device")
@@ -73,7 +83,7 @@ def main() -> None:
     lines = [
         "# The largest patch for a memory",
         "",
-        f"Made by `python benchmarks/patch_memory.py --memory {arguments.memory:g} --write` on {device}, "
+        f"Made by `{command_of(arguments, parser)}` on {device}, "
         f"{datetime.date.today()}, commit {commit}, torch {torch.__version__}.",
         "",
         "| network | memory [GB] | batch_size | size_in | size_out | counted [GB] | measured [GB] | fits |",
