@@ -23,7 +23,7 @@ from weft.meshes.surface_settings import Ground
 
 Raster = NDArray[np.float64]
 
-_CELLS = 1 << 24  # of a raster, 128 MiB
+_CELLS = 1 << 22  # of a raster: filling 4 km2 takes about 3 GB
 _GROWTH = 1.3  # of the radius from one opening to the next
 _SIDES = ((-1, 0), (1, 0), (0, -1), (0, 1))
 _KNOWN, _OUTSIDE = -1, -2
@@ -45,7 +45,7 @@ def heights(
     vertices: float64 [V, 3] in m. faces: [M, 3].
     cell: m, width of a cell of the raster. radius: m, of the largest disc: what holds one is ground.
     slope: height over length, steepest ground; what is lower than it times half its own width is ground too.
-    Raises WeftError where the mesh is so wide that the raster would have more than 16 million cells.
+    Raises WeftError where the mesh is so wide that the raster would have more than 4 million cells.
     """
     if not len(faces):
         return np.zeros(0)
