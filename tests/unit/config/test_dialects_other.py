@@ -212,6 +212,7 @@ def test_the_folders_of_images_are_the_dataset(tmp_path, monkeypatch):
     assert stage.schedule.warmup == 3, "5 epochs of half a step"
     assert stage.training.validate_every == 1
     assert stage.init["body.encoder"].source == "weights/resnet34-b627a593.pth"
+    assert stage.init["body.encoder"].part == "all"
     assert stage.init["body.encoder"].exclude == ("body.encoder.fc", "*.num_batches_tracked")
 
 

@@ -94,7 +94,7 @@ def _pretrained(value: bool | str, source: Source) -> Noted | None:
             f"no weights are known for {backbone}; nearest that work: the path of a file, or {', '.join(KNOWN)}"
         )
     path = KNOWN[backbone].path if value is True else value
-    start = {"from": path, "except": ["body.encoder.fc", "*.num_batches_tracked"]}
+    start = {"from": path, "part": "all", "except": ["body.encoder.fc", "*.num_batches_tracked"]}
     return Noted({"body.encoder": start}, f"weft fetch {backbone}" if value is True else "")
 
 

@@ -20,18 +20,26 @@ MONAI = (
     *(f"efficientnet-b{k}" for k in range(9)),
     "efficientnet-l2",
 )
-#: Names of encoders of ours, and the class that has them.
-OWN = {"light": "weft.tasks.image_segmentation.light:LightEncoder"}
-NAMES = (*MONAI, *OWN)
+#: Encoders of ours: name, and the class that has them.
+OWN = {
+    "light": "weft.tasks.image_segmentation.light:LightEncoder",
+    "resnet18": "weft.tasks.image_segmentation.resnet:ResNetB",
+    "resnet34": "weft.tasks.image_segmentation.resnet:ResNetB",
+}
+#: What those are called in MONAI's register whose names are taken there.
+_THERE = {"resnet18": "resnet18-b", "resnet34": "resnet34-b"}
+NAMES = tuple(dict.fromkeys((*MONAI, *OWN)))
 
 
-def register(name: str) -> None:
-    """Make an encoder known to MONAI's FlexibleUNet."""
+def register(name: str) -> str:
+    """The name by which MONAI's FlexibleUNet knows an encoder, which is made known to it."""
     from monai.networks.nets.flexible_unet import FLEXUNET_BACKBONE
 
-    if name in OWN and name not in FLEXUNET_BACKBONE.register_dict:
+    there = _THERE.get(name, name)
+    if name in OWN and there not in FLEXUNET_BACKBONE.register_dict:
         module, _, kind = OWN[name].partition(":")
         FLEXUNET_BACKBONE.register_class(getattr(import_module(module), kind))
+    return there
 
 
 def stages(encoder: Any) -> list[list[nn.Module]]:

@@ -22,11 +22,10 @@ class SegmentationNetwork(nn.Module):
 
     def __init__(self, options: ModelOptions, channels: int, classes: int) -> None:
         super().__init__()
-        register(options.backbone)
         self.body: Any = FlexibleUNet(
             in_channels=channels,
             out_channels=classes,
-            backbone=options.backbone,
+            backbone=register(options.backbone),
             pretrained=False,
             decoder_channels=options.decoder_channels,
             dropout=options.dropout,

@@ -1,5 +1,6 @@
 """The task: views, batches, losses, whole pictures, and that a small network learns."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,9 @@ from small_images import CLASSES, image
 
 from weft import tasks
 from weft.config.loading import ConfigError
+from weft.config.starting import Init
 from weft.engine.randomness import draw_generator
+from weft.engine.starting import initialise
 from weft.errors import WeftError
 from weft.tasks.image_segmentation.network import SegmentationNetwork
 from weft.tasks.image_segmentation.task import ImageSegmentation
@@ -109,16 +112,33 @@ def test_backbones_by_name(backbone: str) -> None:
     assert any(parameter is first for module in layers[0] for parameter in module.parameters())
 
 
-def test_resnet34_is_that_of_torchvision() -> None:
-    """Its weights fit by name: `weft fetch resnet34`."""
-    built = task({"backbone": "resnet34"})
+@pytest.mark.parametrize(("backbone", "parameters"), [("resnet18", 11_689_512), ("resnet34", 21_797_672)])
+def test_resnets_are_those_of_torchvision(backbone: str, parameters: int) -> None:
+    """Their weights fit by name: `weft fetch resnet34`; parameters as torchvision's documentation counts them."""
+    built = task({"backbone": backbone})
     with torch.device("meta"):
         state = built.network().body.encoder.state_dict()
-    assert state["layer3.5.conv2.weight"].shape == (256, 256, 3, 3)
     assert state["layer2.0.downsample.0.weight"].shape == (128, 64, 1, 1)
-    assert sum(value.numel() for name, value in state.items() if "running" not in name and "num_b" not in name) == (
-        21_797_672 - 513_000  # without its last layer, of 1000 classes
-    )
+    assert "layer2.0.downsample.0.bias" not in state
+    assert state["layer4.1.conv2.weight"].shape == (512, 512, 3, 3)
+    learned = [value.numel() for name, value in state.items() if name.endswith((".weight", ".bias"))]
+    assert sum(learned) == parameters - 513_000, "without the last layer, of 1000 classes"
+
+
+def test_an_encoder_starts_from_weights_of_torchvision(tmp_path: Path) -> None:
+    """A file with what theirs have: a last layer, and no numbers of batches."""
+    built = task({**SMALL, "backbone": "resnet18"})
+    network = built.network()
+    names = {name: value for name, value in network.body.encoder.state_dict().items() if "num_batches" not in name}
+    theirs = {name: torch.full_like(value, 0.25) for name, value in names.items()}
+    theirs |= {"fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)}
+    torch.save(theirs, tmp_path / "resnet18.pth")
+    path = str(tmp_path / "resnet18.pth")
+    start = Init.model_validate({"from": path, "part": "all", "except": ["body.encoder.fc", "*.num_batches_tracked"]})
+    initialise(network, {"body.encoder": start}, {path: path})
+    assert (network.body.encoder.layer4[1].conv2.weight == 0.25).all()
+    assert (network.body.encoder.bn1.running_var == 0.25).all()
+    assert not (network.body.decoder.blocks[0].convs.conv_0.conv.weight == 0.25).any()
 
 
 def test_pictures_of_any_size(network: Any) -> None:
@@ -219,7 +239,7 @@ def test_weights_of_classes_and_empty_masks() -> None:
     made.targets["mask"] = torch.full((1, 2, 2), -1)
     logits = torch.zeros(1, 3, 2, 2, requires_grad=True)
     terms = task(loss={"terms": {"cross_entropy": 1, "dice": 1, "focal": 1}}).loss(logits, made)
-    assert all(float(total) == float(weight) == 0 for total, weight in terms.values())
+    assert all(float(total.detach()) == float(weight) == 0 for total, weight in terms.values())
     sum(total for total, _ in terms.values()).backward()  # type: ignore[union-attr]
     assert torch.isfinite(logits.grad).all()
 
@@ -290,11 +310,13 @@ def test_a_small_network_learns_its_pictures() -> None:
     network = built.network().train()
     assert isinstance(network, SegmentationNetwork)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2)
-    for step in range(70):
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 80)
+    for step in range(80):
         made = built.collate([drawn(built, events[i % 2], 4 * step + i) for i in range(4)])
         optimizer.zero_grad()
         torch.stack([total / weight for total, weight in built.loss(network(made), made).values()]).sum().backward()
         optimizer.step()
+        cosine.step()
     network.eval()
     for event in events:
         made, truth = predicted(built, network, event)["mask"], event["truth/mask"]
