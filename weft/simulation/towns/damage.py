@@ -38,8 +38,7 @@ class Surface(NamedTuple):
 
 
 def damaged(surface: Surface, options: Damage, rng: np.random.Generator) -> Surface:
-    """The mesh as a file would have it: faces in no particular order."""
-    surface = welded(surface)
+    """A welded mesh as a file would have it: faces in no particular order."""
     noise = options.noise * rng.standard_normal(surface.vertices.shape)
     surface = surface._replace(vertices=surface.vertices + noise)
     surface = surface.of(rng.uniform(size=len(surface.faces)) >= options.holes)

@@ -33,9 +33,10 @@ class Land:
     def __init__(self, options: Ground, edge: float, rng: np.random.Generator) -> None:
         self.edge = edge
         self._hills = _waves(options.hill_size, options.hills, rng)
+        flat, step = rng.uniform() < options.terraces, rng.uniform(*options.step)
+        self._step = step if flat else None
         steps = np.linspace(0, edge, 65)
         grid = np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2)
-        self._lowest = float(self._hills(grid).min())
         self._shore = self._draw_shore(options, grid, rng)
         self.roads = [
             self._draw_road(options, rng) for _ in range(int(rng.integers(options.roads[0], options.roads[1] + 1)))
@@ -77,10 +78,19 @@ class Land:
         return np.where(self.water(xy) > -1, np.inf, distance)
 
     def height(self, xy: np.ndarray) -> np.ndarray:
-        """float64 [n]: of the ground, m; 0 is the water."""
+        """float64 [n]: of the ground, m; 0 is the water, which hollows away from it may lie below."""
         away = -self.water(xy)
         rise = np.where(np.isfinite(away), 1 - np.exp(-np.maximum(away, 0) / _RISE), 1.0)
-        return np.where(away < 0, 0.0, _BANK + (self._hills(xy) - self._lowest) * rise)
+        return np.where(away < 0, 0.0, _BANK + self._relief(xy) * rise)
+
+    def _relief(self, xy: np.ndarray) -> np.ndarray:
+        """The hills, or steps of them: level over three quarters of each, and the rest a slope."""
+        hills = self._hills(xy)
+        if self._step is None:
+            return hills
+        level = np.floor(hills / self._step)
+        part = hills / self._step - level
+        return self._step * (level + np.clip((part - 0.75) / 0.25, 0, 1))
 
 
 class Site:

@@ -21,18 +21,23 @@ def _increasing(name: str, span: Span, least: float, most: float) -> None:
 class Ground(Strict):
     """Terrain: hills, roads, and water that lies below all of it."""
 
-    hills: float = Field(3.0, ge=0, le=100, description="r.m.s. height of the hills, m")
+    hills: float = Field(
+        2.5, ge=0, le=100, description="r.m.s. height of the hills over the bank, m; hollows are lower than the water"
+    )
+    terraces: float = Field(0.4, ge=0, le=1, description="share of tiles whose hills are flat steps with steep sides")
+    step: Span = Field((1.5, 3.5), description="height of these steps, m")
     hill_size: float = Field(40.0, gt=0, le=5000, description="distance over which the ground rises and falls, m")
     rough: float = Field(0.08, ge=0, le=5, description="r.m.s. height of bumps as wide as a face, m")
     water: float = Field(0.9, ge=0, le=1, description="share of tiles with a shore or a river")
     water_share: Span = Field((0.15, 0.3), description="share of such a tile that is water")
-    waves: float = Field(0.04, ge=0, le=5, description="r.m.s. height of the water's surface, m")
+    waves: float = Field(0.08, ge=0, le=5, description="r.m.s. height of the water's surface, m")
     roads: tuple[int, int] = Field((1, 2), description="fewest and most roads of a tile")
     road_width: Span = Field((5.0, 8.0), description="m")
 
     @model_validator(mode="after")
     def _spans(self) -> Ground:
         _increasing("water_share", self.water_share, 0.01, 0.9)
+        _increasing("step", self.step, 0.1, 50)
         _increasing("roads", self.roads, 0, 20)
         _increasing("road_width", self.road_width, 1, 50)
         return self
@@ -104,9 +109,9 @@ class Textures(Strict):
     page: int = Field(2048, ge=64, le=16384, description="longest side of a texture, pixels; more textures where full")
     quality: int = Field(88, ge=1, le=100, description="of the JPEG")
     sun: float = Field(0.45, ge=0, le=1, description="share of the light that comes from the sun and makes shade")
-    brightness: float = Field(0.18, ge=0, le=2, description="r.m.s. of the logarithm of a tile's brightness")
-    tint: float = Field(0.05, ge=0, le=1, description="the same of its red and blue")
-    variety: float = Field(0.16, ge=0, le=2, description="r.m.s. of the logarithm of the brightness of an object")
+    brightness: float = Field(0.22, ge=0, le=2, description="r.m.s. of the logarithm of a tile's brightness")
+    tint: float = Field(0.07, ge=0, le=1, description="the same of its red and blue")
+    variety: float = Field(0.2, ge=0, le=2, description="r.m.s. of the logarithm of the brightness of an object")
     grain: float = Field(6.0, ge=0, le=100, description="noise of the camera, of 255")
     palette: Literal["confusable", "distinct"] = Field(
         "confusable",
@@ -117,7 +122,8 @@ class Textures(Strict):
 class Damage(Strict):
     """What meshes of photographs are like: noise, and triangles that do not fit together."""
 
-    noise: float = Field(0.06, ge=0, le=5, description="r.m.s. shift of a vertex, m")
+    noise: float = Field(0.1, ge=0, le=5, description="r.m.s. shift of a vertex, m")
+    slide: float = Field(0.25, ge=0, le=0.4, description="largest shift along the surface, as a share of an edge")
     duplicates: float = Field(0.01, ge=0, le=1, description="share of the faces that the file has twice")
     junctions: float = Field(0.02, ge=0, le=1, description="share of the faces cut in two, their neighbours not")
     holes: float = Field(0.005, ge=0, le=0.9, description="share of the faces that are missing")
@@ -130,7 +136,8 @@ class TownSettings(Strict):
     """Settings of simulated towns: one square tile each, written as the tiles of SUM are."""
 
     edge: float = Field(80.0, ge=20, le=2000, description="side of the tile, m")
-    resolution: float = Field(2.0, ge=0.1, le=20, description="longest edge of a face, as a rule, m")
+    resolution: float = Field(2.0, ge=0.1, le=20, description="edge of a face of the median size, m")
+    unevenness: float = Field(0.7, ge=0, le=2, description="r.m.s. of the logarithm of the largest area of a face")
     ground: Ground = Ground()
     buildings: Buildings = Buildings()
     plants: Plants = Plants()

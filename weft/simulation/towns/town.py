@@ -8,11 +8,12 @@ import numpy as np
 
 from weft.simulation.towns.atlas import Atlas, draw_atlas
 from weft.simulation.towns.buildings import houses
-from weft.simulation.towns.damage import Surface, damaged
+from weft.simulation.towns.damage import Surface, damaged, welded
 from weft.simulation.towns.ground import ground
 from weft.simulation.towns.land import Land, Site
 from weft.simulation.towns.pieces import Piece
 from weft.simulation.towns.plants import plants
+from weft.simulation.towns.remesh import loosened, refined
 from weft.simulation.towns.settings import TownSettings
 from weft.simulation.towns.vehicles import boats, cars, heaps
 
@@ -44,10 +45,12 @@ def simulate_town(settings: TownSettings, seed: int, index: int) -> SimulatedTow
     objects = [house.pieces for house in built]
     for things in (boats, cars, heaps, plants):
         objects += things(settings, site, shapes)
+    # Faces are cut to the resolution in the end: what they are cut from may be larger.
     below = ground(settings, land, [house.footprint for house in built], shapes)
     pieces = [below, *(piece for parts in objects for piece in parts)]
     surface = _joined(pieces, draw := draw_atlas(pieces, settings.textures, pictures, camera))
-    surface = damaged(surface, settings.damage, harm)
+    surface = refined(welded(surface), settings.resolution, settings.unevenness, shapes)
+    surface = damaged(loosened(surface, settings.damage.slide, harm), settings.damage, harm)
     corner = np.array(
         [_CORNER[0] + settings.edge * (index % _ROW), _CORNER[1] + settings.edge * (index // _ROW), harm.uniform(5, 25)]
     )

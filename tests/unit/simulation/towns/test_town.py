@@ -62,12 +62,14 @@ def test_meshes_are_not_manifold(tile, clean):
     assert (count == 1).any(), "holes and isolated parts"
 
 
-def test_water_lies_below_everything_and_boats_on_it(clean):
+def test_water_is_level_with_boats_on_it_and_land_above_and_below(clean):
     z = clean.vertices[clean.faces].mean(axis=1)[:, 2]
-    assert np.ptp(z[clean.labels == 4]) < 0.5
-    assert z[clean.labels == 1].mean() > z[clean.labels == 4].mean()
+    level = float(z[clean.labels == 4].mean())
+    assert np.ptp(z[clean.labels == 4]) < 1
     boats = clean.vertices[clean.faces[clean.labels == 6]].reshape(-1, 3)
-    assert boats[:, 2].min() < z[clean.labels == 4].mean() < boats[:, 2].max()
+    assert boats[:, 2].min() < level < boats[:, 2].max()
+    assert (z[clean.labels == 1] > level + 0.5).any()
+    assert (z[clean.labels == 1] < level - 0.5).any()
 
 
 def test_damage_is_what_the_settings_say(clean):
