@@ -1,5 +1,6 @@
 """`weft` on folders of pictures: simulate, inspect, deploy with PNG out, refinement of a given model."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,9 @@ def experiments(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(1)
     file = ModelFile(task.network().state_dict(), task.name, task.options.model_dump(mode="json"), {})
     for name in ("few", "few-tiny", "few-demo"):
-        save_model(folder / f"results/{name}/unet/seed0/model.ckpt", file)
+        model = folder / f"results/{name}/unet/seed0/model.ckpt"
+        save_model(model, file)
+        model.with_name("model.json").write_text(json.dumps({"task": task.name, "config": file.options}))
     return folder
 
 
@@ -113,6 +116,7 @@ def test_a_model_is_refined_by_an_experiment_without_truth(experiments: Path, tm
         "task": "image_segmentation",
         "checkpoint": str(experiments / "results/few/unet/seed0/model.ckpt"),
         "needs": {"truth": ["picture"]},
+        "baseline": None,
         "data": {"inference": {"crf": {"radius": 1, "iterations": 1}, "closing": 1, "opening": 1}},
     }
     document = {"name": "predict", "dataset": "image_files", "truth": False, "stages": {"unet": stage}}
