@@ -2,9 +2,9 @@
 
 Beside ``tile.ply`` or ``tile.obj`` lie, where there are any: ``tile.txt``, the class of each face (specification §2.5);
 the textures that the PLY's comments or the OBJ's materials name; ``classes.txt``, ``<id> <name>`` in each line, beside
-the meshes or one folder up. A dataset of another layout says where labels lie (``labels: ../labels/{name}.txt``, or
-another ending: ``labels: _labels``), and in which folder textures do (``textures: ../textures``), seen from the mesh;
-null: nowhere.
+the meshes or one folder up. A dataset of another layout says where labels lie (``labels: ../labels/{name}.txt``, in
+which ``{folder}`` would be the name of the mesh's folder; or another ending: ``labels: _labels``), and in which folder
+textures do (``textures: ../textures``), seen from the mesh; null: nowhere.
 """
 
 from __future__ import annotations
@@ -114,7 +114,8 @@ def _labels(mesh: Path, place: Mapping[str, str]) -> Path | None:
         return None
     if Path(said).suffix.lower() == ".txt":
         # Without the dots of ``../labels``, so that one file has one path.
-        path = Path(os.path.normpath(mesh.parent / said.replace("{name}", mesh.stem)))
+        place = said.replace("{name}", mesh.stem).replace("{folder}", mesh.absolute().parent.name)
+        path = Path(os.path.normpath(mesh.parent / place))
     else:
         path = mesh.with_name(f"{mesh.stem}{said}.txt")
     return path if path.is_file() and path.name != CLASSES else None

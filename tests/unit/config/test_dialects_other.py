@@ -4,11 +4,15 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from mesh_files_made import write_tile
 
 from weft import tasks
+from weft.config.dataset import dataset_from
 from weft.config.dialects import import_config
 from weft.config.dialects.segmenter import nearest_size, out_size
 from weft.config.loading import ConfigError
+from weft.io.convert import convert_file
+from weft.io.store import EventStore
 
 #: microscopy_segmentation §2.3
 PUBLISHED = [
@@ -133,7 +137,9 @@ def test_what_the_segmenter_cannot_do_is_named(changes, message, tmp_path):
 
 
 MESH = """
-paths: {mesh_dir: meshes/train, label_dir: labels/train, val_mesh_dir: meshes/val, checkpoint_pertrain: pre.pth}
+paths:
+  {mesh_dir: meshes/train, label_dir: labels/train, val_mesh_dir: meshes/val, val_label_dir: labels/val,
+   checkpoint_pertrain: pre.pth}
 training:
   {epochs: 100, batch_size: 8, accumulation_steps: 2, use_pretrained: true, num_unfrozen_encoder_layers: 2,
    weight_decay: 0.01, use_ema: true, ema_decay: 0.999, layer_wise_lr_decay: [10, 2]}
@@ -147,6 +153,9 @@ def test_the_mesh_groups_become_a_stage(tmp_path):
     stage = made.experiment.plain()["stages"]["faces"]
     assert stage["freeze"] == [f"encoder.blocks.{i}" for i in range(4)]
     assert stage["init"] == {"encoder": "pre.pth"}
+    assert stage["task"] == "mesh_segmentation"
+    assert stage["needs"] == {"truth": ["vertices", "faces", "face_labels"]}
+    assert stage["data"]["classes"] == [f"class_{k}" for k in range(6)]
     assert stage["optimizer"] == {
         "name": "AdamW",
         "lr": 0.001,
@@ -157,8 +166,61 @@ def test_the_mesh_groups_become_a_stage(tmp_path):
     assert stage["schedule"] == {"name": "cosine_legacy", "floor": pytest.approx(1e-3)}
     assert stage["training"]["ema"] == {"decay": 0.999}
     assert stage["training"]["accumulate"] == 2
-    assert made.validated("dataset").stages["faces"].schedule.name == "cosine_legacy"
-    assert "# This release of Weft has no task 'meshes'" in made.render(made.tasks)
+    experiment = made.validated("dataset")
+    assert experiment.stages["faces"].schedule.name == "cosine_legacy"
+    tasks.resolve(experiment)
+    dataset = made.dataset.plain()
+    assert dataset["splits"] == {"train": {"files": ["meshes/train"]}, "val": {"files": ["meshes/val"]}}
+    assert dataset["products"] == {"labels": "../../labels/{folder}/{name}.txt"}
+    assert dataset["meshes"]["label_map"] == {k: k for k in range(6)}
+
+
+TEXTURED = {
+    "model/use_texture": True, "model/texture_embed_dim": 32, "model/fusion_method": "concat",
+    "model/max_texture_pixels": 300, "model/use_pe": True, "model/fourier": True, "model/use_hierarchical": True,
+    "model/relative_positional_encoding": True, "model/faces_per_cluster": 300, "model/n_clusters": 64,
+    "training/clusters_per_batch": 8, "training/ignore_index": 0,
+    "augmentation": {"rotation_range": [-15, 20], "scale_range": 0.1, "noise_std": 0.02, "flip_probability": 0.5,
+                     "mode": "RSF"},
+}  # fmt: skip
+
+
+def test_textures_and_what_is_built_in_there(tmp_path):
+    made = import_config(write(tmp_path, MESH, **TEXTURED))
+    stage = made.experiment.plain()["stages"]["faces"]
+    assert "face_pixels" in stage["needs"]["truth"]
+    assert stage["model"]["texture"] == {"width": 32, "fusion": "concat"}
+    assert (stage["model"]["block"], stage["model"]["norm"], stage["model"]["head"]) == ("two_stage", "post", "mlp2")
+    assert stage["model"]["relative"] == {"values": False}, "of values it would cost too much"
+    assert stage["data"]["features"]["positions"] == "bbox"
+    assert stage["data"]["pixels"] == 300
+    assert stage["data"]["classes"] == [f"class_{k}" for k in range(1, 6)], "the label that is ignored is no class"
+    assert stage["data"]["augment"] == {
+        "probability": 0.2, "rotate": 20, "scale": {"low": 0.9, "high": 1.1}, "mirror": ["x", "y"], "colour": None,
+        "texture_drop": 0,
+    }  # fmt: skip
+    assert stage["training"]["epochs"] == 100 * 8, "an epoch there draws every run of clusters"
+    dataset = made.dataset.plain()
+    assert dataset["meshes"]["max_pixels"] == 300
+    assert dataset["meshes"]["label_map"] == {k: k - 1 for k in range(1, 6)}
+    tasks.resolve(made.validated("dataset"))
+
+
+def test_what_a_mesh_file_describes_is_read(tmp_path, monkeypatch):
+    """The dataset that is written converts the folders that the file names."""
+    monkeypatch.chdir(tmp_path)
+    for split in ("train", "val"):
+        write_tile(tmp_path / "meshes" / split, labels=None, textures=None)
+        (tmp_path / "labels" / split).mkdir(parents=True)
+        (tmp_path / "labels" / split / "tile.txt").write_text("0 1 2 3 4 5 0 -1")
+    made = import_config(write(tmp_path, MESH))
+    dataset = dataset_from(made.dataset.plain())
+    (shard,) = dataset.shards("val")
+    convert_file(shard.file, "val.h5", products=dataset.products, meshes=dataset.meshes.reading())
+    with EventStore.open("val.h5") as store:
+        assert store["face_labels"][0][:, 0].tolist() == [0, 1, 2, 3, 4, 5, 0, -1]
+        named = list(store.products["face_labels"].codes["class"].values())
+    assert named == made.experiment.plain()["stages"]["faces"]["data"]["classes"]
 
 
 @pytest.mark.parametrize(
@@ -166,6 +228,13 @@ def test_the_mesh_groups_become_a_stage(tmp_path):
     [
         ({"training/num_unfrozen_encoder_layers": 7}, "expected 0 to model.num_attention_blocks (6)"),
         ({"training/layer_wise_lr_decay": 2}, "nearest that works: [10, 2]"),
+        ({"paths/val_label_dir": "other"}, "labels lie elsewhere"),
+        ({"paths/val_mesh_dir": None}, "no paths.val_mesh_dir beside it"),
+        ({"augmentation": {"mode": "RX"}}, "mode 'RX' is none of R, S, N, F"),
+        ({"augmentation": {"rotate": 3}}, "unknown key 'rotate'"),
+        ({"model/use_texture": True, "model/fusion_method": "sum"}, "nearest that work: gated, concat, add"),
+        ({"model/use_pe": False, "model/fourier": True}, "which leaves no positions"),
+        ({"model/n_classes": 2, "training/ignore_index": 0}, "expected two classes that are not ignored"),
         ({"model/embed_dim": 2}, "unknown key 'model.embed_dim' (did you mean 'embedding_dim'?)"),
     ],
 )
