@@ -24,6 +24,8 @@ _COLOUR = (
     "red", "green", "blue", "spread_red", "spread_green", "spread_blue", "hue_x", "hue_y", "saturation", "value",
     "spread_value", "greenness", "log_pixels",
 )  # fmt: skip
+#: Faces whose surroundings are looked at together: a few hundred neighbours each.
+_BLOCK = 8192
 _AROUND = ("faces", "up", "height_above", "height_spread", "linearity", "planarity", "sphericity", "verticality")
 
 
@@ -102,39 +104,35 @@ def _around(corners: np.ndarray, painted: np.ndarray, radius: float) -> np.ndarr
     points, up = centroids(corners), normals(corners)[:, 2]
     if not len(points):
         return np.zeros((0, len(_AROUND) + painted.shape[1]))
-    tree = cKDTree(points - points.mean(axis=0))
-    near = tree.query_ball_point(tree.data, radius, return_sorted=True)
-    counts = np.fromiter(map(len, near), np.int64, len(near))
-    face, other = np.repeat(np.arange(len(near)), counts), np.concatenate(near).astype(np.int64)
+    points = points - points.mean(axis=0)
+    products = points[:, [0, 1, 2, 0, 0, 1]] * points[:, [0, 1, 2, 1, 2, 2]]
+    values = np.column_stack([np.ones(len(points)), up, points, products])
+    tree = cKDTree(points)
+    blocks = (slice(start, start + _BLOCK) for start in range(0, len(points), _BLOCK))
+    return np.concatenate([_of_block(tree, points[rows], values, painted, radius) for rows in blocks])
 
-    def mean(values: np.ndarray) -> np.ndarray:
-        """Of each neighbourhood; values that are NaN are left out."""
-        known = np.isfinite(values)
-        total = np.bincount(face, np.where(known, values, 0)[other], len(near))
-        with np.errstate(invalid="ignore"):
-            return np.asarray(total / np.bincount(face, known[other], len(near)))
 
-    away = tree.data[other] - tree.data[face]
-    middle = np.stack([np.bincount(face, away[:, k], len(near)) for k in range(3)], 1) / counts[:, None]
+def _of_block(tree: Any, points: np.ndarray, values: np.ndarray, painted: np.ndarray, radius: float) -> np.ndarray:
+    """What is around some points [m, 3]: rows of :func:`_around`."""
+    from scipy.sparse import csr_array
 
-    def moment(i: int, j: int) -> np.ndarray:
-        return np.asarray(np.bincount(face, away[:, i] * away[:, j], len(near)) / counts - middle[:, i] * middle[:, j])
-
-    xx, yy, zz, xy, xz, yz = (moment(i, j) for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)))
+    near = tree.query_ball_point(points, radius, return_sorted=True)
+    ends = np.cumsum([0, *map(len, near)])
+    which = csr_array((np.ones(ends[-1]), np.concatenate(near), ends), (len(points), len(values)))
+    sums = which @ values
+    counts = sums[:, :1]
+    means = sums / counts
+    middle = means[:, 2:5]
+    xx, yy, zz, xy, xz, yz = (means[:, 5:] - middle[:, [0, 1, 2, 0, 0, 1]] * middle[:, [0, 1, 2, 1, 2, 2]]).T
     covariance = np.stack([xx, xy, xz, xy, yy, yz, xz, yz, zz], 1).reshape(-1, 3, 3)
     sizes, axes = np.linalg.eigh(covariance)
     small, middling, large = np.maximum(sizes, 0).T
     flat = np.maximum(large, 1e-12)
-    return np.column_stack(
-        [
-            np.log1p(counts),
-            mean(up),
-            -middle[:, 2],
-            np.sqrt(np.maximum(zz, 0)),
-            (large - middling) / flat,
-            (middling - small) / flat,
-            small / flat,
-            1 - np.abs(axes[:, 2, 0]),
-            *(mean(column) for column in painted.T),
-        ]
-    )
+    known = np.isfinite(painted)
+    with np.errstate(invalid="ignore"):
+        # The mean over the faces that have a texture.
+        colours = (which @ np.where(known, painted, 0)) / (which @ known.astype(np.float64))
+    shape = [(large - middling) / flat, (middling - small) / flat, small / flat, 1 - np.abs(axes[:, 2, 0])]
+    above = points[:, 2] - middle[:, 2]
+    spread = np.sqrt(np.maximum(zz, 0))
+    return np.column_stack([np.log1p(counts[:, 0]), means[:, 1], above, spread, *shape, colours])

@@ -151,3 +151,10 @@ def test_a_mesh_without_faces_and_what_cannot_be_learned():
         MeshBaseline(SMALL, CLASSES[:2], True, True).fit([plain(size=6)], seed=0)  # type: ignore[list-item]
     baseline.fit([empty, plain(size=6)], seed=0)  # type: ignore[list-item]
     assert baseline.predict(empty)["face_probabilities"].shape == (0, 3)  # type: ignore[arg-type]
+
+
+def test_surroundings_do_not_depend_on_what_is_looked_at_together(monkeypatch):
+    event = plain(size=6, seed=1)
+    whole = face_statistics(event, True, True, (3.0,))
+    monkeypatch.setattr("weft.tasks.mesh_segmentation.face_statistics._BLOCK", 7)
+    np.testing.assert_allclose(face_statistics(event, True, True, (3.0,)), whole, rtol=1e-5, atol=1e-5)
