@@ -1,7 +1,7 @@
 """Which files belong together: an image and its mask, by where they lie and what they are called.
 
-By default the mask of ``images/train/street_01.jpg`` is ``masks/train/street_01.png``; of an image that lies in no
-folder ``images``, ``street_01_mask.png`` beside it. A dataset of another layout gives a path seen from the image, in
+By default the mask of ``images/train/street_01.jpg`` is ``masks/train/street_01.png``; where there is none such,
+``street_01_mask.png`` beside it. A dataset of another layout gives a path seen from the image, in
 which ``{name}`` is its name (``mask: ../labels/{name}.png``), another ending (``mask: _labels``), or null where there
 are no masks. ``classes.txt`` lies beside the folder ``images``, or beside the images: ``<id> <name>`` in each line.
 """
@@ -166,7 +166,8 @@ def _candidates(picture: Path, place: str) -> list[Path]:
     if Path(place).suffix.lower() in ENDINGS:
         # Without the dots of ``../masks``, so that one file has one path.
         return [Path(os.path.normpath(picture.parent / place.replace("{name}", picture.stem)))]
-    if not place and root is not None:
-        folder = root.parent / MASKS / picture.parent.relative_to(root)
-        return [folder / f"{picture.stem}{ending}" for ending in ENDINGS]
-    return [picture.with_name(f"{picture.stem}{place or SUFFIX}{ending}") for ending in ENDINGS]
+    beside = [picture.with_name(f"{picture.stem}{place or SUFFIX}{ending}") for ending in ENDINGS]
+    if place or root is None:
+        return beside
+    folder = root.parent / MASKS / picture.parent.relative_to(root)
+    return [*(folder / f"{picture.stem}{ending}" for ending in ENDINGS), *beside]

@@ -30,6 +30,10 @@ def test_masks_beside_images_and_elsewhere(tmp_path):
         save(tmp_path / f"{name}.jpg", picture())
         save(tmp_path / f"{name}_mask.png", ids())
     save(tmp_path / "labels/a_ids.png", ids())
+    # Somewhere above there may be a folder of that name that has nothing to do with them.
+    save(tmp_path / "images/mine/c.jpg", picture())
+    save(tmp_path / "images/mine/c_mask.png", ids())
+    assert [image.mask.name for image in find_images(tmp_path / "images/mine")] == ["c_mask.png"]
     assert [image.mask.name for image in find_images(tmp_path)] == ["a_mask.png", "b_mask.png"]
     files = sorted(tmp_path.glob("*.*"))
     assert [file.name for file in other_files(files, {})] == ["a_mask.png", "b_mask.png"]

@@ -30,6 +30,7 @@ def predict_picture(body: nn.Module, picture: NDArray[np.float32], classes: int,
     body: in evaluation mode, [B, C, Y, X] to logits [B, K, Y, X]. picture: [C, Y, X] in units of full scale. Where only
     the middle is predicted, the mask is −1 around it and the probabilities are equal.
     """
+    assert not body.training, "a network in training mode cannot predict"
     size = picture.shape[1:]
     whole = Window(0, 0, *size)
     part = whole if options.size is None or options.fit == "resize" else centre(size, options.size)
