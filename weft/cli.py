@@ -293,7 +293,8 @@ def export(
 
         if len(opened) != 2 or product:
             raise WeftError("--to png: expected the store of the images, then that of their masks, and no --product")
-        for path in export_masks(*opened.values(), output):
+        pictures, predicted = opened.values()
+        for path in export_masks(pictures, predicted, output):
             print(path)
     elif to == "ply":
         from weft.io.mesh_export import PlyOptions, export_meshes
@@ -301,7 +302,8 @@ def export(
         if len(opened) != 2 or product:
             raise WeftError("--to ply: expected the store of the meshes, then that of predictions, and no --product")
         options = PlyOptions("ascii" if ascii_ else "binary_little_endian", probabilities, meshes)
-        for path in export_meshes(*opened.values(), output, options):
+        tiles, predicted = opened.values()
+        for path in export_meshes(tiles, predicted, output, options):
             print(path)
     else:
         raise WeftError(f"--to {to}: expected spine, root, csv, parquet, tiff, png or ply")
