@@ -25,8 +25,14 @@ OPTIONS: dict[str, Any] = {
         "augment": None,
     },
 }
-SETTINGS = {"edge": 30, "resolution": 4, "textures": {"gsd": 0.3}, "vehicles": {"cars": 200}}
-STEPS, RATE = 110, 6e-3
+SETTINGS = {
+    "edge": 30,
+    "resolution": 8,
+    "textures": {"gsd": 0.3},
+    "ground": {"water": 1, "water_share": [0.35, 0.45]},
+    "vehicles": {"cars": 60, "boats": 200},
+}
+STEPS, RATE = 100, 6e-3
 
 
 def town(index: int) -> dict[str, Any]:
