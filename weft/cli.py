@@ -592,7 +592,7 @@ class _Formats:
 
             folder = target.with_suffix(".masks")
             files = export_masks(stores["truth"], target, folder)
-            print(f"{folder}: {len(files) - 1} masks")
+            print(f"{folder}: {len(files) - 1} mask{'s' if len(files) != 2 else ''}")
         if self.ply:
             from weft.io.mesh_export import export_meshes
 
