@@ -14,6 +14,8 @@ from weft.simulation.towns.settings import Textures
 _MARGIN = 2
 #: Of JPEG blocks with halved colour.
 _BLOCK = 16
+#: Grey of a page where there is no picture.
+_EMPTY = 90
 
 
 class Spot(NamedTuple):
@@ -46,7 +48,7 @@ def draw_atlas(
         [min(most, max(2, int(np.ceil(length / options.gsd)))) for length in piece.size[::-1]] for piece in pieces
     ]
     spots, sizes = pack(shapes, options.page)
-    pages = [np.full((*size, 3), 90.0) for size in sizes]
+    pages = [np.full((*size, 3), _EMPTY, np.uint8) for size in sizes]
     light = np.exp(options.brightness * camera.normal() + options.tint * camera.normal(size=3) * [1, 0, 1])
     azimuth = camera.uniform(0, 2 * np.pi)
     sun = np.array([np.cos(azimuth), np.sin(azimuth), 1.0]) / np.sqrt(2)
@@ -54,7 +56,10 @@ def draw_atlas(
     for piece, spot in zip(pieces, spots, strict=True):
         picture = piece.paint(spot.rows, spot.columns, piece.size[0] / spot.columns, paint)
         share = 1 - options.sun + options.sun * 1.3 * max(0.0, float(_normal(piece) @ sun))
-        framed = np.pad(picture * share * light, ((_MARGIN, _MARGIN), (_MARGIN, _MARGIN), (0, 0)), "edge")
+        picture *= share * light
+        picture += options.grain * camera.standard_normal(picture.shape[:2], np.float32)[..., None]
+        seen = np.rint(np.clip(picture, 0, 255, out=picture), out=picture).astype(np.uint8)
+        framed = np.pad(seen, ((_MARGIN, _MARGIN), (_MARGIN, _MARGIN), (0, 0)), "edge")
         row, column = spot.row - _MARGIN, spot.column - _MARGIN
         pages[spot.page][row : row + framed.shape[0], column : column + framed.shape[1]] = framed
         height, width = sizes[spot.page]
@@ -62,8 +67,7 @@ def draw_atlas(
         across = (spot.column + share_of[:, 0] * spot.columns) / width
         down = (spot.row + (1 - share_of[:, 1]) * spot.rows) / height
         coordinates.append(np.column_stack([across, 1 - down]))
-    noisy = [page + options.grain * camera.standard_normal(page.shape[:2])[..., None] for page in pages]
-    return Atlas([np.clip(np.rint(page), 0, 255).astype(np.uint8) for page in noisy], coordinates, spots)
+    return Atlas(pages, coordinates, spots)
 
 
 def pack(shapes: Sequence[Sequence[int]], page: int) -> tuple[list[Spot], list[tuple[int, int]]]:

@@ -61,19 +61,22 @@ def _seen_from_above(settings: TownSettings, land: Land) -> Painter:
         picture = np.where(patches[..., None], colours["paving"], colours["grass"])
         spots = octaves(rows, columns, 1.2 / gsd, rng) * np.where(patches, 0.05, 0.14)
         slabs = patches & (((x * gsd) % 2.0 < gsd) | ((y * gsd) % 2.0 < gsd))
-        picture = picture * np.exp(spots)[..., None] * np.where(slabs, 0.86, 1.0)[..., None]
+        picture *= (np.exp(spots) * np.where(slabs, 0.86, 1.0))[..., None]
         water = land.water(xy).reshape(rows, columns)
-        picture = np.where((water > -1.5)[..., None], colours["bank"], picture)
-        asphalt = colours["road"] * np.exp(0.05 * octaves(rows, columns, 2 / gsd, rng))[..., None]
-        picture = np.where((land.road(xy).reshape(rows, columns) < 0)[..., None], asphalt, picture)
+        picture[water > -1.5] = colours["bank"]
+        worn = 0.05 * octaves(rows, columns, 2 / gsd, rng)
+        on_road = land.road(xy) < 0
+        asphalt = on_road.reshape(rows, columns)
+        picture[asphalt] = colours["road"] * np.exp(worn[asphalt])[:, None]
         marks = np.zeros(rows * columns, bool)
         for road in land.roads:
             along = (xy - road.point) @ np.array([np.cos(road.angle), np.sin(road.angle)])
-            marks |= (np.abs(road.across(xy)) < 0.12) & (along % 4 < 2) & (land.road(xy) < 0)
+            marks |= (np.abs(road.across(xy)) < 0.12) & (along % 4 < 2) & on_road
         picture[marks.reshape(rows, columns)] = 205
         lake = ripples(colours["water"], colours["sky"], rows, columns, gsd, rng)
-        picture = np.where((water > 0)[..., None], lake, picture)
+        picture[water > 0] = lake[water > 0]
         worn = 0.05 * smooth(rows, columns, 5 / gsd, rng) + 0.04 * rng.standard_normal((rows, columns))
-        return picture * np.exp(worn)[..., None]
+        picture *= np.exp(worn)[..., None]
+        return picture
 
     return paint
