@@ -5,8 +5,8 @@
     OMP_NUM_THREADS=1 python benchmarks/mesh_texture.py --peer     # plyfile beside it, two minutes more
 
 Processor time of one thread, so that other users of the machine do not count. The tile has 300,000 faces, as those of
-SUM have on average, and their triangles cover four textures of 2048 x 2048 pixels whole, about what pixels of 7.5 cm make of
-its surface.
+SUM have on average, and their triangles cover four textures of 2048 x 2048 pixels whole: about what its surface has at
+7.5 cm a pixel.
 """
 
 from __future__ import annotations
