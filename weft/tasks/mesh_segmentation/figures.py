@@ -13,10 +13,10 @@ from weft.metrics.scores import Scores
 from weft.report.confusion import confusion_panels
 from weft.report.event_scatter import event_scatter
 from weft.report.figure import Figure
+from weft.report.mesh_colours import class_colours
 from weft.report.ratio_panels import binned, ratio_panels
 from weft.report.reliability import reliability_figure
 from weft.report.variants import pooled, same_events, select
-from weft.report.mesh_colours import class_colours
 from weft.tasks.mesh_segmentation.score import AREA_EDGES, CONFIDENCE_BINS, confusion_of, metrics
 from weft.tasks.mesh_segmentation.tables import class_table, overall_table, shift_table
 
