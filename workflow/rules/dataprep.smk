@@ -58,7 +58,7 @@ rule simulate_towns:
         "../../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=4000,
         runtime=60,
     params:
         settings=simulation_of,
