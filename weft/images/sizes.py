@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 Size = tuple[int, int]
 
@@ -38,6 +37,8 @@ def resized(picture: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
     before = picture.shape[1:]
     if before == size:
         return picture
+    from scipy import ndimage  # score and task read this module, and work without
+
     shrink = [max(0.0, (old / new - 1) / 2) for old, new in zip(before, size, strict=True)]
     smooth = ndimage.gaussian_filter(picture, (0, *shrink), mode="nearest") if any(shrink) else picture
     rows, columns = (_places(old, new) for old, new in zip(before, size, strict=True))
