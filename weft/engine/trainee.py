@@ -152,7 +152,7 @@ class Trainee(LightningModule):
         events = pd.concat([events for _, events in parts], ignore_index=True)
         metrics = self.task.summary(events)
         if self.settings.hold_out is not None:
-            self.last_events = events.to_dict("list")
+            self.last_events = {str(name): column.tolist() for name, column in events.items()}
         self.last_metrics = {"loss": sum(losses.values())} | losses | metrics
         self._validated = {}
 

@@ -114,8 +114,8 @@ def _labels(mesh: Path, place: Mapping[str, str]) -> Path | None:
         return None
     if Path(said).suffix.lower() == ".txt":
         # Without the dots of ``../labels``, so that one file has one path.
-        place = said.replace("{name}", mesh.stem).replace("{folder}", mesh.absolute().parent.name)
-        path = Path(os.path.normpath(mesh.parent / place))
+        named = said.replace("{name}", mesh.stem).replace("{folder}", mesh.absolute().parent.name)
+        path = Path(os.path.normpath(mesh.parent / named))
     else:
         path = mesh.with_name(f"{mesh.stem}{said}.txt")
     return path if path.is_file() and path.name != CLASSES else None

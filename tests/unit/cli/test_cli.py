@@ -110,7 +110,10 @@ def test_overrides_keep_out_of_the_workflows_place(folder: Path, capsys: pytest.
         (["convert", "nothing.root", "out.h5"], "nothing.root: no such file"),
         (["inspect", "nothing.h5"], "nothing.h5: no such file"),
         (["simulate", "{few}", "--split", "tset"], "has no split 'tset'; it has: "),
-        (["export", "x.h5", "--to", "xml", "-o", "x.xml"], "--to xml: expected spine, root, csv, parquet, tiff, png or ply"),
+        (
+            ["export", "x.h5", "--to", "xml", "-o", "x"],
+            "--to xml: expected spine, root, csv, parquet, tiff, png or ply",
+        ),
         (["export", "a=x.h5", "a=y.h5", "--to", "csv", "-o", "out"], "two stores are called a: x.h5 and y.h5"),
         (["export", "nothing.h5", "--to", "spine", "-o", "out.h5"], "nothing.h5"),
     ],

@@ -236,7 +236,7 @@ def test_the_seed_whose_patch_its_network_does_not_admit_is_refused_with_the_nea
 def test_the_seed_of_the_segmenter_counts_steps_as_its_loop_does():
     made = stage(import_config(SEEDS / "trainer_unet_xy.yaml"))
     assert made["training"]["iterations"] == 401 * 25  # epochs 0 to 400, 200 patches in batches of 8
-    assert made["training"]["validate_every"] == 40 * 25
+    assert (made["training"]["validate_every"], made["training"]["save_every"]) == (None, 40 * 25)  # no validation
     assert made["optimizer"] == {"name": "Adam", "lr": 1e-5, "weight_decay": 0.005, "decay_all": True}
 
 

@@ -215,7 +215,7 @@ def _plan(source: Source) -> Plan:
         if _validates(source)
         else {"training.validate_every": (None, "there none: the last weights are kept")}
     )
-    return Plan({"unet": Part("volume_segmentation", needs=truth, defaults=_DEFAULTS | validated)})
+    return Plan({"unet": Part("volume_segmentation", needs=truth, defaults={**_DEFAULTS, **validated})})
 
 
 SEGMENTER = Dialect(
