@@ -38,15 +38,14 @@ def import_config(
     imported = read_config(source, dialect, form_of(form))
     dataset_output = dataset_output or output.with_name(output.stem + ".dataset.yaml")
     experiment = imported.validated(dataset or str(dataset_output), own=dataset is None)
-    missing = [task for task in imported.tasks if task not in tasks.names()]
     models = {str(stage.checkpoint) for stage in experiment.stages.values() if stage.checkpoint is not None}
     absent = sorted(path for path in models if not Path(path).is_file())
-    if not missing and not absent:
+    if not absent:
         tasks.resolve(experiment)
-    elif not missing:
+    else:
         for name, stage in experiment.stages.items():
             tasks.of(stage, f"{source}, stage '{name}'")
-    texts = {output: imported.render(missing), dataset_output: None if dataset else imported.render_dataset()}
+    texts = {output: imported.render(), dataset_output: None if dataset else imported.render_dataset()}
     for path, text in texts.items():
         if text is not None and path.exists():
             raise WeftError(f"{path}: exists; remove it or write elsewhere")
@@ -56,8 +55,6 @@ def import_config(
                 temporary.write_text(text)
             print(path)
     print(f"{imported.dialect.title}: keys without a line of their own: {len(imported.left_out)}, listed in {output}")
-    for task in missing:
-        print(f"this release has no task '{task}': {output} cannot be trained with it")
     for model in absent:
         print(f"{model}: no such file yet; {output} deploys the model that is put there")
 

@@ -106,13 +106,6 @@ def test_a_mistake_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert not (tmp_path / "b.yaml").exists()
 
 
-def test_a_task_of_another_release_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "a.yaml").write_text("{paths: {mesh_dir: a}, training: {epochs: 1, batch_size: 1}}")
-    assert weft("import-config", tmp_path / "a.yaml", "-o", tmp_path / "b.yaml") == 0
-    assert f"this release has no task 'meshes': {tmp_path / 'b.yaml'} cannot be trained" in capsys.readouterr().out
-    assert not (tmp_path / "b.dataset.yaml").exists()
-
-
 SIZES = "size_in: [48, 148, 148], size_out: [20, 60, 60], model: {name: unet_xy}"
 
 
@@ -123,7 +116,6 @@ def test_a_trainer_file_and_its_folder(tmp_path: Path, capsys: pytest.CaptureFix
     assert "a.yaml: names no files to learn from: put them in" in capsys.readouterr().err
     (tmp_path / "a.yaml").write_text(text)
     assert weft("import-config", tmp_path / "a.yaml", "-o", tmp_path / "b.yaml") == 0
-    assert "cannot be trained" not in capsys.readouterr().out
     dataset = yaml.safe_load((tmp_path / "b.dataset.yaml").read_text())
     assert (dataset["kind"], dataset["splits"]["train"]["files"]) == ("stacks", ["/data/train"])
     assert weft("train", tmp_path / "b.yaml", "--explain") == 0, "an experiment of this release"

@@ -129,8 +129,8 @@ def test_labels_of_training_files():
     assert found.labels.good.tolist() == [1, 0, 1]
     assert found.labels.semantic.tolist() == [2, -1, -1]  # the schema has no class "other"
     assert found.labels.boundary.tolist() == [10, 1, 1]
-    # Ghosts have no score, nor has anything below the floor or what the file does not say.
-    assert found.labels.key_points.tolist() == [[0.5] * 5 + [0], [0] * 6, [0] * 6]
+    # Ghosts have a score of 0, as has anything below the floor; of the sixth kind of good ones the file says nothing.
+    np.testing.assert_array_equal(found.labels.key_points, [[0.5] * 5 + [np.nan], [0] * 6, [0] * 5 + [np.nan]])
     assert np.isnan(found.labels.shift).all()
     assert np.isnan(found.labels.affinity).all()
     assert found.deposits[["row", "wire_0", "wire_1", "wire_2", "x"]].tolist() == [(4, 5, 5, 5, 1), (4, 6, 6, 6, 3)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -91,15 +91,9 @@ class Imported:
             validate(FileDataset, self.dataset.plain(), f"{self.source} as a dataset")
         return validate(Experiment, self.experiment.plain(), f"{self.source} as an experiment")
 
-    def render(self, missing: Sequence[str] = ()) -> str:
-        """The experiment as YAML, what was left out at its end.
-
-        missing: tasks of it that this release does not have; the file says so.
-        """
+    def render(self) -> str:
+        """The experiment as YAML, what was left out at its end."""
         head = [f"# Imported from {self.source.name} of {self.dialect.title}. Behind each line the key it comes from."]
-        head += [
-            f"# This release of Weft has no task '{name}': the file cannot be trained with it." for name in missing
-        ]
         head += [f"# Different here: {line}." for line in self.dialect.differs]
         tail = []
         if self.left_out:
