@@ -115,8 +115,8 @@ def quality_table(
 
 
 def better_of(found: Sequence[Difference], better: int) -> str:
-    """The verdict; a dash where neither more nor less is better."""
-    if better == NEITHER:
+    """The verdict; a dash where neither more nor less is better, or a difference is not known."""
+    if better == NEITHER or not all(np.isfinite([d.low, d.high]).all() for d in found):
         return MISSING
     return verdict([Difference(-d.value, -d.high, -d.low) for d in found] if better == LESS else found)
 

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from weft.config import BASELINE
-from weft.metrics.bootstrap import bootstrap
 from weft.metrics.overlap import dice, iou, precision, recall
-from weft.metrics.scores import Scores, counts
-from weft.report.comparison import Difference, verdict
+from weft.metrics.scores import Scores
+from weft.report.comparison import Difference
 from weft.report.figure import Figure
+from weft.report.quality import LESS, MORE, Quality, counted, quality_table
 from weft.report.variants import (
     DIFFERENCE,
     MISSING,
     beside,
     differences,
-    envelope,
     heading,
     number,
     same_events,
     seeds,
     signed,
     splits_of,
-    spread,
     trained,
     worst,
 )  # fmt: skip
@@ -56,20 +53,8 @@ def overall_table(scores: Mapping[str, Scores], split: str, classes: Sequence[st
     """Every metric beside the baseline, with intervals over stacks."""
     tables = same_events(scores, split)
     models = trained(scores)
-    matrices, statistic = _matrices(tables, classes)
-    found = {variant: bootstrap(matrix, statistic, _REPLICAS) for variant, matrix in matrices.items()}
-    paired = differences(matrices, models, statistic)
-    rows = []
-    for k, (name, words) in enumerate(_WORDS.items()):
-        row: dict[str, object] = {"metric": words}
-        row["model"] = spread([found[v].value[k] for v in models])
-        row["95 % interval"] = envelope([found[v] for v in models], k)
-        if BASELINE in found:
-            difference = [Difference.of(interval, k) for interval in paired]
-            row["baseline"] = number(found[BASELINE].value[k])
-            row["model − baseline [95 %]"] = worst(_turned(difference)) if name in _SMALLER else worst(difference)
-            row["verdict"] = _verdict(difference, name in _SMALLER)
-        rows.append(row)
+    qualities = [Quality(name, words, LESS if name in _SMALLER else MORE) for name, words in _WORDS.items()]
+    what = counted(tables, lambda rows: metrics(rows, classes), tuple(_WORDS))
     n = len(next(iter(tables.values())))
     return Figure(
         "overall",
@@ -77,8 +62,8 @@ def overall_table(scores: Mapping[str, Scores], split: str, classes: Sequence[st
         f"Over {n} stack{'s' if n != 1 else ''} of split {split}, means over the classes but the background; "
         f"{seeds(models)}. Voxels that the cost map leaves out are not judged; a stack without a class of which "
         "nothing is called so counts as right. Intervals: bootstrap over stacks, from the lowest to the highest end "
-        f"among seeds. {DIFFERENCE} Where smaller is better the difference is baseline − model.",
-        table=pd.DataFrame(rows),
+        f"among seeds. {DIFFERENCE}",
+        table=quality_table(what, models, qualities, _REPLICAS),
     )
 
 
@@ -118,8 +103,8 @@ def shift_table(scores: Mapping[str, Scores], nominal: str, classes: Sequence[st
     rows, reference = [], float("nan")
     for split in splits_of(scores, nominal):
         tables = same_events(scores, split)
-        matrices, statistic = _matrices(tables, classes, shown)
-        values = {variant: statistic(matrix.sum(axis=0)[None])[0] for variant, matrix in matrices.items()}
+        what = counted(tables, lambda rows: metrics(rows, classes), shown)
+        values, against = what.pooled(), what.differences(models, _REPLICAS)
         mean = float(np.mean([values[v][0] for v in models]))
         reference = mean if split == nominal else reference
         row: dict[str, object] = {"split": split, "stacks": len(next(iter(tables.values())))}
@@ -127,9 +112,8 @@ def shift_table(scores: Mapping[str, Scores], nominal: str, classes: Sequence[st
         row[f"against {nominal}"] = MISSING if split == nominal else signed(mean - reference)
         for k, name in enumerate(shown[1:], 1):
             row[_WORDS[name]] = number(np.mean([values[v][k] for v in models]), 3)
-        if BASELINE in values:
-            paired = differences(matrices, models, statistic)
-            row["Dice − baseline [95 %]"] = worst([Difference.of(interval, 0) for interval in paired])
+        if against:
+            row["Dice − baseline [95 %]"] = worst([Difference.of(interval, 0) for interval in against])
         rows.append(row)
     return Figure(
         "shifts",
@@ -137,30 +121,3 @@ def shift_table(scores: Mapping[str, Scores], nominal: str, classes: Sequence[st
         f"Stacks made under other conditions than those of the training; {seeds(models)}. {DIFFERENCE}",
         table=pd.DataFrame(rows),
     )
-
-
-Statistic = Callable[[np.ndarray], np.ndarray]
-
-
-def _matrices(
-    tables: Mapping[str, pd.DataFrame], classes: Sequence[str], names: Sequence[str] = tuple(_WORDS)
-) -> tuple[dict[str, np.ndarray], Statistic]:
-    """Counts per stack [E, columns] of each variant, and what makes metrics [R, names] of sums of them [R, columns]."""
-    columns = counts(next(iter(tables.values()))).columns
-    matrices = {variant: table[columns].to_numpy(np.float64) for variant, table in tables.items()}
-
-    def statistic(sums: np.ndarray) -> np.ndarray:
-        return metrics(pd.DataFrame(sums, columns=columns), classes)[list(names)].to_numpy(np.float64)
-
-    return matrices, statistic
-
-
-def _turned(difference: Sequence[Difference]) -> list[Difference]:
-    """Baseline minus model: larger is better again."""
-    return [Difference(-d.value, -d.high, -d.low) for d in difference]
-
-
-def _verdict(difference: Sequence[Difference], smaller: bool) -> str:
-    if not all(np.isfinite([d.low, d.high]).all() for d in difference):
-        return MISSING
-    return verdict(_turned(difference) if smaller else difference)
