@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from weft.config.dataset import SimulatedDataset
-from weft.config.loading import merge, validate
 from weft.detector.charge import Recombination
 from weft.detector.meta import VoxelMeta
+from weft.simulation.shared_settings import KindSettings
 from weft.simulation.stacks.settings import StackSettings
 from weft.simulation.streets.settings import StreetSettings
 from weft.simulation.towns.settings import TownSettings
@@ -144,7 +144,7 @@ class Labels(_Section):
     )
 
 
-class SimulationSettings(_Section):
+class SimulationSettings(KindSettings):
     """Settings of one simulated sample. Defaults: one neutrino-like vertex and one to three rain particles in 256³."""
 
     box: Box = Box()
@@ -172,19 +172,6 @@ class SimulationSettings(_Section):
             if 2 * getattr(self, name).wall >= edge:
                 raise ValueError(f"{name}.wall leaves no room in a box of {edge:g} cm")
         return self
-
-    @classmethod
-    def parse(cls, values: Mapping[str, Any], source: str = "simulation settings") -> SimulationSettings:
-        """Settings from plain values (YAML), nested, over the defaults; lists are replaced whole.
-
-        Args:
-            values: what differs from the defaults.
-            source: where the values are from, for errors.
-
-        Raises:
-            ConfigError: in one line, the first key that is wrong, why, and the closest known one.
-        """
-        return validate(cls, merge(cls().model_dump(), values), source)
 
 
 Settings = SimulationSettings | StackSettings | TownSettings | StreetSettings

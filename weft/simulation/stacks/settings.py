@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from weft.config.loading import merge, validate
 from weft.config.strict import Strict
-
-
-def _increasing(name: str, span: tuple[float, float], least: float = 0.0, most: float = 1e6) -> None:
-    if not least <= span[0] <= span[1] <= most:
-        raise ValueError(f"{name} ({span[0]:g}, {span[1]:g}): expected {least:g} <= lowest <= highest <= {most:g}")
+from weft.simulation.shared_settings import KindSettings, require_increasing
 
 
 class _Structure(Strict):
@@ -30,8 +24,8 @@ class _Structure(Strict):
 
     @model_validator(mode="after")
     def _ordered(self) -> _Structure:
-        _increasing("count", self.count, 0, 10_000)
-        _increasing("brightness", self.brightness, 0, 1000)
+        require_increasing("count", self.count, 0, 10_000)
+        require_increasing("brightness", self.brightness, 0, 1000)
         return self
 
 
@@ -54,9 +48,9 @@ class Shells(_Structure):
 
     @model_validator(mode="after")
     def _spans(self) -> Shells:
-        _increasing("diameter", self.diameter, 0.05, 1000)
-        _increasing("height", self.height, 0.05, 2)
-        _increasing("elongation", self.elongation, 1, 3)
+        require_increasing("diameter", self.diameter, 0.05, 1000)
+        require_increasing("height", self.height, 0.05, 2)
+        require_increasing("elongation", self.elongation, 1, 3)
         return self
 
 
@@ -74,7 +68,7 @@ class Filaments(_Structure):
 
     @model_validator(mode="after")
     def _spans(self) -> Filaments:
-        _increasing("length", self.length, 0, 1e4)
+        require_increasing("length", self.length, 0, 1e4)
         return self
 
 
@@ -87,7 +81,7 @@ class Blobs(_Structure):
 
     @model_validator(mode="after")
     def _spans(self) -> Blobs:
-        _increasing("diameter", self.diameter, 0.01, 1000)
+        require_increasing("diameter", self.diameter, 0.01, 1000)
         return self
 
 
@@ -138,12 +132,12 @@ class CostMap(Strict):
 
     @model_validator(mode="after")
     def _spans(self) -> CostMap:
-        _increasing("excluded", self.excluded, 0, 100)
-        _increasing("excluded_size", self.excluded_size, 0, 1)
+        require_increasing("excluded", self.excluded, 0, 100)
+        require_increasing("excluded_size", self.excluded_size, 0, 1)
         return self
 
 
-class StackSettings(Strict):
+class StackSettings(KindSettings):
     """Settings of simulated stacks. By default nuclei whose envelope is to be found among unlabelled debris."""
 
     shape: tuple[int, int, int] = Field((32, 192, 192), description="voxels along z, y, x")
@@ -172,16 +166,3 @@ class StackSettings(Strict):
     @property
     def channels(self) -> int:
         return 1 + max(structure.channel for structure in self.structures)
-
-    @classmethod
-    def parse(cls, values: Mapping[str, Any], source: str = "simulation settings") -> StackSettings:
-        """Settings from plain values (YAML), nested, over the defaults; lists are replaced whole.
-
-        Args:
-            values: what differs from the defaults.
-            source: where the values are from, for errors.
-
-        Raises:
-            ConfigError: in one line, the first key that is wrong, why, and the closest known one.
-        """
-        return validate(cls, merge(cls().model_dump(), values), source)

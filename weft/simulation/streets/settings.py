@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from weft.config.loading import merge, validate
 from weft.config.strict import Strict
+from weft.simulation.shared_settings import KindSettings, Span, require_increasing
 
 #: Classes of the pixels, in the order of their ids.
 CLASSES = ("sky", "road", "sidewalk", "building", "vegetation", "car", "person")
 #: Id of pixels that are not judged.
 IGNORED = 255
 
-Span = tuple[float, float]
 Count = Annotated[tuple[int, int], Field(description="fewest and most, both included")]
-
-
-def _increasing(name: str, span: tuple[float, float], least: float, most: float) -> None:
-    if not least <= span[0] <= span[1] <= most:
-        raise ValueError(f"{name} ({span[0]:g}, {span[1]:g}): expected {least:g} <= lowest <= highest <= {most:g}")
 
 
 class Objects(Strict):
@@ -36,8 +29,8 @@ class Objects(Strict):
     @model_validator(mode="after")
     def _ordered(self) -> Objects:
         for name in ("cars", "persons", "trees"):
-            _increasing(name, getattr(self, name), 0, 1000)
-        _increasing("height", self.height, 2, 200)
+            require_increasing(name, getattr(self, name), 0, 1000)
+        require_increasing("height", self.height, 2, 200)
         return self
 
 
@@ -53,12 +46,12 @@ class Light(Strict):
 
     @model_validator(mode="after")
     def _ordered(self) -> Light:
-        _increasing("exposure", self.exposure, 0.01, 10)
-        _increasing("fog", self.fog, 0, 1)
+        require_increasing("exposure", self.exposure, 0.01, 10)
+        require_increasing("fog", self.fog, 0, 1)
         return self
 
 
-class StreetSettings(Strict):
+class StreetSettings(KindSettings):
     """Settings of simulated streets: colours of the classes overlap, so that their shape and place have to tell."""
 
     shape: tuple[int, int] = Field((96, 144), description="rows and columns, pixels")
@@ -76,15 +69,7 @@ class StreetSettings(Strict):
     def _possible(self) -> StreetSettings:
         if min(self.shape) < 16 or max(self.shape) > 8192:
             raise ValueError(f"shape {self.shape}: expected 16 to 8192 pixels along each axis")
-        _increasing("horizon", self.horizon, 0.1, 0.9)
-        _increasing("width", self.width, 2, 50)
-        _increasing("sidewalk", self.sidewalk, 0.5, 20)
+        require_increasing("horizon", self.horizon, 0.1, 0.9)
+        require_increasing("width", self.width, 2, 50)
+        require_increasing("sidewalk", self.sidewalk, 0.5, 20)
         return self
-
-    @classmethod
-    def parse(cls, values: Mapping[str, Any], source: str = "simulation settings") -> StreetSettings:
-        """Settings from plain values (YAML), nested, over the defaults; lists are replaced whole.
-
-        Raises ConfigError: in one line, the first key that is wrong, why, and the closest known one.
-        """
-        return validate(cls, merge(cls().model_dump(), values), source)

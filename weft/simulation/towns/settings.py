@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from weft.config.loading import merge, validate
 from weft.config.strict import Strict
-
-Span = tuple[float, float]
-
-
-def _increasing(name: str, span: Span, least: float, most: float) -> None:
-    if not least <= span[0] <= span[1] <= most:
-        raise ValueError(f"{name} ({span[0]:g}, {span[1]:g}): expected {least:g} <= lowest <= highest <= {most:g}")
+from weft.simulation.shared_settings import KindSettings, Span, require_increasing
 
 
 class Ground(Strict):
@@ -36,10 +28,10 @@ class Ground(Strict):
 
     @model_validator(mode="after")
     def _spans(self) -> Ground:
-        _increasing("water_share", self.water_share, 0.01, 0.9)
-        _increasing("step", self.step, 0.1, 50)
-        _increasing("roads", self.roads, 0, 20)
-        _increasing("road_width", self.road_width, 1, 50)
+        require_increasing("water_share", self.water_share, 0.01, 0.9)
+        require_increasing("step", self.step, 0.1, 50)
+        require_increasing("roads", self.roads, 0, 20)
+        require_increasing("road_width", self.road_width, 1, 50)
         return self
 
 
@@ -64,9 +56,9 @@ class Buildings(Strict):
 
     @model_validator(mode="after")
     def _spans(self) -> Buildings:
-        _increasing("width", self.width, 2, 200)
-        _increasing("elongation", self.elongation, 1, 20)
-        _increasing("height", self.height, 1, 300)
+        require_increasing("width", self.width, 2, 200)
+        require_increasing("elongation", self.elongation, 1, 20)
+        require_increasing("height", self.height, 1, 300)
         if min(self.roofs.values()) < 0 or sum(self.roofs.values()) <= 0:
             raise ValueError("roofs: expected numbers of 0 or more, not all 0")
         return self
@@ -83,7 +75,7 @@ class Plants(Strict):
 
     @model_validator(mode="after")
     def _spans(self) -> Plants:
-        _increasing("height", self.height, 1, 60)
+        require_increasing("height", self.height, 1, 60)
         return self
 
 
@@ -98,7 +90,7 @@ class Vehicles(Strict):
 
     @model_validator(mode="after")
     def _spans(self) -> Vehicles:
-        _increasing("boat_length", self.boat_length, 1, 100)
+        require_increasing("boat_length", self.boat_length, 1, 100)
         return self
 
 
@@ -132,7 +124,7 @@ class Damage(Strict):
     untextured: float = Field(0.01, ge=0, le=1, description="share of the faces without a texture")
 
 
-class TownSettings(Strict):
+class TownSettings(KindSettings):
     """Settings of simulated towns: one square tile each, written as the tiles of SUM are."""
 
     edge: float = Field(80.0, ge=20, le=2000, description="side of the tile, m")
@@ -156,16 +148,3 @@ class TownSettings(Strict):
                 f"expected at most textures.page, {self.textures.page}"
             )
         return self
-
-    @classmethod
-    def parse(cls, values: Mapping[str, Any], source: str = "simulation settings") -> TownSettings:
-        """Settings from plain values (YAML), nested, over the defaults; lists are replaced whole.
-
-        Args:
-            values: what differs from the defaults.
-            source: where the values are from, for errors.
-
-        Raises:
-            ConfigError: in one line, the first key that is wrong, why, and the closest known one.
-        """
-        return validate(cls, merge(cls().model_dump(), values), source)
