@@ -7,14 +7,11 @@ Histogram gradient boosting (Ke et al., LightGBM, NeurIPS 2017; scikit-learn's i
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import sklearn
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier
 
 from weft.engine.fitted_file import read_pickled, write_pickled
 from weft.engine.task import Baseline, Event, Products
@@ -22,8 +19,12 @@ from weft.errors import WeftError
 from weft.images.normalise import unit
 from weft.images.pixel_features import FEATURES, pixel_features
 from weft.images.sizes import Size, only_centre
+from weft.tasks.boosted_trees import class_scores, fit_drawn, versions
 from weft.tasks.drawn_rows import DrawnRows
 from weft.tasks.image_segmentation.baseline_options import BaselineOptions
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingClassifier
 
 _KIND, _VERSION = "image_segmentation", 1
 #: Pixels whose trees are asked at once: memory stays small for pictures of any size.
@@ -56,23 +57,8 @@ class ImageBaseline(Baseline):
                 raise WeftError(f"a mask has class {int(mask.max())}, but data.classes names {len(self.classes)}")
             drawn.add(pixel_features(_picture(event)).reshape(-1, len(FEATURES)), mask.ravel())
             images += 1
-        features, labels, weights = drawn.rows()
-        present, index = np.unique(labels, return_inverse=True)
-        if len(present) < 2:
-            raise WeftError(f"the baseline was given {images} images with {len(present)} classes, expected at least 2")
-        if self.options.class_weight == "balanced":
-            total = np.bincount(index, weights)
-            weights = weights * (total.sum() / (len(present) * total))[index]
-        self._classifier = HistGradientBoostingClassifier(
-            max_iter=self.options.iterations,
-            learning_rate=self.options.learning_rate,
-            max_leaf_nodes=self.options.leaves,
-            min_samples_leaf=self.options.min_leaf,
-            l2_regularization=self.options.l2,
-            early_stopping=False,
-            random_state=seed,
-        ).fit(features, labels, sample_weight=weights)
-        self.fitted_on = {"images": images, "pixels": len(labels), "seed": seed}
+        self._classifier, n_pixels = fit_drawn(drawn, self.options, seed, f"{images} images")
+        self.fitted_on = {"images": images, "pixels": n_pixels, "seed": seed}
 
     def predict(self, event: Event) -> Products:
         """`mask` int16 [Y, X] and `mask_probabilities` float32 [K, Y, X], of the whole image."""
@@ -80,10 +66,10 @@ class ImageBaseline(Baseline):
             raise WeftError("the baseline has not been fitted: call fit or load first")
         picture = _picture(event)
         features = pixel_features(picture).reshape(-1, len(FEATURES))
-        made = np.zeros((len(features), len(self.classes)), np.float32)
+        made = np.empty((len(features), len(self.classes)), np.float32)
         for start in range(0, len(features), _ROWS):
             part = slice(start, start + _ROWS)
-            made[part, self._classifier.classes_] = self._classifier.predict_proba(features[part])
+            made[part] = class_scores(self._classifier, features[part], len(self.classes))
         probabilities = np.ascontiguousarray(made.T).reshape(len(self.classes), *picture.shape[1:])
         return {"mask": probabilities.argmax(0).astype(np.int16), "mask_probabilities": probabilities}
 
@@ -92,7 +78,7 @@ class ImageBaseline(Baseline):
         if self._classifier is None:
             raise WeftError(f"{path}: there is nothing to save before the baseline has been fitted")
         header = {
-            **_versions(),
+            **versions(_VERSION, FEATURES),
             "options": self.options.model_dump(),
             "classes": list(self.classes),
             "window": self.window,
@@ -106,7 +92,7 @@ class ImageBaseline(Baseline):
 
         Raises WeftError for other files, and for those of other versions of scikit-learn or of the features.
         """
-        header, classifier = read_pickled(path, _KIND, **_versions())
+        header, classifier = read_pickled(path, _KIND, **versions(_VERSION, FEATURES))
         window = header["window"]
         made = cls(BaselineOptions(**header["options"]), header["classes"], None if window is None else tuple(window))
         made.fitted_on, made._classifier = header["fitted_on"], classifier
@@ -115,12 +101,3 @@ class ImageBaseline(Baseline):
 
 def _picture(event: Event) -> NDArray[np.float32]:
     return unit(np.asarray(event["picture"][:]), 3)
-
-
-def _versions() -> dict[str, Any]:
-    """What trees only work with as it was when they were fitted."""
-    return {
-        "version": _VERSION,
-        "scikit-learn": sklearn.__version__,
-        "features": sha256(" ".join(FEATURES).encode()).hexdigest()[:16],
-    }

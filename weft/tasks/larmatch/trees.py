@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from weft.tasks.boosted_trees import settings
 from weft.tasks.larmatch.baseline_options import TreeOptions
 
 
@@ -52,7 +53,7 @@ def fit_classes(
     present = np.unique(labels)
     if len(present) < 2:
         return TreeClasses(None, present if len(present) else np.arange(n_classes), n_classes)
-    model = HistGradientBoostingClassifier(**_settings(options, seed))
+    model = HistGradientBoostingClassifier(**settings(options, seed))
     return TreeClasses(model.fit(features, labels, sample_weight=weights / weights.mean()), present, n_classes)
 
 
@@ -64,18 +65,6 @@ def fit_values(
 
     if not len(values):
         return TreeValues([None] * values.shape[1])
-    made = [HistGradientBoostingRegressor(**_settings(options, seed)) for _ in range(values.shape[1])]
+    made = [HistGradientBoostingRegressor(**settings(options, seed)) for _ in range(values.shape[1])]
     weight = weights / weights.mean()
     return TreeValues([m.fit(features, column, sample_weight=weight) for m, column in zip(made, values.T, strict=True)])
-
-
-def _settings(options: TreeOptions, seed: int) -> dict[str, Any]:
-    return {
-        "max_iter": options.iterations,
-        "learning_rate": options.learning_rate,
-        "max_leaf_nodes": options.leaves,
-        "min_samples_leaf": options.min_leaf,
-        "l2_regularization": options.l2,
-        "early_stopping": False,
-        "random_state": seed,
-    }

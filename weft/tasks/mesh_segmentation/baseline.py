@@ -7,15 +7,15 @@ that it is compared with sees: no colours where that has no texture.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from weft.engine.fitted_file import read_pickled, write_pickled
 from weft.engine.task import Baseline, Event, Products
 from weft.errors import WeftError
+from weft.tasks.boosted_trees import class_scores, fit_drawn, versions
 from weft.tasks.drawn_rows import DrawnRows
 from weft.tasks.mesh_segmentation.baseline_options import BaselineOptions
 from weft.tasks.mesh_segmentation.face_statistics import face_statistics, names
@@ -45,8 +45,6 @@ class MeshBaseline(Baseline):
 
         Raises WeftError where fewer than two classes occur, or a label is none of the classes.
         """
-        from sklearn.ensemble import HistGradientBoostingClassifier
-
         columns = names(self.surface, self.colours, self.options.radii)
         drawn = DrawnRows(self.options.per_mesh, self.options.max_faces, len(columns), seed)
         meshes = 0
@@ -56,31 +54,14 @@ class MeshBaseline(Baseline):
                 raise WeftError(f"face_labels: class {labels.max()}, expected -1 to {len(self.classes) - 1}")
             drawn.add(self._features(event), labels)
             meshes += 1
-        features, labels, weights = drawn.rows()
-        present, index = np.unique(labels, return_inverse=True)
-        if len(present) < 2:
-            raise WeftError(f"the baseline was given {meshes} meshes with {len(present)} classes, expected at least 2")
-        if self.options.class_weight == "balanced":
-            total = np.bincount(index, weights)
-            weights = weights * (total.sum() / (len(present) * total))[index]
-        self._classifier = HistGradientBoostingClassifier(
-            max_iter=self.options.iterations,
-            learning_rate=self.options.learning_rate,
-            max_leaf_nodes=self.options.leaves,
-            min_samples_leaf=self.options.min_leaf,
-            l2_regularization=self.options.l2,
-            early_stopping=False,
-            random_state=seed,
-        ).fit(features, labels, sample_weight=weights)
-        self.fitted_on = {"meshes": meshes, "faces": len(labels), "seed": seed}
+        self._classifier, n_faces = fit_drawn(drawn, self.options, seed, f"{meshes} meshes")
+        self.fitted_on = {"meshes": meshes, "faces": n_faces, "seed": seed}
 
     def predict(self, event: Event) -> Products:
         """`face_labels` int16 [M, 1] and `face_probabilities` float32 [M, C]."""
         if self._classifier is None:
             raise WeftError("the baseline has not been fitted: call fit or load first")
-        scores = np.zeros((len(event["faces"]), len(self.classes)), np.float32)
-        if len(scores):
-            scores[:, self._classifier.classes_] = self._classifier.predict_proba(self._features(event))
+        scores = class_scores(self._classifier, self._features(event), len(self.classes))
         return {"face_labels": scores.argmax(axis=1).astype(np.int16)[:, None], "face_probabilities": scores}
 
     def save(self, path: Path) -> None:
@@ -88,7 +69,7 @@ class MeshBaseline(Baseline):
         if self._classifier is None:
             raise WeftError(f"{path}: there is nothing to save before the baseline has been fitted")
         header = {
-            **_versions(),
+            **versions(_VERSION, names(True, True, (1.0,))),
             "options": self.options.model_dump(mode="json"),
             "classes": list(self.classes),
             "surface": self.surface,
@@ -103,19 +84,8 @@ class MeshBaseline(Baseline):
 
         Raises WeftError for other files, and for those of other versions of scikit-learn or of the features.
         """
-        header, classifier = read_pickled(path, "mesh_segmentation", **_versions())
+        header, classifier = read_pickled(path, "mesh_segmentation", **versions(_VERSION, names(True, True, (1.0,))))
         options = BaselineOptions.model_validate(header["options"])
         baseline = cls(options, header["classes"], header["surface"], header["colours"])
         baseline.fitted_on, baseline._classifier = header["fitted_on"], classifier
         return baseline
-
-
-def _versions() -> dict[str, Any]:
-    """What trees only work with as it was when they were fitted."""
-    import sklearn
-
-    return {
-        "version": _VERSION,
-        "scikit-learn": sklearn.__version__,
-        "features": sha256(" ".join(names(True, True, (1.0,))).encode()).hexdigest()[:16],
-    }

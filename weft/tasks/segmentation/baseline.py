@@ -7,21 +7,22 @@ of `neighbourhood`. It sees voxels and charge and nothing of the truth but the l
 from __future__ import annotations
 
 from collections.abc import Iterable
-from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import sklearn
-from sklearn.ensemble import HistGradientBoostingClassifier
 
 from weft.engine.fitted_file import read_pickled, write_pickled
 from weft.engine.task import Baseline, Event, Products
 from weft.errors import WeftError
 from weft.io.products import GHOST
+from weft.tasks.boosted_trees import class_scores, fit_drawn, versions
 from weft.tasks.drawn_rows import DrawnRows
 from weft.tasks.segmentation.neighbourhood import FEATURES, voxel_features
 from weft.tasks.segmentation.options import BaselineOptions
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingClassifier
 
 _VERSION = 1
 
@@ -47,35 +48,16 @@ class SegmentationBaseline(Baseline):
         for event in events:
             sample.add(voxel_features(event["voxels"], event["charge"]), event["truth/semantics"][:, 0])
             n_events += 1
-        features, labels, weights = sample.rows()
-        present, index = np.unique(labels, return_inverse=True)
-        if len(present) < 2:
-            raise WeftError(
-                f"the baseline was given {n_events} events with {len(present)} classes, expected at least 2"
-            )
-        if self.options.class_weight == "balanced":
-            total = np.bincount(index, weights)
-            weights = weights * (total.sum() / (len(present) * total))[index]
-        self._n_classes = GHOST + int(present[-1] == GHOST)
-        self._classifier = HistGradientBoostingClassifier(
-            max_iter=self.options.iterations,
-            learning_rate=self.options.learning_rate,
-            max_leaf_nodes=self.options.leaves,
-            min_samples_leaf=self.options.min_leaf,
-            l2_regularization=self.options.l2,
-            early_stopping=False,
-            random_state=seed,
-        ).fit(features, labels, sample_weight=weights)
-        self.fitted_on = {"events": n_events, "voxels": len(labels), "seed": seed}
+        self._classifier, n_voxels = fit_drawn(sample, self.options, seed, f"{n_events} events")
+        self._n_classes = GHOST + int(self._classifier.classes_[-1] == GHOST)
+        self.fitted_on = {"events": n_events, "voxels": n_voxels, "seed": seed}
 
     def predict(self, event: Event) -> Products:
         """`semantics` int8 [N, 1] and `semantic_scores` float32 [N, 5], or [N, 6] if ghosts were learned."""
         if self._classifier is None:
             raise WeftError("the baseline has not been fitted: call fit or load first")
-        scores = np.zeros((len(event["voxels"]), self._n_classes), np.float32)
-        if len(scores):
-            features = voxel_features(event["voxels"], event["charge"])
-            scores[:, self._classifier.classes_] = self._classifier.predict_proba(features)
+        features = voxel_features(event["voxels"], event["charge"])
+        scores = class_scores(self._classifier, features, self._n_classes)
         return {"semantics": scores.argmax(axis=1).astype(np.int8)[:, None], "semantic_scores": scores}
 
     def save(self, path: Path) -> None:
@@ -83,7 +65,7 @@ class SegmentationBaseline(Baseline):
         if self._classifier is None:
             raise WeftError(f"{path}: there is nothing to save before the baseline has been fitted")
         header = {
-            **_versions(),
+            **versions(_VERSION, FEATURES),
             "options": self.options.model_dump(),
             "n_classes": self._n_classes,
             "fitted_on": self.fitted_on,
@@ -97,17 +79,8 @@ class SegmentationBaseline(Baseline):
 
         Raises WeftError for other files, and for those of other versions of scikit-learn or of the features.
         """
-        header, classifier = read_pickled(path, "segmentation", **_versions())
+        header, classifier = read_pickled(path, "segmentation", **versions(_VERSION, FEATURES))
         baseline = cls(BaselineOptions(**header["options"]))
         baseline._n_classes, baseline.fitted_on = header["n_classes"], header["fitted_on"]
         baseline._classifier = classifier
         return baseline
-
-
-def _versions() -> dict[str, Any]:
-    """What trees only work with as it was when they were fitted."""
-    return {
-        "version": _VERSION,
-        "scikit-learn": sklearn.__version__,
-        "features": sha256(" ".join(FEATURES).encode()).hexdigest()[:16],
-    }
