@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import tempfile
-from collections.abc import Callable
-from functools import cache
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -29,17 +32,56 @@ def kernel(function: F, **options: Any) -> F:
     kernels it may call. It is outside the package, which may be installed read-only; where no directory can be
     written, nothing is cached.
 
+    A signal that comes while a kernel is compiled or loaded waits until that is done (:func:`_signals_held`).
+
     options: further ones of ``numba.njit``.
     """
     directory = _cache_directory(_room(function.__module__))
     if directory is None:
-        return cast(F, numba.njit(nogil=True, **options)(function))
+        return cast(F, _undisturbed(numba.njit(nogil=True, **options)(function)))
     before = _config.CACHE_DIR
     _config.CACHE_DIR = directory
     try:
-        return cast(F, numba.njit(cache=True, nogil=True, **options)(function))
+        return cast(F, _undisturbed(numba.njit(cache=True, nogil=True, **options)(function)))
     finally:
         _config.CACHE_DIR = before
+
+
+def _undisturbed(dispatcher: Any) -> Any:
+    """A kernel whose compiling, for whatever types and from whichever kernel it is called, no signal interrupts."""
+    compile_ = dispatcher.compile
+
+    @wraps(compile_)
+    def held(signature: Any) -> Any:
+        with _signals_held():
+            return compile_(signature)
+
+    dispatcher.compile = held
+    return dispatcher
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Call the Python handlers of signals that come meanwhile at the end, in the order in which they came.
+
+    LLVM hands its machine code over in a callback. A signal that comes while it works is heard there, and what its
+    handler raises, such as KeyboardInterrupt, is lost with the code: numba then fails with "no compiled object yet".
+    """
+    if threading.current_thread() is not threading.main_thread():  # where no handler is called
+        yield
+        return
+    came: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number in handlers:
+        signal.signal(number, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for one in came:
+            signal.raise_signal(one)
 
 
 def _room(module: str) -> str:

@@ -1,6 +1,9 @@
 import os
+import signal
+import threading
 
 import pytest
+from llvmlite.binding import executionengine
 
 from weft import compiled
 
@@ -62,3 +65,58 @@ def test_kernels_of_others_see_all_rooms():
     assert compiled._room("weft.reco.ends") == "reco"
     assert compiled._room("weft.tasks.spice.fit") == "tasks"
     assert compiled._room("somebody.else") == compiled._ROOMS[-1]
+
+
+@pytest.fixture
+def ctrl_c_in_llvm(monkeypatch):
+    """Ctrl-C while LLVM makes the machine code of a kernel: Python hears it in the callback that takes the code."""
+    copy = executionengine.string_at
+
+    def heard(*given):
+        signal.raise_signal(signal.SIGINT)
+        return copy(*given)
+
+    monkeypatch.setattr(executionengine, "string_at", heard)
+
+
+def test_a_signal_waits_until_a_kernel_is_compiled(tmp_path, monkeypatch, ctrl_c_in_llvm):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    before = signal.getsignal(signal.SIGINT)
+
+    @compiled.kernel
+    def inner(x):
+        return x + 1
+
+    @compiled.kernel
+    def outer(x):
+        return 6 * inner(x)
+
+    with pytest.raises(KeyboardInterrupt):  # not: RuntimeError, no compiled object yet
+        outer(6)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert outer(6) == 42
+    assert any(name.endswith(".nbc") for _, _, names in os.walk(tmp_path) for name in names)
+
+
+def test_a_handler_that_only_notes_a_signal_hears_of_it(tmp_path, monkeypatch, ctrl_c_in_llvm):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    heard, handler = [], signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
+    try:
+        assert compiled.kernel(lambda x: x + 1)(41) == 42
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert heard
+    assert set(heard) == {signal.SIGINT}
+
+
+def test_kernels_are_compiled_in_other_threads_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    made = []
+    square = compiled.kernel(lambda x: x * x)
+    threads = [threading.Thread(target=lambda: made.append(square(7))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == [49] * 4
