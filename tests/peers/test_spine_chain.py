@@ -1,6 +1,6 @@
 """All stages of the chain beside SPINE's, with the same weights and inputs (`pip install spine`, `make minkowski`).
 
-What is compared, stage by stage, is in `weft/bench/spine_chain.py`; where answers should be equal and are not, the
+What is compared, stage by stage, is in `weft/bench/spine_chain/`; where answers should be equal and are not, the
 benchmark itself refuses to go on.
 """
 
