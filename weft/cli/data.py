@@ -324,7 +324,7 @@ def show(
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="HTML file to write")] = Path("event.html"),
 ) -> None:
-    """A rotatable 3-D display of one event or mesh, or the planes of one stack, as one HTML file.
+    """A rotatable 3-D display of one event or mesh, the planes of one stack, or a picture, as one HTML file.
 
     Example: `weft show results/data/lartpc-demo/test/0000.h5 --event 3 -o event.html`
 

@@ -176,6 +176,8 @@ class Task(ABC, Generic[Options]):
     depend on, ``labels.truth`` one of options inside: a deploy may have others"""
     headline: ClassVar[tuple[str, ...]]
     """names of the metrics to print first, best one first"""
+    thing: ClassVar[str] = "event"
+    """what an event is, in a word that takes an s: "image"; for the sentences of a report"""
     claim_events: ClassVar[int] = CLAIM_EVENTS
     """held-out events that a claim of the report takes: fewer where one event holds many things that are judged"""
     tree: ClassVar[str | None] = None

@@ -30,6 +30,8 @@ class Judge(Protocol):
     @property
     def headline(self) -> tuple[str, ...]: ...
     @property
+    def thing(self) -> str: ...
+    @property
     def claim_events(self) -> int: ...
     def metrics(self, counts: pd.DataFrame) -> pd.DataFrame: ...
     def figures(self, scores: Mapping[str, Scores], split: str) -> list[Figure]: ...
@@ -89,6 +91,8 @@ class Comparison:
     differences: Mapping[str, Difference] | None = None
     claim_events: int = CLAIM_EVENTS
     """held-out events that a claim takes"""
+    thing: str = "event"
+    """what an event is, in a word"""
 
     @property
     def label(self) -> str:
@@ -109,7 +113,7 @@ class Comparison:
 
     def sentence(self, stage: str) -> str:
         """What was found, in words, with the caveat that too few seeds or events ask for."""
-        events = f"{self.n_events} held-out event{'s' if self.n_events != 1 else ''}"
+        events = f"{self.n_events} held-out {self.thing}{'s' if self.n_events != 1 else ''}"
         if self.verdict == "alone":
             return f"{stage} reaches {format_number(self.mean)} in {self.label} on {events}; it has no baseline."
         differences = self.differences or {}
@@ -135,7 +139,7 @@ class Comparison:
             + f" (95 % interval{'s' if len(differences) > 1 else ''} over {events}).",
         }[self.verdict]
         if len(differences) < CLAIM_SEEDS or self.n_events < self.claim_events:
-            text += f" An indication: a claim takes {CLAIM_SEEDS} seeds and {self.claim_events} events."
+            text += f" An indication: a claim takes {CLAIM_SEEDS} seeds and {self.claim_events} {self.thing}s."
         return text
 
 
@@ -147,13 +151,14 @@ def compare(
     baseline: pd.DataFrame | None,
     replicas: int = 2000,
     claim_events: int = CLAIM_EVENTS,
+    thing: str = "event",
 ) -> list[Comparison]:
     """Compare every model with the baseline, metric by metric, by a bootstrap over events that both share.
 
     ``metrics`` gives the metrics of rows of counts, of which those of ``names`` are compared; ``models`` and
     ``baseline`` are tables of event scores of one split, with the column ``uid``; ``claim_events`` is how many of them
-    a claim takes. Raises `WeftError` where model and
-    baseline were scored on different events.
+    a claim takes, ``thing`` what they are, in a word. Raises `WeftError` where model and baseline were scored on
+    different events.
     """
 
     def values(table: pd.DataFrame) -> np.ndarray:
@@ -179,6 +184,7 @@ def compare(
             baseline=None if baseline is None else float(reference[k]),
             differences={variant: Difference.of(interval, k) for variant, interval in differences.items()} or None,
             claim_events=claim_events,
+            thing=thing,
         )
         for k, name in enumerate(names)
     ]

@@ -13,6 +13,13 @@ from weft.config.plan import SPLITS, learning_splits
 from weft.report.figure import Figure
 from weft.report.tables import MISSING
 
+#: Of what is simulated: its name, whose settings are the same in a split that is like another, and the page on them.
+_SIMULATED = {
+    "lartpc": ("Events", "same particles as", "docs/simulation.md"),
+    "stacks": ("Stacks", "same cells as", "docs/stacks.md"),
+    "towns": ("Towns", "same towns as", "docs/towns.md"),
+    "streets": ("Streets", "same streets as", "docs/images.md"),
+}
 _USES = dict(zip(SPLITS, ("training", "validation"), strict=True))
 
 
@@ -38,6 +45,7 @@ def dataset_table(dataset: Dataset, runs: Sequence[Run]) -> Figure:
 
 
 def _simulated(dataset: SimulatedDataset, uses: Mapping[str, str]) -> tuple[pd.DataFrame, str]:
+    things, same, page = _SIMULATED[dataset.kind]
     settings = {split: dict(flat(dataset.split(split).simulation)) for split in uses}
     first, *others = settings.values()
     shared = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
@@ -52,15 +60,15 @@ def _simulated(dataset: SimulatedDataset, uses: Mapping[str, str]) -> tuple[pd.D
                 "events": resolved.events,
                 "shards": resolved.shards,
                 "seed": resolved.seed,
-                "same particles as": dataset.splits[split].like or MISSING,
+                same: dataset.splits[split].like or MISSING,
                 "settings": _said(own) or MISSING,
             }
         )
     named = f" In all splits: {_said(shared)}." if shared else ""
     rest = "Settings that are not named" if any(settings.values()) else "All settings"
     return pd.DataFrame(rows), (
-        f"Events of the embedded simulation, dataset {dataset.id}.{named} {rest} have their defaults, which "
-        "docs/simulation.md lists with their units."
+        f"{things} of the embedded simulation, dataset {dataset.id}.{named} {rest} have their defaults, which {page} "
+        "lists with their units."
     )
 
 

@@ -232,7 +232,8 @@ def compare_split(
     if empty:
         raise WeftError(f"{empty[0]} has no scored events of the split '{split}': run `weft evaluate` again")
     models = {variant: table for variant, table in chosen.items() if variant != BASELINE}
-    return compare(task.metrics, names, split, models, chosen.get(BASELINE), claim_events=task.claim_events)
+    judged = chosen.get(BASELINE)
+    return compare(task.metrics, names, split, models, judged, claim_events=task.claim_events, thing=task.thing)
 
 
 def rank_events(events: pd.DataFrame, metrics: Metrics, metric: str) -> pd.Series:
@@ -272,7 +273,8 @@ def middle_event(run: Run, events: pd.DataFrame, task: Judge, split: str, source
     row = ranked.index[len(ranked) // 2]
     label = metric_label(task.headline[0])
     note = (
-        f"which has the median {label} of {run.variant} among the events of split {split}: {format_number(ranked[row])}"
+        f"which has the median {label} of {run.variant} among the {task.thing}s of split {split}: "
+        f"{format_number(ranked[row])}"
     )
     with _event_store(run, table.loc[row], split, source) as (store, index):
         return task.event_figures(store, index, note)

@@ -41,7 +41,7 @@ def picture_viewer(
     classes: Sequence[str],
     colors: np.ndarray,
 ) -> Figure:
-    """A picture with buttons for its layers, a slider for how much they cover, and a legend.
+    """A picture with buttons for its layers, a slider for how much they cover, and a legend; without layers, alone.
 
     picture: [C, Y, X] of 1 or 3 channels. colors: uint8 [classes, 3]. Raises WeftError for shapes that differ.
     """
@@ -53,7 +53,7 @@ def picture_viewer(
     while np.prod(-(-np.array(size) // step)) > MOST_PIXELS:
         step += 1
     if step > 1:
-        caption += f" Every {step}th row and column of {size[0]} × {size[1]} is shown."
+        caption += f" One of every {step} rows and columns of {size[0]} × {size[1]} is shown."
     seen = _bytes_of(picture[:, ::step, ::step])
     shown = [(layer.name, _over(layer.mask[::step, ::step], colors)) for layer in layers]
     return Figure(key, title, caption, html=_fragment(seen, shown, classes, colors))
@@ -89,6 +89,8 @@ def _fragment(
         Markup('<img alt="{}" src="{}"{}>').format(name, _source(image), Markup("" if k == 0 else " hidden"))
         for k, (name, image) in enumerate(layers)
     )
+    if not layers:
+        return str(Markup('<div class="picture" data-ready>{}</div>').format(_stage(picture, Markup(""))))
     buttons = Markup("").join(
         Markup('<button type="button" aria-pressed="{}">{}</button>').format("true" if k == 0 else "false", name)
         for k, (name, _) in enumerate([*layers, ("picture", picture)])
@@ -100,7 +102,11 @@ def _fragment(
     return str(
         Markup(
             '<div class="picture"><div class="controls">{}<label>cover <input type="range" min="0" max="100" '
-            'value="65"></label></div><div class="stage"><img alt="picture" src="{}">{}</div>'
-            '<div class="legend">{}</div></div><script>(() => {{\n"use strict";\n{}}})();</script>'
-        ).format(buttons, _source(picture), images, legend, asset("pictures.js"))
+            'value="65"></label></div>{}<div class="legend">{}</div></div>'
+            '<script>(() => {{\n"use strict";\n{}}})();</script>'
+        ).format(buttons, _stage(picture, images), legend, asset("pictures.js"))
     )
+
+
+def _stage(picture: np.ndarray, over: Markup) -> Markup:
+    return Markup('<div class="stage"><img alt="picture" src="{}">{}</div>').format(_source(picture), over)

@@ -16,6 +16,7 @@ from weft.report.display import Grid, event_payload
 from weft.report.mesh_view import can_show_mesh, mesh_figure
 from weft.report.overlays import PREDICTION, TRUTH, layers, markers
 from weft.report.page import environment, write_page
+from weft.report.picture_view import can_show_picture, picture_figure
 from weft.report.stack_view import can_show_stack, stack_figure
 
 
@@ -71,12 +72,13 @@ def store_payload(store: EventStore, index: int, subtitle: str = "", label: str 
 
 
 def show_event(stores: Mapping[str, Path], event: int, output: Path) -> None:
-    """Write a page with the rotatable display of one event, the slice viewer of one stack, or the viewer of one mesh.
+    """Write a page with the rotatable display of one event, the slice viewer of one stack, or the viewer of one mesh or
+    picture.
 
     ``stores`` maps ``truth`` and, if wanted, ``prediction`` to event stores; ``event`` is its number in the file.
-    Stacks are shown with the outlines of all labels that there are, triplets with scores and space points where there
-    are any, else voxels. Raises `WeftError` where there is
-    no such event, and nothing of it that can be shown.
+    Stacks are shown with the outlines of all labels that there are, meshes and pictures with their classes, triplets
+    with scores and space points where there are any, else voxels. Raises `WeftError` where there is no such event, and
+    nothing of it that can be shown.
     """
     with EventStore.open(stores) as store:
         where = stores[TRUTH]
@@ -86,6 +88,8 @@ def show_event(stores: Mapping[str, Path], event: int, output: Path) -> None:
             shown: dict[str, Any] = {"figure": stack_figure(store, event)}
         elif can_show_mesh(store):
             shown = {"figure": mesh_figure(store, event)}
+        elif can_show_picture(store):
+            shown = {"figure": picture_figure(store, event)}
         elif can_show_cloud(store):
             shown = {"payload": cloud_payload(store, event)}
         elif can_show(store):
@@ -93,7 +97,7 @@ def show_event(stores: Mapping[str, Path], event: int, output: Path) -> None:
         else:
             raise WeftError(
                 f"{where}: a display needs the products meta, voxels and charge, or triplets with triplet_scores, or "
-                "space_points, or the image of a stack, or the vertices and faces of a mesh"
+                "space_points, or the image of a stack, or the vertices and faces of a mesh, or a picture"
             )
     page = "figure.html" if "figure" in shown else "event.html"
     write_page(output, environment().get_template(page).render(**shown, files=[str(p) for p in stores.values()]))

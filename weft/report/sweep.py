@@ -135,7 +135,8 @@ def _compared(point: Point, tables: Mapping[str, pd.DataFrame], split: str, task
     baseline = point.runs[0].baseline()
     models = {f"seed{run.seed}": tables[run.variant] for run in point.runs}
     judged = None if baseline is None else tables[baseline.variant]
-    return compare(task.metrics, task.headline[:1], split, models, judged, claim_events=task.claim_events)[0]
+    names, least, thing = task.headline[:1], task.claim_events, task.thing
+    return compare(task.metrics, names, split, models, judged, claim_events=least, thing=thing)[0]
 
 
 def _against(

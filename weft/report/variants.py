@@ -21,7 +21,8 @@ Place = int | tuple[int, ...]
 MODEL = "model"
 MISSING = "–"
 #: What the captions of tables with a column of differences say of it.
-DIFFERENCE = "Difference: of the seed that does worst against the baseline, paired bootstrap over events."
+DIFFERENCE_OVER = "Difference: of the seed that does worst against the baseline, paired bootstrap over {}s."
+DIFFERENCE = DIFFERENCE_OVER.format("event")
 
 
 # ---------------------------------------------------------------------------------------- which, on which events

@@ -28,7 +28,7 @@ class Accuracy:
     """A task as the report sees it."""
 
     headline = ("accuracy", "mean_iou")
-    claim_events = 200
+    thing, claim_events = "event", 200
     event_payload, event_figures = Task.event_payload, Task.event_figures
 
     def __init__(self) -> None:

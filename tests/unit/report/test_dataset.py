@@ -1,4 +1,7 @@
+from pathlib import Path
+
 import pandas as pd
+import pytest
 
 from weft.config import Experiment, Layout, dataset_from, plan
 from weft.report.dataset import dataset_table, flat
@@ -55,6 +58,25 @@ def test_nothing_special_takes_no_column():
     figure = dataset_table(dataset, runs(dataset, splits=["test"]))
     assert list(figure.table) == ["split", "used for", "events", "shards", "seed"]
     assert "All settings have their defaults" in figure.caption
+
+
+@pytest.mark.parametrize(
+    ("kind", "thing", "page"),
+    [
+        ("lartpc", "particles", "simulation"),
+        ("stacks", "cells", "stacks"),
+        ("towns",) * 3,
+        ("streets", "streets", "images"),
+    ],
+)
+def test_each_kind_of_simulation_has_its_words_and_its_page(kind, thing, page):
+    splits = {"train": {"events": 4, "seed": 1}, "val": {"events": 5, "seed": 2}, "test": {"events": 9, "seed": 3}}
+    splits["test_noise"] = {"like": "test", "events": 3}
+    dataset = dataset_from({"name": "box", "source": "simulation", "kind": kind, "splits": splits})
+    figure = dataset_table(dataset, runs(dataset))
+    assert figure.table.set_index("split").loc["test_noise", f"same {thing} as"] == "test"
+    assert f"which docs/{page}.md lists with their units" in figure.caption
+    assert (Path(__file__).parents[3] / f"docs/{page}.md").is_file()
 
 
 def test_a_split_that_no_training_reads_has_no_row():

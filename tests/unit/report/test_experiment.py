@@ -36,7 +36,7 @@ class Accuracy:
     """A task as the report sees it."""
 
     headline = ("accuracy", "mean_iou")
-    claim_events = 50
+    thing, claim_events = "stone", 50
 
     def metrics(self, counts):
         return invented.metrics(counts)
@@ -154,7 +154,8 @@ def test_a_report_from_files(study, written):
     assert summary["stages"][0]["headline"][0]["events"] == EVENTS
     assert [row["metric"] for row in summary["stages"][0]["headline"]] == ["accuracy", "mean IoU"]
     assert summary["stages"][0]["claim_events"] == Accuracy.claim_events
-    assert "a claim takes 3 seeds and 50 events" in summary["stages"][0]["sentence"]
+    assert f"{EVENTS} held-out stones" in summary["stages"][0]["sentence"]
+    assert "a claim takes 3 seeds and 50 stones" in summary["stages"][0]["sentence"]
     assert "A title with &lt;marks&gt; &amp; signs" in text
     assert "Shifted tests" in text
     assert "noisy" in text
@@ -220,6 +221,7 @@ def test_a_task_shows_events_its_own_way(study):
     with EventStore.open(run.evaluation_inputs()["test"]["0000"]) as store:
         middle = int(ranked.index[len(ranked) // 2])
         assert figure.caption.startswith(f"Event {middle} of {store['truth/charge'][middle].sum():.3f} MeV, which has")
+    assert "of seed0 among the stones of split test: 0." in figure.caption
     assert middle_event(run, events, Accuracy(), "test") == []
     assert middle_event(run, events.iloc[:0], Shows(), "test") == []
 

@@ -11,7 +11,17 @@ from weft.metrics.scores import Scores
 from weft.report.comparison import Difference
 from weft.report.figure import Figure
 from weft.report.quality import LESS, MORE, Quality, counted, quality_table, shift_rows
-from weft.report.variants import DIFFERENCE, beside, differences, heading, number, same_events, seeds, trained, worst
+from weft.report.variants import (
+    DIFFERENCE_OVER,
+    beside,
+    differences,
+    heading,
+    number,
+    same_events,
+    seeds,
+    trained,
+    worst,
+)
 from weft.tasks.image_segmentation.score import confusion_of, metrics
 
 #: Metrics in the order of the table, in words.
@@ -30,6 +40,7 @@ _OF_CLASS = {
     "recall": segmentation.recall,
 }
 _REPLICAS = 1000
+_DIFFERENCE = DIFFERENCE_OVER.format("image")
 
 
 def overall_table(scores: Mapping[str, Scores], split: str, classes: Sequence[str]) -> Figure:
@@ -49,7 +60,7 @@ def overall_table(scores: Mapping[str, Scores], split: str, classes: Sequence[st
         "All metrics",
         f"All pixels of the {n} images of split {split} together; {seeds(models)}. Pixels without a label are not "
         f"judged.{left_out} Intervals: bootstrap over images, from the lowest to the highest end among seeds. "
-        f"{DIFFERENCE}",
+        f"{_DIFFERENCE}",
         table=quality_table(what, models, qualities, _REPLICAS),
     )
 
@@ -78,7 +89,7 @@ def class_table(scores: Mapping[str, Scores], split: str, classes: Sequence[str]
     return Figure(
         "classes",
         "Classes",
-        f"Judged pixels of all images of split {split} together; {seeds(models)}. {DIFFERENCE}",
+        f"Judged pixels of all images of split {split} together; {seeds(models)}. {_DIFFERENCE}",
         table=pd.DataFrame(rows),
     )
 
@@ -90,6 +101,6 @@ def shift_table(scores: Mapping[str, Scores], nominal: str, classes: Sequence[st
     return Figure(
         "shifts",
         "Shifted conditions",
-        f"Images made under other conditions than those of the training; {seeds(trained(scores))}. {DIFFERENCE}",
+        f"Images made under other conditions than those of the training; {seeds(trained(scores))}. {_DIFFERENCE}",
         table=table.rename(columns={"events": "images"}),
     )

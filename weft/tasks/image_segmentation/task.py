@@ -33,6 +33,7 @@ class ImageSegmentation(Task[Options]):
     reads = ("picture",)
     labels = ("mask",)
     headline = ("mean_iou", "accuracy", "mean_dice")
+    thing = "image"
     claim_events = 10
     # How training pictures are drawn, and how whole ones are predicted: a deploy may do both otherwise.
     variations = frozenset({"crop", "crop_padding", "augment", "inference"})

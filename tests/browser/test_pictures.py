@@ -1,0 +1,43 @@
+"""The picture viewer in a browser: layers to choose, a slider for how much they cover."""
+
+import numpy as np
+import pytest
+
+from weft.report.pictures import Layer, picture_viewer
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def page(visit, tmp_path):
+    picture = np.full((3, 20, 30), 120, np.uint8)
+    mask = np.zeros((20, 30), np.int16)
+    mask[:, 15:] = 1
+    layers = [Layer("truth", mask), Layer("prediction", 1 - mask)]
+    colors = np.array([[255, 0, 0], [0, 0, 255]], np.uint8)
+    made = [picture_viewer("p", "P", "", picture, chosen, ("road", "car"), colors) for chosen in (layers, [], layers)]
+    path = tmp_path / "page.html"
+    path.write_text("<!doctype html><meta charset=utf-8>" + "".join(figure.html for figure in made))
+    return visit(path)
+
+
+def test_one_layer_at_a_time_and_each_viewer_for_itself(page):
+    first, alone, last = (page.locator(".picture").nth(k) for k in range(3))
+    assert alone.locator("button, input").count() == 0
+    hidden = "all => all.map((one) => one.hidden)"
+    assert first.locator(".stage img").evaluate_all(hidden) == [False, False, True]
+    first.get_by_role("button", name="prediction").click()
+    assert first.locator(".stage img").evaluate_all(hidden) == [False, True, False]
+    assert last.locator(".stage img").evaluate_all(hidden) == [False, False, True]
+    first.get_by_role("button", name="picture").click()
+    assert first.locator(".stage img").evaluate_all(hidden) == [False, True, True]
+    pressed = first.locator("button").evaluate_all("all => all.map((one) => one.getAttribute('aria-pressed'))")
+    assert pressed == ["false", "false", "true"]
+
+
+def test_a_layer_covers_as_much_as_asked(page):
+    viewer = page.locator(".picture").first
+    layer = viewer.locator(".stage img").nth(1)
+    assert layer.evaluate("one => one.style.opacity") == "0.65"
+    viewer.locator("input").fill("30")
+    assert layer.evaluate("one => one.style.opacity") == "0.3"
