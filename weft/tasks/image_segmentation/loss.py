@@ -69,11 +69,8 @@ def _present(mask: Tensor, classes: int) -> Tensor:
 
 
 def _dice(logits: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
-    classes = logits.shape[1]
-    probabilities = logits.softmax(1) * valid[:, None]
-    true = functional.one_hot(labels, classes).movedim(-1, 1) * valid[:, None]
-    overlap, predicted, there = (
-        values.flatten(2).sum(2) for values in (probabilities * true, probabilities, true.float())
-    )
+    probabilities, counted = logits.softmax(1), valid[:, None].to(logits.dtype)
+    true = torch.zeros_like(probabilities).scatter_(1, labels[:, None], counted)
+    overlap, predicted, there = (values.sum((2, 3)) for values in (probabilities * true, probabilities * counted, true))
     each = 1 - (2 * overlap + _SMOOTH) / (predicted + there + _SMOOTH)
     return (each * (there > 0)).sum()
