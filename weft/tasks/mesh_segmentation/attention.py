@@ -52,10 +52,40 @@ class Attention(nn.Module):
                 mixed = self._mix(q, k, v, bias) if values is None else self._with_values(q, k, v, bias, values)
         return self.out(mixed.transpose(1, 2).flatten(2).to(queries.dtype))
 
+    def of_one(self, query: Tensor, tokens: Tensor, real: Tensor, basis: Tensor | None = None) -> Tensor:
+        """[G, 1, D]: what :meth:`forward` gives for one query a group, without the keys and values of every token.
+
+        With one query, q · (K s) is (Kᵀ q) · s, and a mean of values is the value of a mean: of the tokens nothing is
+        computed but their products with one vector a head, and their mean. Costs G K H E instead of G K D².
+
+        query: [G, 1, D], or [1, 1, D] where it is the same in all groups. tokens: [G, K, E], what keys are made of: D
+        numbers each, or with a basis [D, E] the coefficients of its columns. real: as in :meth:`forward`.
+        """
+        key, value = (layer.weight.unflatten(0, (self.heads, -1)) for layer in (self.key, self.value))
+        q = self.query(query).unflatten(2, (self.heads, -1)).squeeze(1)
+        with torch.autocast(tokens.device.type, enabled=False):
+            q, tokens, key, value = q.float() / math.sqrt(q.shape[-1]), tokens.float(), key.float(), value.float()
+            if basis is not None:
+                key, value = key @ basis.float(), value @ basis.float()
+            # The level is the same for all tokens of a group: no softmax sees it, and its gradient is 0, not missing.
+            level = (q * self.key.bias.float().view(self.heads, -1)).sum(2, keepdim=True)
+            logits = torch.einsum("ghd,hde->ghe", q, key) @ tokens.transpose(1, 2) + level
+            weights = logits.masked_fill(~real[:, None], -math.inf).softmax(2)
+            weights = functional.dropout(weights, self.dropout, self.training)
+            mixed = torch.einsum("ghe,hde->ghd", weights @ tokens, value)
+            mixed = mixed + weights.sum(2, keepdim=True) * self.value.bias.float().view(self.heads, -1)
+        return self.out(mixed.flatten(1)[:, None].to(query.dtype))
+
     def _mix(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+        """mask: bool, True where a key may be attended to, or what is added to logits."""
         # The functional form drops whenever it is given a rate, in evaluation too.
         rate = self.dropout if self.training else 0.0
-        return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=rate)
+        if not rate or q.device.type != "cpu":
+            return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=rate)
+        # With a rate it has no kernel for the CPU, and what it does in the place of one takes a third longer than this.
+        logits = (q / math.sqrt(q.shape[-1])) @ k.transpose(2, 3)
+        logits = logits.masked_fill(~mask, -math.inf) if mask.dtype == torch.bool else logits + mask
+        return functional.dropout(logits.softmax(3), rate) @ v
 
     def _with_values(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, values: Tensor) -> Tensor:
         """values: [G, H, Q', K', d], added to the values of pairs."""

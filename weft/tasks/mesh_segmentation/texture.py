@@ -31,8 +31,33 @@ class PixelBlock(nn.Module):
         """[T, 1, Dt] of the last block, else [T, 1 + P, Dt]; tokens: [T, 1 + P, Dt]; real: bool [T, 1 + P]."""
         seen = self.norm(tokens) if self.pre else tokens
         if self.last:
-            tokens = tokens[:, :1]
-        tokens = tokens + self.attention(seen[:, : tokens.shape[1]], seen, real)
+            return self._after(tokens[:, :1] + self.attention.of_one(seen[:, :1], seen, real))
+        return self._after(tokens + self.attention(seen, seen, real))
+
+    def of_linear(self, pixel: nn.Linear, summary: Tensor, pixels: Tensor, real: Tensor) -> Tensor:
+        """[T, 1, Dt]: :meth:`forward` of [summary; pixel(pixels)] for the last block, without a row for each pixel.
+
+        A pixel c is W c + b, and its norm divides that, less its mean, by the root of a quadratic form of c: so what
+        the attention sees of a pixel are a few numbers times a matrix that all pixels share. pixels: [T, P, C].
+        """
+        with torch.autocast(pixels.device.type, enabled=False):
+            weight = torch.cat([pixel.weight, pixel.bias[:, None]], dim=1).float()
+            numbers = functional.pad(pixels.float(), (0, 1), value=1.0)
+            seen = summary.float()
+            if self.pre:
+                weight = weight - weight.mean(0)
+                form = weight.T @ weight / len(weight)
+                variance = ((numbers @ form) * numbers).sum(2, keepdim=True)
+                numbers = functional.pad(numbers * (variance + self.norm.eps).rsqrt(), (0, 1), value=1.0)
+                weight = torch.cat([weight * self.norm.weight[:, None], self.norm.bias[:, None]], dim=1)
+                seen = self.norm(seen)
+            # The summary is one number more, that no pixel has.
+            basis = torch.cat([weight, seen[:, None]], dim=1)
+            tokens = functional.pad(numbers, (0, 1, 1, 0))
+            tokens[:, 0, -1] = 1.0
+        return self._after(summary + self.attention.of_one(seen[None, None], tokens, real, basis))
+
+    def _after(self, tokens: Tensor) -> Tensor:
         return self.feed_forward(tokens if self.pre else self.norm(tokens), len(tokens))
 
 
@@ -72,10 +97,14 @@ class TextureBranch(nn.Module):
         return table.index_put((rows,), vectors)
 
     def _vectors(self, pixels: Tensor, real: Tensor) -> Tensor:
+        real = functional.pad(real, (1, 0), value=True)
+        if len(self.blocks) == 1:
+            block = self.blocks[0]
+            assert isinstance(block, PixelBlock)
+            return self.norm(block.of_linear(self.pixel, self.summary, pixels, real)[:, 0])
         tokens = self.pixel(pixels)
         summary = self.summary.to(tokens.dtype).expand(len(tokens), 1, -1)
         tokens = torch.cat([summary, tokens], dim=1)
-        real = functional.pad(real, (1, 0), value=True)
         for block in self.blocks:
             tokens = block(tokens, real)
         return self.norm(tokens[:, 0])

@@ -8,6 +8,7 @@ import pytest
 import torch
 from made_batches import FEATURES, batch, reordered, sample
 from torch import Tensor
+from torch.nn import functional
 
 from weft.errors import WeftError
 from weft.tasks.mesh_segmentation.attention import Attention
@@ -15,6 +16,7 @@ from weft.tasks.mesh_segmentation.batch import MeshBatch
 from weft.tasks.mesh_segmentation.layers import DropPath
 from weft.tasks.mesh_segmentation.model_options import ModelOptions
 from weft.tasks.mesh_segmentation.network import MeshNetwork
+from weft.tasks.mesh_segmentation.texture import TextureBranch
 
 SMALL: dict[str, Any] = {"width": 16, "heads": 2, "blocks": 2}
 TEXTURE: dict[str, Any] = {"width": 8, "positions": "bary"}
@@ -24,7 +26,7 @@ KINDS = [
     for block, norm, summary in itertools.product(("local_global", "two_stage"), ("pre", "post"), ("token", "mean"))
     for more in ({}, EVERYTHING, {"stages": 3, "gate": True})
     if not (block == "local_global" and "gate" in more)
-]
+] + [{"texture": TEXTURE | {"blocks": 2}}]
 
 
 def network(**options: Any) -> MeshNetwork:
@@ -147,13 +149,60 @@ def test_chunks_of_the_texture_change_neither_answer_nor_gradient() -> None:
     torch.testing.assert_close(*grads)
 
 
-def test_the_last_block_of_pixels_is_the_summary_of_a_full_one() -> None:
-    """Only the summary is computed in the last block; a plain attention over all tokens gives the same."""
+def test_attention_of_one_query_is_that_of_the_full_form() -> None:
+    """Of each group, of all groups alike, and of tokens that are given by coefficients of a basis."""
     torch.manual_seed(1)
-    attention = Attention(8, 2, 0.0).eval()
-    tokens, real = torch.randn(4, 7, 8), torch.rand(4, 7) < 0.6
+    attention = Attention(8, 2, 0.0).train()
+    for layer in (attention.key, attention.value):
+        torch.nn.init.normal_(layer.bias)
+    basis, few = torch.randn(8, 3), torch.randn(4, 7, 3)
+    tokens, real = few @ basis.T, torch.rand(4, 7) < 0.6
     real[:, 0] = True
-    torch.testing.assert_close(attention(tokens[:, :1], tokens, real), attention(tokens, tokens, real)[:, :1])
+    for query in (tokens[:, :1], tokens[:1, :1]):
+        full = attention(query.expand(4, -1, -1), tokens, real)
+        torch.testing.assert_close(attention.of_one(query, tokens, real), full, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(attention.of_one(query, few, real, basis), full, rtol=1e-4, atol=1e-5)
+
+
+def test_attention_with_dropout_is_that_of_torch_with_the_same_drops() -> None:
+    attention = Attention(8, 2, 0.3).train()
+    x = torch.randn(3, 5, 8)
+    real = torch.tensor([[True] * 5, [True, False] * 2 + [True], [True] + [False] * 4])
+    torch.manual_seed(3)
+    mixed = attention(x, x, real)
+    q, k, v = (layer(x).unflatten(2, (2, 4)).transpose(1, 2) for layer in
+               (attention.query, attention.key, attention.value))  # fmt: skip
+    torch.manual_seed(3)
+    expected = functional.scaled_dot_product_attention(q, k, v, attn_mask=real[:, None, None], dropout_p=0.3)
+    torch.testing.assert_close(mixed, attention.out(expected.transpose(1, 2).flatten(2)))
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+@pytest.mark.parametrize("positions", ["none", "bary"])
+def test_one_block_of_pixels_is_the_block_on_all_of_them(norm: str, positions: str) -> None:
+    """Without a row for each pixel, answers and gradients are those of the layers one after the other."""
+    options = ModelOptions.model_validate(
+        {"width": 16, "norm": norm, "texture": TEXTURE | {"positions": positions, "dropout": 0}}
+    )
+    assert options.texture is not None
+    torch.manual_seed(2)
+    branch = TextureBranch(options.texture, options)
+    for parameter in branch.parameters():
+        torch.nn.init.normal_(parameter)
+    pixels, real = (
+        torch.randn(6, 5, branch.pixel.in_features),
+        torch.arange(5) < torch.tensor([[5], [1], [3], [2], [4], [5]]),
+    )
+    (block,) = branch.blocks
+    tokens = torch.cat([branch.summary.expand(6, 1, -1), branch.pixel(pixels)], dim=1)
+    full = branch.norm(block(tokens, functional.pad(real, (1, 0), value=True))[:, 0])
+    short = branch(pixels, real, torch.arange(6), 6)
+    torch.testing.assert_close(short, full, rtol=1e-4, atol=1e-5)
+    weights = torch.randn(full.shape)
+    learned = [*block.parameters(), *branch.pixel.parameters(), branch.summary]
+    grads = [torch.autograd.grad((made * weights).sum(), learned) for made in (short, full)]
+    for mine, expected in zip(*grads, strict=True):
+        torch.testing.assert_close(mine, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_relative_positions_change_the_answer_only_by_offsets() -> None:
