@@ -9,7 +9,7 @@ are no masks. ``classes.txt`` lies beside the folder ``images``, or beside the i
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -74,6 +74,18 @@ def find_images(source: str | Path, products: Mapping[str, str | None] | None = 
     return found
 
 
+def masks_of_nobody(images: Sequence[ImageFiles], products: Mapping[str, str | None] | None = None) -> list[Path]:
+    """Masks in the folders of masks of the images that no image has the name of, as where they are called otherwise."""
+    place, taken = _place(products or {}), {image.mask for image in images} | {image.picture for image in images}
+    if place is None:
+        return []
+    folders = {_candidates(image.picture, place)[0].parent for image in images}
+    beside = {image.picture.parent for image in images}
+    return sorted(
+        path for folder in folders - beside if folder.is_dir() for path in _in(folder, ENDINGS) if path not in taken
+    )
+
+
 def files_of(source: str | Path, products: Mapping[str, str | None] | None = None) -> list[Path]:
     """Every file that a conversion of `source` reads."""
     found = find_images(source, products)
@@ -108,15 +120,14 @@ def read_classes(path: str | Path) -> dict[int, str]:
     path = Path(path)
     found: dict[int, str] = {}
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise WeftError(f"{path}: cannot be read ({error})") from None
     for number, line in enumerate(lines, 1):
         text = line.strip()
         if not text or text.startswith("#") or text.lower() == CLASSES:
             continue
-        code, _, name = text.partition(" ")
-        name = name.strip()
+        code, name = (*text.split(None, 1), "")[:2]
         if not code.isdigit() or not name:
             raise WeftError(f"{path}: line {number}: {text!r}, expected <id> <name> with an id of 0 or more")
         if int(code) in found or (name != IGNORE and name in found.values()):

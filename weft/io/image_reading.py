@@ -38,6 +38,12 @@ def size_of(path: str | Path) -> Head:
         return Head((rows, columns), str(np.dtype(_GREY.get(image.mode, "u1"))), _event(image))
 
 
+def is_turned(path: str | Path) -> bool:
+    """Whether a picture is turned or mirrored when it is read, since its camera was. Raises WeftError likewise."""
+    with _opened(path) as image:
+        return image.getexif().get(_ORIENTATION, 1) > 1
+
+
 def read_picture(path: str | Path) -> tuple[np.ndarray, list[str]]:
     """[C, Y, X] of 1 or 3 channels, uint8, uint16 or float32, and what had to be done to it.
 

@@ -17,9 +17,9 @@ import numpy as np
 
 from weft.errors import WeftError
 from weft.io import image_products
-from weft.io.image_files import IGNORE, ImageFiles, classes_file, find_images, read_classes
+from weft.io.image_files import IGNORE, ImageFiles, classes_file, find_images, masks_of_nobody, read_classes
 from weft.io.image_products import ORIGIN, UNKNOWN
-from weft.io.image_reading import read_mask, read_picture, size_of
+from weft.io.image_reading import is_turned, read_mask, read_picture, size_of
 from weft.io.products import Schema
 
 
@@ -55,7 +55,8 @@ class ImageSource:
         classes: ``{id in the masks: name}`` of the classes.txt; None where there is none.
 
     Raises:
-        WeftError: no image, a damaged file, or pictures of different types.
+        WeftError: no image, a damaged file, pictures of different types, or masks none of which has the name of an
+            image.
     """
 
     kind = "images"
@@ -78,6 +79,14 @@ class ImageSource:
             raise WeftError(f"{self.path}: pictures of different types ({found}); make them one")
         self.dtype = np.dtype(next(iter(types)))
         self._masked = any(image.mask is not None for image in self.images)
+        left = masks_of_nobody(self.images, products) if self.path.is_dir() else []
+        if left and not self._masked:
+            raise WeftError(
+                f"{self.path}: no image has a mask, but there are {len(left)} in {left[0].parent}, such as "
+                f"{left[0].name}; expected the names of the images, such as {self.images[0].name}.png (or products: {{mask: …}})"
+            )
+        if left:
+            self.notes["masks without an image"] = [path.name for path in left]
         self._number = _numbers(self.classes)
 
     @property
@@ -189,10 +198,13 @@ def _problems(image: ImageFiles, ids: np.ndarray, size: Sequence[int], classes: 
     """Why a mask cannot be used."""
     found = []
     if ids.shape != tuple(size):
-        found.append(
+        text = (
             f"a mask of {ids.shape[0]} × {ids.shape[1]} pixels (rows × columns), its image {image.picture.name} has "
             f"{size[0]} × {size[1]}"
         )
+        if ids.shape == tuple(size)[::-1] and is_turned(image.picture):
+            text += " once it is turned as its camera says; turn the mask likewise"
+        found.append(text)
     present = np.unique(ids)
     if classes is not None:
         beyond = [int(k) for k in present if int(k) not in classes]

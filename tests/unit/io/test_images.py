@@ -82,6 +82,21 @@ def test_an_image_without_a_mask_is_not_judged(tmp_path):
         assert (store["mask"][1][:] >= 0).any()
 
 
+def test_masks_that_are_called_otherwise_are_named(tmp_path):
+    root = dataset(tmp_path)
+    for path in list((root / "masks/train").iterdir()):
+        path.rename(path.with_name(f"{path.stem}_ids.png"))
+    with pytest.raises(WeftError, match=r"no image has a mask, but there are 2 in .*masks/train, such as street_0_ids"):
+        convert_file(root / "images/train", tmp_path / "a.h5")
+    done = convert_file(root / "images/train", tmp_path / "a.h5", products={"mask": "../../masks/train/{name}_ids.png"})
+    assert not done.notes
+    save(root / "masks/train/street_0.png", ids())
+    done = convert_file(root / "images/train", tmp_path / "b.h5")
+    assert done.notes["masks without an image"] == ["street_0_ids.png", "street_1_ids.png"]
+    assert done.notes["without mask"] == ["street_1"]
+    assert convert_file(root / "images/train", tmp_path / "c.h5", products={"mask": None}).notes == {}
+
+
 def test_a_mask_that_does_not_fit_is_named(tmp_path):
     root = dataset(tmp_path)
     where = root / "masks/train/street_1.png"
@@ -132,6 +147,10 @@ def test_classes_that_say_nothing(tmp_path, text, said):
 def test_classes_of_the_seed(tmp_path):
     (tmp_path / "classes.txt").write_text("classes.txt\n# ids\n0 background\n1 road\n\n2 tall building\n")
     assert read_classes(tmp_path / "classes.txt") == {0: "background", 1: "road", 2: "tall building"}
+    (tmp_path / "classes.txt").write_bytes(
+        b"\xef\xbb\xbf0 background\r\n1\troad\r\n2  tall building\r\n"
+    )  # of an editor
+    assert read_classes(tmp_path / "classes.txt") == {0: "background", 1: "road", 2: "tall building"}
     (tmp_path / "classes.txt").write_text(CLASSES + "254 ignore\n")
     assert list(read_classes(tmp_path / "classes.txt").values()).count("ignore") == 2
 
@@ -162,3 +181,8 @@ def test_a_photograph_is_turned_as_its_camera_says(tmp_path):
     assert np.array_equal(array, np.rot90(picture(), -1).transpose(2, 0, 1))
     assert remarks
     assert open_source(tmp_path).about["images"]["a"]["size"] == [30, 20]
+    save(tmp_path / "a_mask.png", ids(0, (30, 20)))
+    convert_file(tmp_path, tmp_path / "a.h5")
+    save(tmp_path / "a_mask.png", ids(0, (20, 30)))
+    with pytest.raises(WeftError, match=r"has 30 × 20 once it is turned as its camera says; turn the mask likewise"):
+        convert_file(tmp_path, tmp_path / "a.h5")
