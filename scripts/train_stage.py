@@ -15,7 +15,7 @@ with job_log(snakemake.log[0]):
     if params.baseline:
         from weft.engine.fit import fit_baseline
 
-        fit_baseline(task, params.train, output, options, options["seed"], params.providers, snakemake.threads)
+        fit_baseline(task, params.train, output, options, options["seed"], params.feeds, snakemake.threads)
     elif not task.learned:
         settle(task, output, options, options["seed"])
     elif "checkpoint" in options:

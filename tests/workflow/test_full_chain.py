@@ -43,7 +43,7 @@ def test_stages_trained_on_truth_wait_for_no_predictions_of_training_events(tiny
     folder = Path(layout.root, experiment.id)
     deployed = {path.relative_to(folder).parts[0] for path in folder.glob("*/*/predictions/*/train/*.h5")}
     needed = {
-        name for stage in experiment.stages.values() if stage.train_on == "predictions" and stage.learned
+        name for stage in experiment.stages.values() if "predictions" in stage.training_inputs and stage.learned
         for name in stage.inputs
     }  # fmt: skip
     assert deployed == needed == {"uresnet"}

@@ -68,8 +68,8 @@ def train(
     if profile and (run.is_baseline or not run.stage.learned):
         raise WeftError(f"--profile: {'a baseline' if run.is_baseline else 'this stage'} has no steps to trace")
     if run.is_baseline:
-        threads, providers = run.stage.resources.threads, run.providers(run.trained_on)
-        fit_baseline(task, shards["train"], output, run.training_options(), run.seed, providers, threads)
+        threads, feeds = run.stage.resources.threads, run.training_feeds
+        fit_baseline(task, shards["train"], output, run.training_options(), run.seed, feeds, threads)
     elif not task.learned:
         settle(task, output, run.training_options(), run.seed)
     elif run.stage.checkpoint is not None:

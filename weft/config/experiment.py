@@ -20,6 +20,8 @@ EXPERIMENTS = Path("config/experiments")
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 RESERVED = {"truth", "prediction", "chain", "data"}
 Inputs = Literal["truth", "predictions"]
+#: What a training is fed: one of them, or each event twice, with either.
+TrainingInputs = Literal["truth", "predictions", "both"]
 """what a stage that reads predictions of earlier ones is fed: these, or the true products of the same names"""
 
 
@@ -86,8 +88,9 @@ class Stage(Strict):
 
     task: str = Field(description="what is learned or done: a folder of weft/tasks")
     needs: dict[str, Need] = Field({}, description="earlier stages, and truth; null: not this one")
-    train_on: Inputs = Field(
-        "predictions", description="what the training is fed: predictions of earlier stages, or true products instead"
+    train_on: TrainingInputs = Field(
+        "predictions",
+        description="what the training is fed: predictions of earlier stages, true products instead, or both in turn",
     )
     init: dict[str, Init] = Field({}, description=f"{{module of the network, or '{WHOLE}': what it starts from}}")
     freeze: tuple[str, ...] = Field((), description="patterns of modules and parameters that are not trained")
@@ -147,7 +150,7 @@ class Stage(Strict):
     @model_validator(mode="after")
     def _has_predictions(self) -> Stage:
         if not self.inputs:
-            if self.train_on == "truth":
+            if self.train_on != "predictions":
                 raise ValueError("train_on: the stage reads no predictions, so it is fed the truth anyway")
             if "truth" in self.evaluation.inputs:
                 raise ValueError("evaluation.inputs: the stage reads no predictions, so it is fed the truth anyway")
@@ -223,6 +226,11 @@ class Stage(Strict):
     def providers(self) -> dict[str, str]:
         """Where a product is read from: ``{product: stage, or truth}``."""
         return {product: name for name, need in self.needs.items() for product in need.predictions}
+
+    @property
+    def training_inputs(self) -> tuple[Inputs, ...]:
+        """Kinds of input that the training is fed, predictions first."""
+        return ("predictions", "truth") if self.train_on == "both" else (self.train_on,)
 
     def providers_on(self, inputs: Inputs) -> dict[str, str]:
         """The same for either kind of input: of the truth also what is asked for as ``<stage>/<product>``."""

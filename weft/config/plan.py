@@ -98,7 +98,12 @@ class Run:
     @property
     def trained_on(self) -> str:
         """What the stage is fed in training."""
-        return self.source_of(self.stage.train_on)
+        return self.source_of(self.stage.training_inputs[0])
+
+    @property
+    def training_feeds(self) -> list[dict[str, str]]:
+        """Where a product is read from in training, of each kind of input that it is fed in turn."""
+        return [self.stage.providers_on(inputs) for inputs in self.stage.training_inputs]
 
     def training_inputs(self, split: str) -> dict[str, dict[str, str]]:
         """Files to learn from by shard and alias; none where there is nothing to learn."""

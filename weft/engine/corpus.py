@@ -13,7 +13,7 @@ from weft.errors import WeftError
 from weft.io.store import EventStore
 from weft.reco.feed import TRUTH, FedEvent, FedStore, qualified
 
-__all__ = ["TRUTH", "Corpus"]
+__all__ = ["TRUTH", "Corpus", "InTurn", "TrainingCorpus", "in_turn"]
 
 
 class Corpus:
@@ -100,3 +100,61 @@ class Corpus:
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_stores": {}, "_open": OrderedDict()}
+
+
+class InTurn:
+    """The same events, fed differently by each of n corpora: event i of the k-th has the number i n + k, so that the
+    first events are of all of them. Files are numbered through, those of the first corpus first."""
+
+    def __init__(self, corpora: Sequence[Corpus]) -> None:
+        self.corpora = list(corpora)
+
+    @property
+    def shards(self) -> list[dict[str, Path]]:
+        return [shard for corpus in self.corpora for shard in corpus.shards]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.corpora))
+
+    def _of(self, index: int) -> tuple[int, int]:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        event, which = divmod(index, len(self.corpora))
+        return which, event
+
+    def fed(self, file: int) -> FedStore:
+        which, own = divmod(file, len(self.corpora[0].shards))
+        return self.corpora[which].fed(own)
+
+    def store(self, file: int) -> EventStore:
+        return self.fed(file).store
+
+    def locate(self, index: int) -> tuple[int, int]:
+        """(file, index in the file) of an event."""
+        which, event = self._of(index)
+        file, row = self.corpora[which].locate(event)
+        return which * len(self.corpora[0].shards) + file, row
+
+    def __getitem__(self, index: int) -> FedEvent:
+        which, event = self._of(index)
+        return self.corpora[which][event]
+
+    def __iter__(self) -> Iterator[FedEvent]:
+        return (self[i] for i in range(len(self)))
+
+    def require(self, products: Sequence[str]) -> None:
+        """Raise unless every corpus has these products (:meth:`Corpus.require`)."""
+        for corpus in self.corpora:
+            corpus.require(products)
+
+    def content_hashes(self) -> dict[str, str]:
+        """``{file: content hash}`` of every file."""
+        return {file: known for corpus in self.corpora for file, known in corpus.content_hashes().items()}
+
+
+TrainingCorpus = Corpus | InTurn
+
+
+def in_turn(corpora: Sequence[Corpus]) -> TrainingCorpus:
+    """Corpora of the same events as one; of one corpus itself."""
+    return corpora[0] if len(corpora) == 1 else InTurn(corpora)

@@ -22,7 +22,7 @@ from weft.engine.batch_norm import synchronise_batch_norm
 from weft.engine.best import BestWeights
 from weft.engine.checkpoint_file import full_disk_named
 from weft.engine.checkpoints import CheckedFiles, Checkpoints
-from weft.engine.corpus import TRUTH, Corpus
+from weft.engine.corpus import TRUTH, Corpus, TrainingCorpus, in_turn
 from weft.engine.determinism import deterministic, seed_generators
 from weft.engine.device import choose_device
 from weft.engine.distributed import on_first, rank, speaks, sum_over_ranks, trainer_settings, world_size
@@ -86,20 +86,21 @@ def fit(
     """
     if threads:
         torch.set_num_threads(threads)
-    providers = stage.providers_on(stage.train_on)
-    corpus = Corpus(train, providers)
     settings = stage.require_training()
-    held_out: Corpus | None = None
+    feeds = [stage.providers_on(inputs) for inputs in stage.training_inputs]
+    fed = [Corpus(train, providers) for providers in feeds]
+    held: list[Corpus] = []
     if settings.hold_out is not None:
-        corpus, held_out = parted(corpus, settings.hold_out)
+        fed, held = map(list, zip(*(parted(corpus, settings.hold_out) for corpus in fed), strict=True))
     elif settings.validate_every is not None:
-        held_out = Corpus(validation, providers)
-        _require_events(held_out, "val")
+        held = [Corpus(validation, providers) for providers in feeds]
+        _require_events(held[0], "val")
+    corpus, held_out = in_turn(fed), in_turn(held) if held else None
     _require_events(corpus, "train")
     parts = [corpus] if held_out is None else [corpus, held_out]
     for part in parts:
         part.require([*task.reads, *(f"{TRUTH}/{label}" for label in task.labels)])
-    fed_by = feed_of(corpus, task.reads, providers).makers
+    fed_by = feed_of(fed[0], task.reads, feeds[0]).makers
     seed_generators(initial_seed(seed))
     network = task.network()
     if world_size() > 1:
@@ -184,16 +185,17 @@ def fit_baseline(
     output: Path,
     options: Mapping[str, Any],
     seed: int,
-    providers: Mapping[str, str] | None = None,
+    feeds: Sequence[Mapping[str, str]] = ({},),
     threads: int | None = None,
 ) -> None:
     """Fit the task's baseline on the training events; leaves the same three files as :func:`fit`.
 
-    providers: ``{product: alias}``, where the stage's needs say to look for a product.
+    feeds: ``{product: alias}``, where the stage's needs say to look for a product, of each kind of input that it learns
+        from in turn.
     """
     if not speaks():
         return  # one of several that torchrun has started, with nothing to share
-    corpus = Corpus(train, providers)
+    corpus = in_turn([Corpus(train, providers) for providers in feeds])
     if task.fits:
         _require_events(corpus, "train")
     baseline = task.baseline()
@@ -208,7 +210,7 @@ def fit_baseline(
     baseline.save(output / "model.ckpt")
 
 
-def _require_events(corpus: Corpus, split: str) -> None:
+def _require_events(corpus: TrainingCorpus, split: str) -> None:
     if not len(corpus):
         raise WeftError(f"split '{split}' has no events")
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from weft.config.experiment import Stage
 from weft.engine.checkpoint_file import DiskFull, write_checked
-from weft.engine.corpus import Corpus
+from weft.engine.corpus import TrainingCorpus
 from weft.engine.distributed import gather, rank, sum_over_ranks
 from weft.engine.randomness import torch_seed
 from weft.engine.reading import event_name, file_name, from_loader, row_name
@@ -41,7 +41,7 @@ class Guard(Callback):
     that it takes to see it again. Checkpoints are as they were.
     """
 
-    def __init__(self, folder: Path, corpus: Corpus) -> None:
+    def __init__(self, folder: Path, corpus: TrainingCorpus) -> None:
         self.folder, self.corpus = folder, corpus
         self._batches: dict[int, Any] = {}
         self._terms: dict[int, dict[str, Tensor]] = {}
@@ -154,7 +154,7 @@ def plain(item: Any) -> Any:
 
 
 @contextmanager
-def failures_explained(stage: Stage, corpus: Corpus) -> Iterator[None]:
+def failures_explained(stage: Stage, corpus: TrainingCorpus) -> Iterator[None]:
     """Make one line of memory that has run out and of loader processes that have failed or died."""
     try:
         yield

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from weft.engine.corpus import Corpus
+from weft.engine.corpus import TrainingCorpus
 from weft.engine.determinism import seed_generators
 from weft.engine.randomness import batch_events, draw_generator, loader_seed, view_generator
 from weft.engine.reading import reading
@@ -28,7 +28,7 @@ class TrainingBatches(Dataset[Batch]):
     """
 
     def __init__(
-        self, task: Task[Any], corpus: Corpus, seed: int, batch_size: int, rank: int = 0, world: int = 1
+        self, task: Task[Any], corpus: TrainingCorpus, seed: int, batch_size: int, rank: int = 0, world: int = 1
     ) -> None:
         self.task, self.corpus, self.seed = task, corpus, seed
         self.batch_size, self.rank, self.world = batch_size, rank, world

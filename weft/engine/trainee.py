@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from weft.config.experiment import Stage
 from weft.engine.averaging import Averaging
-from weft.engine.corpus import Corpus
+from weft.engine.corpus import TrainingCorpus
 from weft.engine.determinism import seed_generators
 from weft.engine.distributed import gather, sum_over_ranks, world_size
 from weft.engine.memory import PredictedEvents
@@ -41,7 +41,7 @@ class Trainee(LightningModule):
         stage: Stage,
         seed: int,
         steps: int,
-        validation: Corpus | None,
+        validation: TrainingCorpus | None,
         frozen: Sequence[nn.Module] = (),
     ) -> None:
         super().__init__()

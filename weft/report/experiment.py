@@ -183,11 +183,11 @@ def sample_notes(run: Run, inputs: Inputs = "predictions") -> list[str]:
         notes.append("The split 'train' is in-sample: the models have learned from these events.")
     if not run.stage.inputs or not run.stage.learned:
         return notes
-    trained = run.stage.train_on
-    if trained != inputs:
+    trained = run.stage.training_inputs
+    if inputs not in trained:
         words = {"truth": "true products", "predictions": "predictions of earlier stages"}
-        notes.append(f"Trained on {words[trained]}, fed {words[inputs]} here.")
-    if trained == "predictions":
+        notes.append(f"Trained on {words[trained[0]]}, fed {words[inputs]} here.")
+    if "predictions" in trained:
         for name in learned:
             notes.append(
                 f"Trained on in-sample predictions: stage '{name}' learned from the same training events, so its "

@@ -26,7 +26,7 @@ rule train_stage:
     params:
         options=lambda w: run_of(w).training_options(),
         baseline=lambda w: run_of(w).is_baseline,
-        providers=lambda w: run_of(w).providers(run_of(w).trained_on),
+        feeds=lambda w: run_of(w).training_feeds,
         train=lambda w: list(run_of(w).training_inputs("train").values()),
         val=lambda w: list(run_of(w).training_inputs("val").values()),
         weights=lambda w: run_of(w).weights(),

@@ -73,6 +73,14 @@ def test_trained_on_truth_a_stage_waits_for_no_predictions_of_training_events() 
     assert run(chosen, "second", "baseline").training_inputs("train") == second.training_inputs("train")
 
 
+def test_trained_on_both_a_stage_reads_predictions_and_the_truth_in_turn() -> None:
+    second = run(experiment(train_on="both"), "second")
+    assert second.trained_on == "net.seed0"
+    assert second.training_inputs("train") == run(experiment(), "second").training_inputs("train")
+    assert second.training_feeds == [{"semantics": "net"}, {"net/semantics": "truth"}]
+    assert run(experiment(), "second").training_feeds == [{"semantics": "net"}]
+
+
 def test_each_input_has_predictions_and_scores_of_its_own() -> None:
     second = run(experiment(evaluation={"inputs": ["truth", "predictions"]}), "second")
     assert second.sources == ["truth", "net.seed0"]
@@ -93,7 +101,7 @@ def test_later_stages_read_what_was_predicted_on_predictions() -> None:
     assert last.shard_inputs("test", "0000")["second"] == "out/x/second/seed3/predictions/net.seed3/test/0000.h5"
 
 
-@pytest.mark.parametrize("change", [{"train_on": "truth"}, {"evaluation": {"inputs": ["truth"]}}])
+@pytest.mark.parametrize("change", [{"train_on": "truth"}, {"train_on": "both"}, {"evaluation": {"inputs": ["truth"]}}])
 def test_without_predictions_there_is_nothing_to_choose(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="reads no predictions, so it is fed the truth anyway"):
         experiment(needs={}, **change)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from weft.engine.corpus import Corpus
+from weft.engine.corpus import Corpus, InTurn, in_turn
 from weft.engine.stream import Count, EventBatches, TrainingBatches, loader
 from weft.engine.task import Batch
 from weft.errors import WeftError
@@ -41,6 +41,29 @@ def test_corpus_keeps_few_files_open_and_pickles(shards: Shards) -> None:
 def test_corpus_names_a_missing_product(shards: Shards) -> None:
     with pytest.raises(WeftError, match=r"0\.h5: no product 'clusters'; it has: .*charge"):
         Corpus(shards).require(["voxels", "clusters"])
+
+
+def test_events_fed_differently_take_turns(shards: Shards, toy: Any) -> None:
+    """Of event i the numbers 2 i and 2 i + 1, in files that are numbered through."""
+    as_given, by_hand = Corpus(shards), Corpus(shards, {"semantics": "first"})
+    both = in_turn([as_given, by_hand])
+    assert isinstance(both, InTurn)
+    assert len(both) == 18
+    assert [both.locate(i) for i in (0, 1, 9, 10, 17)] == [(0, 0), (2, 0), (2, 4), (1, 0), (3, 3)]
+    assert [len(event["voxels"]) for event in both][:6] == [30, 30, 0, 0, 40, 40]
+    assert ["semantics" in event for event in both] == [True, False] * 9
+    assert both.content_hashes() == as_given.content_hashes()
+    assert [shard["truth"] for shard in both.shards] == [shard["truth"] for shard in shards * 2]
+    for index in (-1, 18):
+        with pytest.raises(IndexError):
+            both.locate(index)
+    with pytest.raises(WeftError, match="no product 'clusters'"):
+        both.require(["clusters"])
+    assert in_turn([as_given]) is as_given
+    events = {
+        event for t in range(5) for event in TrainingBatches(toy, in_turn([as_given, Corpus(shards)]), 3, 4)[t].events
+    }
+    assert {file for file, _ in events} == {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])

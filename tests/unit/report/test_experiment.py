@@ -322,4 +322,14 @@ def test_in_sample_numbers_are_marked(study):
     chained = Experiment.model_validate(experiment.model_dump() | {"stages": dumped})
     notes = sample_notes(plan(chained, dataset, layout)[-1])
     assert any("stage 'net'" in note and "in-sample" in note for note in notes)
+    for train_on, inputs, fed in (
+        ("both", "truth", False),
+        ("predictions", "truth", True),
+        ("truth", "predictions", True),
+    ):
+        dumped["next"]["train_on"] = train_on
+        other = Experiment.model_validate(experiment.model_dump() | {"stages": dumped})
+        said = sample_notes(plan(other, dataset, layout)[-1], inputs)
+        assert any(note.startswith("Trained on") and note.endswith("here.") and ", fed" in note for note in said) == fed
+        assert any("in-sample predictions" in note for note in said) == (train_on != "truth")
     assert any("'train' is in-sample" in note for note in notes)

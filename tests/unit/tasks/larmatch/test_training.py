@@ -189,7 +189,7 @@ def test_classes_may_ask_for_the_process_that_made_a_particle(tmp_path, shard):
     assert set(semantic.tolist()) == {-1, 1}
     log = pd.read_csv(trained(task, shard, tmp_path).parent / "log.csv")
     assert np.isfinite(log[log.split == "val"]["loss"]).all()
-    fit_baseline(task, [shard], tmp_path / "baseline", {}, 0, PROVIDERS)
+    fit_baseline(task, [shard], tmp_path / "baseline", {}, 0, [PROVIDERS])
     with pytest.raises(WeftError, match="codes mean was not given"):
         task.sample(EVENTS[0], (0, 0), True)
 
