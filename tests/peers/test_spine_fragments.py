@@ -48,7 +48,7 @@ from spine.model.spice.cluster import SPICEClusterer  # noqa: E402
 from spine.model.spice.loss import SPICELoss  # noqa: E402
 from spine.model.spice.model import SPICE  # noqa: E402
 
-from weft.tasks.graph_spice.components import fragments  # noqa: E402
+from weft.tasks.fragmenting_components import fragments  # noqa: E402
 from weft.tasks.graph_spice.loss import EdgeLoss  # noqa: E402
 from weft.tasks.graph_spice.network import Edges  # noqa: E402
 from weft.tasks.graph_spice.options import ClusteringOptions  # noqa: E402

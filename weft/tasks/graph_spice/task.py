@@ -69,7 +69,7 @@ class GraphSpice(Fragmenting[Options]):
 
     def decode(self, output: Edges, batch: Batch) -> list[Products]:
         """An edge stays where either of its directions says so (in SPINE that depends on the order of the voxels)."""
-        from weft.tasks.graph_spice.components import fragments
+        from weft.tasks.fragmenting_components import fragments
 
         model = self.options.model
         scores = output.logits.detach().sigmoid()

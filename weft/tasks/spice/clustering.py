@@ -83,6 +83,11 @@ def cluster_one(
         return np.where(kept, labels, -1)
     if not cluster_all:
         labels = np.where(best <= limit, labels, -1)
+    return dropped_below(labels, min_size)
+
+
+def dropped_below(labels: np.ndarray, min_size: int) -> np.ndarray:
+    """int64 [n]: clusters of `min_size` voxels and more, numbered anew in their order; −1 for the voxels of others."""
     sizes = np.bincount(labels[labels >= 0], minlength=1)
     rank = np.where(sizes >= min_size, np.cumsum(sizes >= min_size) - 1, -1)
     return np.where(labels >= 0, rank[np.maximum(labels, 0)], -1)

@@ -26,6 +26,12 @@ class ClusteringOptions(Strict):
     p_thresholds: Thresholds = Field(0.5, description="probability above which a seed takes a voxel, likewise")
     cluster_all: bool = Field(True, description="voxels that no seed takes go to the most probable one; else dropped")
     min_size: int = Field(2, ge=1, description="fewest voxels of a fragment; smaller ones are dropped")
+    touching: int = Field(
+        0,
+        ge=0,
+        description="0: a fragment may have parts that do not touch; else these are fragments of their own, as in the "
+        "labels with data.break_clusters, and a part of fewer voxels than this joins the one beside it",
+    )
 
 
 class ModelOptions(EmbedderOptions):

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from weft.engine.task import Batch, ForeignLayout, LossTerms, Products
 from weft.tasks.fragmenting import Fragmenting
 from weft.tasks.spice.options import Options
@@ -51,14 +53,18 @@ class Spice(Fragmenting[Options]):
         return SpiceLoss(self.options.loss)
 
     def decode(self, output: Embedding, batch: Batch) -> list[Products]:
-        from weft.tasks.spice.clustering import cluster
-
         names = ("position", "margin", "seediness")
         arrays = {name: tensor.detach().cpu().numpy() for name, tensor in zip(names, output, strict=True)}
-        return [
-            self.products_of(
-                event,
-                cluster(event["position"], event["margin"], event["seediness"], event["semantics"], self.options.model),
-            )
-            for event in self.events_of(batch, **arrays)
-        ]
+        return [self.products_of(event, self._clusters(event)) for event in self.events_of(batch, **arrays)]
+
+    def _clusters(self, event: Mapping[str, np.ndarray]) -> np.ndarray:
+        """int64 [n]: the fragment of each voxel of an event; −1: none."""
+        from weft.tasks.fragmenting_components import touching_parts
+        from weft.tasks.spice.clustering import cluster, dropped_below
+
+        classes, options = event["semantics"], self.options.model
+        labels = cluster(event["position"], event["margin"], event["seediness"], classes, options)
+        if not options.clustering.touching:
+            return labels
+        labels = touching_parts(labels, event["coords"], classes, options.clustering.touching)
+        return dropped_below(labels, options.clustering.min_size)

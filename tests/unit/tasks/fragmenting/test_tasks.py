@@ -19,6 +19,7 @@ from weft.io.products import LOW_ENERGY, TRACK
 from weft.metrics.clustering import ari
 from weft.reco.fragment_labels import fragment_labels
 from weft.reco.nodes import voxel_labels
+from weft.tasks.spice.network import Embedding
 
 SMALL = {"spatial_size": 64, "filters": 6, "depth": 3, "reps": 1, "input_kernel": 3, "norm_momentum": 0.3}
 NAMES = ("spice", "graph_spice")
@@ -154,6 +155,17 @@ def test_the_seediness_branch_can_be_frozen() -> None:
     optimizer.step()
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, before[name]) == name.startswith("seed_") or not tensor.is_floating_point(), name
+
+
+@pytest.mark.parametrize(("touching", "sizes"), [(0, [13]), (1, [9, 3]), (4, [9, 3])])
+def test_what_spice_puts_together_is_divided_where_it_does_not_touch(touching: int, sizes: list[int]) -> None:
+    """One cluster of three pieces, the last of one voxel, fewer than a fragment has."""
+    pieces = [track((5, 5, 5), (1, 0, 0), 9), track((20, 5, 5), (1, 0, 0), 3), track((30, 5, 5), (1, 0, 0), 1)]
+    apart = build([(TRACK, np.concatenate(pieces))])
+    built = task("spice", model={"clustering": {"touching": touching}})
+    batch = built.collate([built.sample(apart, (0, 0), labels=False)])
+    (made,) = built.decode(Embedding(torch.zeros(13, 3), torch.ones(13), torch.ones(13)), batch)
+    assert made["fragments"]["size"].tolist() == sizes
 
 
 @pytest.mark.parametrize("name", NAMES)

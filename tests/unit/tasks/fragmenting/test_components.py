@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from weft.tasks.graph_spice.components import fragments
+from weft.reco.nodes import numbered_by_first
+from weft.tasks.fragmenting_components import fragments, touching_parts
 from weft.tasks.graph_spice.options import ClusteringOptions
 
 LINE = np.arange(10)[:, None] * np.array([1, 0, 0])
@@ -68,3 +69,34 @@ def test_classes_stay_apart_and_others_have_none() -> None:
 def test_few_voxels(n: int) -> None:
     assert run(NONE, coords=LINE[:n]) == [0] * n
     assert run(NONE, coords=LINE[:n], assign_all=False) == [-1] * n
+
+
+def same(found: object, expected: object) -> bool:
+    """Whether two partitions are one, whatever the numbers."""
+    return numbered_by_first(np.asarray(found)).tolist() == numbered_by_first(np.asarray(expected)).tolist()
+
+
+def test_parts_of_a_cluster_that_do_not_touch_are_fragments_of_their_own() -> None:
+    coords = np.concatenate([LINE[:4], LINE[4:8] + np.array([2, 0, 0]), LINE[8:] + np.array([20, 0, 0])])
+    one = np.zeros(10, np.int64)
+    assert touching_parts(one, coords, one, 1).tolist() == [0] * 4 + [1] * 4 + [2] * 2
+    corner = np.array([[0, 0, 0], [1, 1, 1], [3, 1, 1]])
+    assert touching_parts(np.zeros(3, np.int64), corner, np.zeros(3), 1).tolist() == [0, 0, 1]
+
+
+def test_a_small_part_joins_the_one_beside_it_of_its_class_alone() -> None:
+    # Two voxels in the middle of a line of ten, of a cluster of their own.
+    labels = np.array([0, 0, 0, 0, 1, 1, 2, 2, 2, 2])
+    one = np.ones(10, np.int64)
+    assert same(touching_parts(labels, LINE, one, 2), labels)
+    assert same(touching_parts(labels, LINE, one, 3), [0] * 5 + [1] * 5)
+    classes = np.where(labels == 1, 0, 1)
+    assert len(set(touching_parts(labels, LINE, classes, 3).tolist())) == 3  # nobody of its class: it stays
+    assert touching_parts(np.where(labels == 1, -1, labels), LINE, one, 3).tolist()[4:6] == [-1, -1]
+
+
+def test_touching_parts_of_nothing() -> None:
+    none = np.empty(0, np.int64)
+    assert touching_parts(none, np.empty((0, 3), np.int64), none, 3).tolist() == []
+    gone = np.full(10, -1)
+    assert touching_parts(gone, LINE, np.ones(10, np.int64), 3).tolist() == [-1] * 10

@@ -1,8 +1,12 @@
-"""From edges that stay to fragments: connected components, and orphans that neighbours adopt (spec §1.5)."""
+"""From edges that stay to fragments: connected components, and orphans that neighbours adopt (spec §1.5).
+
+Graph-SPICE's way from its edges, and SPICE's from clusters whose parts do not touch.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -12,11 +16,44 @@ from weft.compiled import kernel
 from weft.reco.dbscan import dbscan
 from weft.reco.nodes import numbered_by_first
 from weft.reco.voxel_graph import radius_edges
-from weft.tasks.graph_spice.options import ClusteringOptions
+
+TOUCHING = 1.9
+"""voxels: a radius that holds the 26 voxels that share a face, an edge or a corner with one"""
+
+
+class OrphanOptions(Protocol):
+    """What becomes of small components: options of a task, or :class:`Orphans`."""
+
+    @property
+    def min_size(self) -> int: ...
+    @property
+    def orphan_radius(self) -> float: ...
+    @property
+    def assign_all(self) -> bool: ...
+
+
+class Orphans(NamedTuple):
+    """Components of fewer than `min_size` voxels join one that they touch; those that touch none stay."""
+
+    min_size: int
+    orphan_radius: float = TOUCHING
+    assign_all: bool = True
+
+
+def touching_parts(labels: np.ndarray, coords: np.ndarray, classes: np.ndarray, least: int) -> np.ndarray:
+    """int64 [N]: clusters divided where their parts do not touch by a face, an edge or a corner; −1: none.
+
+    labels: integer [N], −1 for none, a cluster of voxels of one class. coords: int [N, 3]; classes: integer [N].
+    A part of fewer than `least` voxels joins the part beside it, of its class, that most of its neighbours are in;
+    small parts with none beside them stay, as one where they touch each other.
+    """
+    group = np.where(labels >= 0, classes, -1)
+    kept = radius_edges(coords, TOUCHING, labels)
+    return fragments(coords, group, kept, np.unique(group[group >= 0]).tolist(), Orphans(least))
 
 
 def fragments(
-    coords: np.ndarray, classes: np.ndarray, kept: np.ndarray, of: Sequence[int], options: ClusteringOptions
+    coords: np.ndarray, classes: np.ndarray, kept: np.ndarray, of: Sequence[int], options: OrphanOptions
 ) -> np.ndarray:
     """int64 [N]: the fragment of each voxel of an event; −1: none.
 
