@@ -109,4 +109,8 @@ def _fragment(
 
 
 def _stage(picture: np.ndarray, over: Markup) -> Markup:
-    return Markup('<div class="stage"><img alt="picture" src="{}">{}</div>').format(_source(picture), over)
+    # One that is higher than wide is no higher than what is seen of a page.
+    share = f"{80 * picture.shape[1] / max(picture.shape[0], 1):.1f}vh"
+    return Markup('<div class="stage" style="max-width:{}"><img alt="picture" src="{}">{}</div>').format(
+        share, _source(picture), over
+    )
