@@ -25,7 +25,6 @@ from weft.meshes.adjacency import neighbours
 from weft.meshes.clusters import cluster_faces
 from weft.meshes.features import cluster_centres
 from weft.meshes.geometry import centroids
-from weft.meshes.order import walk
 from weft.meshes.samples import compact_samples, prediction_parts
 from weft.meshes.smoothing import smooth_labels
 from weft.meshes.surface import DEFAULT, face_surface
@@ -92,10 +91,6 @@ def rest(vertices: np.ndarray, faces: np.ndarray, labels: np.ndarray) -> list[st
     """Rows of the table of what is done with clusters, and beside them."""
     points = centroids(vertices[faces])
     centres = cluster_centres(points, cluster_faces(points, CAP))
-    order, walked = timed(lambda: walk(centres))
-    step = np.linalg.norm(np.diff(centres[order], axis=0), axis=1).mean()
-    cells = math.ceil(len(centres) / PER_SAMPLE)
-    runs = np.arange(len(centres)) // PER_SAMPLE
     samples, sampled = timed(lambda: compact_samples(centres, PER_SAMPLE, 0))
     compact = np.sqrt(np.mean([np.square(centres[s] - centres[s].mean(axis=0)).sum(axis=1).mean() for s in samples]))
     parts, parted = timed(lambda: prediction_parts(centres, PER_SAMPLE, CONTEXT))
@@ -108,8 +103,6 @@ def rest(vertices: np.ndarray, faces: np.ndarray, labels: np.ndarray) -> list[st
     smoothed, spent = timed(lambda: smooth_labels(sure, near, 1.0))
     ground = np.median(np.abs(surface[labels == 1, 0]))
     rows = [
-        f"| order of {len(centres)} clusters | {walked:.2f} | {step:.1f} m from one to the next |",
-        f"| {cells} runs of {PER_SAMPLE} clusters in that order | | spread {spread(centres[order], runs):.1f} m |",
         f"| {len(samples)} compact samples of {PER_SAMPLE} | {sampled:.2f} | spread {compact:.1f} m |",
         f"| {len(parts)} parts for prediction, {CONTEXT} clusters of {PER_SAMPLE} being context | {parted:.2f} | |",
         f"| heights and roughness of {len(faces)} faces | {measured:.2f} | "

@@ -24,7 +24,7 @@ from weft.io.atomic import atomic_path
 _PACKAGES = (
     "numpy", "h5py", "hdf5plugin", "awkward", "uproot", "numba", "scipy", "pandas", "pyarrow", "pydantic",
     "scikit-learn", "torch", "lightning", "torch-geometric", "torchmetrics", "MinkowskiEngine", "triton",
-    "monai", "trimesh", "snakemake",
+    "monai", "snakemake",
 )  # fmt: skip
 
 CHOSEN = "chosen"

@@ -1,4 +1,4 @@
-"""Clusters of faces: every face once, the cap, the same again; compact; and their order."""
+"""Clusters of faces: every face once, the cap, the same again; compact."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,6 @@ import pytest
 from weft.errors import WeftError
 from weft.meshes.clusters import cluster_faces
 from weft.meshes.features import cluster_centres
-from weft.meshes.order import places, walk
 from weft.meshes.samples import compact_sample, compact_samples, prediction_parts
 from weft.meshes.split import balanced_split
 
@@ -92,50 +91,6 @@ def test_a_line_is_cut_into_runs():
     points = np.outer(np.arange(12), [1.0, 2, 0.5])
     parts = balanced_split(points[::-1], 4)[::-1]
     assert (np.diff(parts) != 0).sum() == 3
-
-
-# ------------------------------------------------------------------------------------------------------ order
-
-
-def test_neighbours_in_the_list_are_neighbours_in_space():
-    centres = np.random.default_rng(0).random((300, 3)) * [100, 100, 5]
-    order = walk(centres)
-    assert sorted(order.tolist()) == list(range(300))
-    step = np.linalg.norm(np.diff(centres[order], axis=0), axis=1).mean()
-    assert step < 0.25 * np.linalg.norm(np.diff(centres, axis=0), axis=1).mean()
-    assert np.array_equal(order, walk(centres.copy()))
-
-
-def test_the_walk_by_hand():
-    """A stem 0-1-2-3 whose node 1 has a near twig 4 and a farther one 5: the nearest branch comes first."""
-    centres = np.array([[0.0, 0, 0], [10, 0, 0], [12, 0, 0], [14, 0, 0], [10, 1, 0], [10, 0, 9]])
-    assert walk(centres).tolist() == [0, 1, 4, 2, 3, 5]
-
-
-def test_the_tree_has_no_direction():
-    """Numbers of the nodes say nothing: whatever they are, the same walk."""
-    centres = np.random.default_rng(4).random((50, 3))
-    given = centres[walk(centres)]
-    for seed in range(5):
-        shuffled = centres[np.random.default_rng(seed).permutation(50)]
-        assert np.array_equal(shuffled[walk(shuffled)], given)
-
-
-def test_an_order_and_its_inverse_are_not_mixed_up():
-    centres = np.random.default_rng(1).random((40, 3))
-    order = walk(centres)
-    place = places(order)
-    assert order[place].tolist() == list(range(40))
-    clusters = np.random.default_rng(2).integers(0, 40, 500)
-    anew = place[clusters]
-    assert np.array_equal(centres[order][anew], centres[clusters])
-    assert not np.array_equal(order, place)
-
-
-def test_coincident_clusters_are_walked_once():
-    assert sorted(walk(np.zeros((5, 3))).tolist()) == [0, 1, 2, 3, 4]
-    assert walk(np.zeros((1, 3))).tolist() == [0]
-    assert walk(np.zeros((0, 3))).tolist() == []
 
 
 # ---------------------------------------------------------------------------------------------------- samples

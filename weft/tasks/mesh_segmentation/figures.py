@@ -1,6 +1,6 @@
 """Figures of the report of segmented meshes, from score tables alone.
 
-Counts of a model are those of all its seeds; shaded bands are 95 % bootstrap intervals over meshes.
+Counts of a model are those of all its seeds; shaded bands are 95 % bootstrap intervals over tiles.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def size_figure(scores: Mapping[str, Scores], classes: Sequence[str]) -> Figure:
         "sizes",
         "Recall against the size of a face",
         f"Share of the faces of a true class that were called so, by their area; bins of fewer than {_FEWEST} faces "
-        "are left out. Bands: 95 % intervals over meshes.",
+        "are left out. Bands: 95 % intervals over tiles.",
         svg=svg,
     )
 

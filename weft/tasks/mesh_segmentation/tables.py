@@ -12,10 +12,21 @@ from weft.metrics.segmentation import f1, iou, precision, recall
 from weft.report.comparison import Difference
 from weft.report.figure import Figure
 from weft.report.quality import LESS, Quality, counted, quality_table, shift_rows
-from weft.report.variants import DIFFERENCE, beside, differences, heading, number, same_events, seeds, trained, worst
+from weft.report.variants import (
+    DIFFERENCE_OVER,
+    beside,
+    differences,
+    heading,
+    number,
+    same_events,
+    seeds,
+    trained,
+    worst,
+)
 from weft.tasks.mesh_segmentation.score import WEIGHTINGS, confusion_of, metrics
 
 _REPLICAS = 1000
+_DIFFERENCE = DIFFERENCE_OVER.format("tile")
 _WORDS: Mapping[str, str] = {
     "mean_f1": "mean F1",
     "mean_iou": "mean IoU",
@@ -29,7 +40,7 @@ _COUNTED = {"n": "faces", "a": "area"}
 
 
 def overall_table(scores: Mapping[str, Scores], split: str, classes: Sequence[str]) -> Figure:
-    """Metrics over all classes beside the baseline, with intervals over meshes."""
+    """Metrics over all classes beside the baseline, with intervals over tiles."""
     tables = same_events(scores, split)
     qualities = [
         Quality(f"{prefix}{name}", f"{words}, {_COUNTED[weighting]}")
@@ -42,10 +53,10 @@ def overall_table(scores: Mapping[str, Scores], split: str, classes: Sequence[st
     return Figure(
         "overall",
         "All classes",
-        f"Over {_meshes(tables)} of split {split}, their faces together; {seeds(models)}. Faces: every labelled face "
+        f"Over {_tiles(tables)} of split {split}, their faces together; {seeds(models)}. Faces: every labelled face "
         "counts once; area: by its area in m², as the evaluation of SUM counts. "
-        f"{absent(tables, classes)}Intervals: bootstrap over meshes, from the lowest to the highest end among seeds. "
-        f"{DIFFERENCE}",
+        f"{absent(tables, classes)}Intervals: bootstrap over tiles, from the lowest to the highest end among seeds. "
+        f"{_DIFFERENCE}",
         table=quality_table(what, models, qualities, _REPLICAS),
     )
 
@@ -89,8 +100,8 @@ def class_table(scores: Mapping[str, Scores], split: str, classes: Sequence[str]
     return Figure(
         "classes-by-area" if by_area else "classes",
         "Classes by area" if by_area else "Classes",
-        f"By {by}, over {_meshes(tables)} of split {split}; {seeds(models)}. The F1 of a class is its Dice. "
-        f"{DIFFERENCE}",
+        f"By {by}, over {_tiles(tables)} of split {split}; {seeds(models)}. The F1 of a class is its Dice. "
+        f"{_DIFFERENCE}",
         table=pd.DataFrame(rows),
     )
 
@@ -102,11 +113,11 @@ def shift_table(scores: Mapping[str, Scores], nominal: str, classes: Sequence[st
     return Figure(
         "shifts",
         "Other splits",
-        f"Meshes that differ from those of the training; {seeds(trained(scores))}. {DIFFERENCE}",
-        table=table.rename(columns={"events": "meshes"}),
+        f"Tiles that differ from those of the training; {seeds(trained(scores))}. {_DIFFERENCE}",
+        table=table.rename(columns={"events": "tiles"}),
     )
 
 
-def _meshes(tables: Mapping[str, pd.DataFrame]) -> str:
+def _tiles(tables: Mapping[str, pd.DataFrame]) -> str:
     n = len(next(iter(tables.values())))
-    return f"{n} mesh{'' if n == 1 else 'es'}"
+    return f"{n} tile{'' if n == 1 else 's'}"

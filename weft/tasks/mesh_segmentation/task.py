@@ -38,6 +38,7 @@ class MeshSegmentation(Task[Options]):
     labels = ("face_labels",)
     headline = ("mean_f1", "area_mean_f1", "accuracy")
     claim_events = 10
+    thing = "tile"
     # It reads textures where the network does.
     fitted_with = ("data.classes", "data.features.surface", "model.texture")
     # How samples are drawn, and how meshes are predicted: a deploy may do both otherwise.
