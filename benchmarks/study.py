@@ -70,7 +70,7 @@ def scores_of(runs: Mapping[str, Run]) -> Iterator[str]:
             baseline = of_split.pop("baseline", None)
             for comparison in compare(task.metrics, metrics(task, of_split), split, of_split, baseline):
                 yield f"| {INPUTS[fed] if first.stage.inputs else INPUTS['truth']} {row(comparison)}"
-    yield f"\n{len(next(iter(of_split.values())))} events a split.\n"
+    yield f"\n{len(next(iter(of_split.values())))} {task.thing}s a split.\n"
 
 
 def metrics(task: Any, tables: Mapping[str, pd.DataFrame]) -> list[str]:
