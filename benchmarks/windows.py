@@ -52,11 +52,13 @@ def seconds(what: Callable[[], object]) -> float:
 
 
 def convolutions(network: nn.Module, window: Tensor) -> float:
-    """Processor time of the convolutions of one window, each by itself."""
-    seen: list[tuple[nn.Module, tuple[int, ...]]] = []
+    """Processor time of the convolutions of one window, each by itself on an input that lies in memory as there."""
+    seen: list[tuple[nn.Module, tuple[int, ...], torch.memory_format]] = []
     kinds = (nn.Conv3d, nn.ConvTranspose3d)
     hooks = [
-        module.register_forward_pre_hook(lambda module, given: seen.append((module, tuple(given[0].shape))))
+        module.register_forward_pre_hook(
+            lambda module, given: seen.append((module, tuple(given[0].shape), order(given[0])))
+        )
         for module in network.modules()
         if isinstance(module, kinds)
     ]
@@ -64,10 +66,15 @@ def convolutions(network: nn.Module, window: Tensor) -> float:
     for hook in hooks:
         hook.remove()
     spent = 0.0
-    for module, shape in seen:
-        given = torch.rand(shape)
+    for module, shape, kept in seen:
+        given = torch.rand(shape).to(memory_format=kept)
         spent += seconds(lambda module=module, given=given: module(given))
     return spent
+
+
+def order(volume: Tensor) -> torch.memory_format:
+    """Whether the channels of a voxel, or the planes of a channel lie side by side."""
+    return torch.contiguous_format if volume.is_contiguous() else torch.channels_last_3d
 
 
 def store_to_store(

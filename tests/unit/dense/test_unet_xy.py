@@ -7,6 +7,8 @@ from torch import nn
 from weft.dense.options import UNetXYOptions
 from weft.dense.unet_xy import UNetXY
 
+CHANNELS = torch.channels_last_3d
+
 
 def network(**given):
     return UNetXY(UNetXYOptions(**given))
@@ -132,3 +134,35 @@ def test_dropout_is_of_training_alone():
         if isinstance(module, nn.Dropout3d):
             module.train()
     assert not torch.equal(net(volume)["main"], net(volume)["main"])
+
+
+@pytest.mark.parametrize("given", [{"name": "unet_xy_0pad"}, {"name": "unet_xy_zoom_0pad", "zoom_ratio": 2}])
+def test_the_order_in_memory_is_kept_and_changes_no_result(given, monkeypatch):
+    """Layers that fell back to the order of planes would make a step as slow as before, and say nothing."""
+    torch.manual_seed(3)
+    net = network(**given, base_channels=2, affine=True)
+    volume = torch.randn(2, 1, 6, 64, 64)
+    orders = {}
+
+    def look(name):
+        return lambda module, given, output: orders.__setitem__(name, output.is_contiguous(memory_format=CHANNELS))
+
+    hooks = [module.register_forward_hook(look(name)) for name, module in net.named_modules()
+             if isinstance(module, nn.Conv3d | nn.ConvTranspose3d | nn.MaxPool3d | nn.BatchNorm3d)
+             and not name.startswith(("zoom", "head", "auxiliary"))]  # fmt: skip
+    outputs = net(volume)
+    sum(output.square().mean() for output in outputs.values()).backward()
+    gradients = [parameter.grad.clone() for parameter in net.parameters()]
+    assert len(orders) > 30
+    assert all(orders.values()), [name for name, kept in orders.items() if not kept]
+    for hook in hooks:
+        hook.remove()
+    monkeypatch.setattr("weft.dense.unet_xy.as_quickest", lambda volume: volume)
+    net.zero_grad()
+    planes = net(volume)
+    sum(output.square().mean() for output in planes.values()).backward()
+    for name, output in outputs.items():
+        assert torch.allclose(output, planes[name], atol=1e-3), name
+    assert all(parameter.grad.is_contiguous() for parameter in net.parameters())
+    one, other = (torch.cat([g.flatten() for g in gs]) for gs in (gradients, [p.grad for p in net.parameters()]))
+    assert (one - other).norm() < 1e-3 * other.norm()
