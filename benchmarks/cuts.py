@@ -1,6 +1,11 @@
-"""Where a cut lies best that comes after the network: the metrics of a model at several values of one option.
+r"""Where a cut lies best that comes after the network: the metrics of a model at several values of one option.
 
     python benchmarks/cuts.py MODEL EVENTS model.points.score 0.5 0.7 0.8 0.85 0.9 [--write NAME]
+    python benchmarks/cuts.py MODEL EVENTS model.clustering.p_thresholds 0.5 0.3 0.1 \
+        --set model.clustering.s_thresholds=0.8 --metrics ari ari_shower ari_track ari_michel ari_delta
+
+The second is for cuts by class, as SPICE has them: what is found in one class does not depend on the cuts of another,
+so one number for all gives every class its column.
 
 MODEL is the `model.ckpt` of a training, EVENTS an event store with labels that it has not seen, and that no claim is
 judged on: validation events. The stage is fed the truth. The network runs once; its output is decoded at each value.
@@ -35,14 +40,17 @@ def main() -> None:
     parser.add_argument("events", type=Path)
     parser.add_argument("option", help="key of the stage, such as model.points.score")
     parser.add_argument("values", nargs="+")
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="other options of the stage")
+    parser.add_argument("--metrics", nargs="+", help="columns of the table; default: the headline of the task")
     parser.add_argument("--write", metavar="NAME", help="leave the table in results/NAME.md")
     options = parser.parse_args()
     content = read_model(options.model)
     variants = {
-        value: tasks.build(content.task, override(dict(content.options), [f"{options.option}={value}"]))
+        value: tasks.build(content.task, override(dict(content.options), [*options.set, f"{options.option}={value}"]))
         for value in options.values
     }
     task = tasks.build(content.task, content.options)
+    metrics = options.metrics or task.headline
     network = task.network()
     load_weights(network, content.state, str(options.model))
     task.prepare(network, content.provenance.get(MEASURED, {}))
@@ -71,15 +79,18 @@ def main() -> None:
             scores = Path(folder, f"scores{len(rows)}")
             evaluate(variant, {"val": {"0000": {"truth": options.events, "prediction": files[value]}}}, scores)
             pooled = variant.summary(read_scores(scores).events)
-            rows.append([value, *(f"{pooled[name]:.4f}" for name in variant.headline)])
+            rows.append([value, *(f"{pooled[name]:.4f}" for name in metrics)])
             print(rows[-1], flush=True)
     made = collect()
     model, events = ("/".join(path.resolve().parts[-n:]) for path, n in ((options.model, 4), (options.events, 3)))
-    head = [f"`{options.option}`", *task.headline]
+    head = [f"`{options.option}`", *metrics]
     table = "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
+    given = {"--set": options.set, "--metrics": options.metrics or []}
+    more = "".join(f" {name} {' '.join(values)}" for name, values in given.items() if values)
+    call = f"python benchmarks/cuts.py MODEL EVENTS {options.option} {' '.join(options.values)}{more}"
     text = (
         f"# Where to cut: {content.task}\n\n"
-        f"Made by `python benchmarks/cuts.py MODEL EVENTS {options.option} {' '.join(options.values)}` of `{model}`,\n"
+        f"Made by `{call}` of `{model}`,\n"
         f"trained at commit {content.provenance.get('commit', 'unknown')[:7]}, on the {len(store)} events of "
         f"`{events}`,\nfed the truth.\n\n{table}\n\n"
         f"{made['device']}, {made['created'][:10]}, commit {made.get('commit', 'unknown')[:7]}.\n"

@@ -11,14 +11,16 @@ import torch
 from fragment_events import build, event, track
 
 from weft import tasks
+from weft.config.starting import Init
 from weft.engine.randomness import draw_generator
-from weft.engine.starting import freeze
+from weft.engine.starting import freeze, initialise
 from weft.errors import WeftError
 from weft.io.conform import conform
 from weft.io.products import LOW_ENERGY, TRACK
 from weft.metrics.clustering import ari
 from weft.reco.fragment_labels import fragment_labels
 from weft.reco.nodes import voxel_labels
+from weft.sparse.uresnet import UResNet
 from weft.tasks.spice.network import Embedding
 
 SMALL = {"spatial_size": 64, "filters": 6, "depth": 3, "reps": 1, "input_kernel": 3, "norm_momentum": 0.3}
@@ -166,6 +168,27 @@ def test_what_spice_puts_together_is_divided_where_it_does_not_touch(touching: i
     batch = built.collate([built.sample(apart, (0, 0), labels=False)])
     (made,) = built.decode(Embedding(torch.zeros(13, 3), torch.ones(13), torch.ones(13)), batch)
     assert made["fragments"]["size"].tolist() == sizes
+
+
+def test_both_decoders_of_spice_can_begin_as_the_one_of_a_unet(tmp_path: Path) -> None:
+    """As in the study: `init` of the trunk, and of the second decoder from parts of the same file."""
+    torch.manual_seed(0)
+    trunk = UResNet(1, SMALL["filters"], SMALL["depth"], SMALL["reps"], SMALL["input_kernel"])
+    torch.save({f"trunk.{name}": tensor for name, tensor in trunk.state_dict().items()}, tmp_path / "unet.pt")
+    init = {
+        "trunk": "unet",
+        "seed_decoder.up": {"from": "unet", "part": "trunk.up"},
+        "seed_decoder.decoder": {"from": "unet", "part": "trunk.decoder"},
+    }
+    network = task("spice", model={"coord_conv": False}).network()
+    initialise(
+        network, {path: Init.model_validate(start) for path, start in init.items()}, {"unet": tmp_path / "unet.pt"}
+    )
+    begun = network.state_dict()
+    for name, tensor in trunk.state_dict().items():
+        assert torch.equal(begun[f"trunk.{name}"], tensor)
+        if name.startswith(("up.", "decoder.")):
+            assert torch.equal(begun[f"seed_decoder.{name}"], tensor)
 
 
 @pytest.mark.parametrize("name", NAMES)
