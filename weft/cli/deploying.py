@@ -127,6 +127,10 @@ def deploy(
         written.write({**inputs, "prediction": target}, target)
 
 
+#: One of a kind of files.
+_ONE = {"stacks": "stack", "images": "image", "meshes": "mesh"}
+
+
 def _event_store(events: Path, output: Path, spacing: str | None, dataset: Any) -> Path:
     """The event store of what was named: stacks, pictures and meshes are converted first, to a store beside the output.
 
@@ -152,7 +156,7 @@ def _event_store(events: Path, output: Path, spacing: str | None, dataset: Any) 
             meshes=None if said is None else said.reading(),
             progress=progress,
         )
-    print(f"{store}: {done.events} {done.kind if done.events != 1 else done.kind.removesuffix('s')}")
+    print(f"{store}: {done.events} {done.kind if done.events != 1 else _ONE[done.kind]}")
     for name, reason in done.skipped.items():
         print(f"left out {name}: {reason}")
     return store

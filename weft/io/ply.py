@@ -311,7 +311,7 @@ def _walk(where: str, body: _Body, at: int, element: Element) -> tuple[list[_Pla
                 if place + before > body.end:
                     raise _ends(where, row, rows)
                 one[0] = place
-                number = counts[k, row] = int(body.at(one, prop, prop.length)[0])
+                number = counts[k, row] = _length(where, body, one, prop, row)
                 if number < 0:
                     raise WeftError(f"{where}: {prop.name} of row {row} has {number} values")
                 place += before
@@ -320,6 +320,17 @@ def _walk(where: str, body: _Body, at: int, element: Element) -> tuple[list[_Pla
         if place > body.end:
             raise _ends(where, row, rows)
     return [_Places(*both) for both in zip(starts, counts, strict=True)], place
+
+
+def _length(where: str, body: _Body, place: np.ndarray, prop: Property, row: int) -> int:
+    """Of the list of a row that begins at a place."""
+    assert prop.length is not None
+    try:
+        return int(body.at(place, prop, prop.length)[0])
+    except WeftError as error:  # what stands there is part of something else
+        raise WeftError(
+            f"{error}, the length of row {row} of {where.rpartition(' ')[2]}: are the rows of the header right?"
+        ) from None
 
 
 def _ends(where: str, row: int, rows: int) -> WeftError:

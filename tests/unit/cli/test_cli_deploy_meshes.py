@@ -89,6 +89,9 @@ def test_a_folder_of_tiles_is_predicted_and_written(experiment, tmp_path: Path, 
     assert weft(*call) == 1
     assert "the mesh is not there any more" in capsys.readouterr().err
     assert weft(*call, "--meshes", tmp_path / "moved") == 0
+    alone = ("--events", tmp_path / "moved/a.ply", "--output", tmp_path / "alone.h5")
+    assert weft("deploy", *experiment, *alone) == 0
+    assert f"{tmp_path / 'alone.events.h5'}: 1 mesh\n" in capsys.readouterr().out
     assert weft("export", output, "--to", "ply", "-o", tmp_path / "one") == 1
     assert weft("export", output, "--to", "csv", "--ascii", "-o", tmp_path / "one") == 1
     assert "--ascii, --probabilities and --meshes are for --to ply" in capsys.readouterr().err

@@ -122,6 +122,7 @@ def test_no_faces(tmp_path, form):
     [
         (("3 0 1 2 1", "3 0 1 2.5 1"), "vertex_indices is 2.5, expected int"),
         (("3 0 1 2 1", "3 0 1 a 1"), "'a' is no number"),
+        (("element vertex 3", "element vertex 2"), "expected uchar, the length of row 1 of face: are the rows"),
         (("3 2 1 0 -1\n", "3 2 1\n"), "face: the file ends in row 1 of 2"),
         (("3 2 1 0 -1\n", ""), "face: the file ends in row 1 of 2"),
         (("3 2 1 0 -1\n", "-3 2 1 0 -1\n"), "vertex_indices is -3, expected uchar"),
