@@ -17,8 +17,8 @@ from weft.errors import WeftError
 from weft.report.display import asset, json_for_script, packed
 from weft.report.figure import Figure
 
-#: Voxels of a volume on the page: about a byte each, once for every map.
-MOST_VOXELS = 1 << 20
+#: Voxels of a volume on the page: about a byte each, once for every map. A simulated stack has 1,179,648.
+MOST_VOXELS = 1_200_000
 #: Percentiles of the intensity that are black and white.
 WINDOW = (0.5, 99.8)
 
@@ -79,11 +79,13 @@ def slice_viewer(
 
 
 def thinning(shape: tuple[int, ...], spacing: tuple[float, float, float]) -> tuple[int, ...]:
-    """Every how many voxels along each axis are shown: the finest axis is thinned first, until at most MOST_VOXELS."""
+    """Every how many voxels along each axis are shown: the finest axes are thinned first, those that are equally fine
+    together, until at most MOST_VOXELS."""
     size = np.asarray(spacing) if np.isfinite(spacing).all() else np.ones(3)
     steps = np.ones(3, np.int64)
-    while np.prod(-(-np.asarray(shape) // steps)) > MOST_VOXELS:
-        steps[int(np.argmin(np.where(-(-np.asarray(shape) // steps) > 1, size * steps, np.inf)))] += 1
+    while np.prod(shown := -(-np.asarray(shape) // steps)) > MOST_VOXELS:
+        fine = np.where(shown > 1, size * steps, np.inf)
+        steps += np.isclose(fine, fine.min())
     return tuple(steps.tolist())
 
 

@@ -56,6 +56,9 @@ def test_an_unknown_voxel_size_is_drawn_as_cubes():
 def test_large_stacks_are_thinned_where_they_are_finest(monkeypatch):
     assert thinning((100, 1000, 1000), (1.0, 0.1, 0.1)) == (1, 10, 10)
     assert thinning((10, 10, 10), (1, 1, 1)) == (1, 1, 1)
+    assert thinning((32, 192, 192), (0.29, 0.1, 0.1)) == (1, 1, 1), "the stacks of the demo are shown whole"
+    assert thinning((32, 240, 240), (0.29, 0.1, 0.1)) == (1, 2, 2), "pixels of a plane stay square"
+    assert thinning((2, 1, 10**7), (0.1, 0.1, 0.1)) == (2, 1, 9)
     monkeypatch.setattr(slices, "MOST_VOXELS", 200)
     figure = viewer(start=(4, 11, 8))
     data = payload(figure)
