@@ -26,6 +26,18 @@ class ClusteringOptions(Strict):
     p_thresholds: Thresholds = Field(0.5, description="probability above which a seed takes a voxel, likewise")
     cluster_all: bool = Field(True, description="voxels that no seed takes go to the most probable one; else dropped")
     min_size: int = Field(2, ge=1, description="fewest voxels of a fragment; smaller ones are dropped")
+    mean_shift: int = Field(
+        0,
+        ge=0,
+        description="how often the centre and the width of a seed are moved to the mean of all voxels that it claims",
+    )
+    fresh: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="a seed is none where at most this share of all that it claims is still nobody's (Neven et al.: "
+        "0.5); 0: every voxel that nobody took may be one",
+    )
     touching: int = Field(
         0,
         ge=0,

@@ -137,3 +137,27 @@ def test_thresholds_by_the_name_of_the_class() -> None:
 def test_thresholds_must_fit(s: object) -> None:
     with pytest.raises(ValueError, match="s_thresholds"):
         ModelOptions.model_validate({"clustering": {"s_thresholds": s}})
+
+
+def rim(mean_shift: int, fresh: float, rule: bool = False) -> list[int]:
+    """Two clusters on a line, at 0 to 0.6 and at 2; the surest voxel of the first lies at its left rim."""
+    position = np.zeros((9, 3))
+    position[:, 0] = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 2.0, 2.1]
+    margin, seediness = np.full(9, 0.3), np.array([0.9, 0.5, 0.5, 0.5, 0.5, 0.6, 0.8, 0.7, 0.6])
+    return cluster_one(position, margin, seediness, 0.4, 0.5, rule, True, 1, mean_shift, fresh).tolist()
+
+
+def test_a_seed_at_the_rim_moves_to_the_middle_of_what_it_claims() -> None:
+    # p is 0.5 at 0.353: from 0 it claims up to 0.3, from their mean 0.15 up to 0.5, from 0.25 up to 0.6.
+    assert rim(0, 0.0, True) == [0] * 4 + [1] * 3 + [2] * 2
+    assert rim(1, 0.0, True) == [0] * 6 + [1] + [2] * 2
+    assert rim(2, 0.0, True) == rim(2, 0.0) == [0] * 7 + [1] * 2
+
+
+@pytest.mark.parametrize("greedy", [False, True])
+def test_a_seed_whose_claim_is_mostly_taken_is_none(greedy: bool) -> None:
+    # The voxel at 0.6 is surer than any that is left, and claims 0.3 to 0.6: three of four are fresh. The one at 0.3 is
+    # as far from either.
+    found = rim(0, 0.7, greedy)
+    assert found[:3] + found[4:] == [0] * 3 + [1] * 3 + [2] * 2
+    assert rim(0, 0.8, greedy) == [0] * 7 + [1] * 2
