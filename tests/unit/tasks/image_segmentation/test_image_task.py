@@ -302,26 +302,26 @@ def test_grey_pictures() -> None:
 
 
 def test_a_small_network_learns_its_pictures() -> None:
-    """Overfit: mean IoU above 0.9 on two pictures."""
+    """Overfit: mean IoU above 0.98 on each of two pictures."""
     torch.manual_seed(0)
     built = task({"backbone": "light", "decoder_channels": [24, 20, 16, 16, 16]},
-                 {"terms": {"cross_entropy": 1, "dice": 1}})  # fmt: skip
+                 {"terms": {"cross_entropy": 1, "dice": 1}}, augment={"horizontal_flip": False})  # fmt: skip
     events = [image(1), image(2)]
     network = built.network().train()
     assert isinstance(network, SegmentationNetwork)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2)
-    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 80)
-    for step in range(80):
-        made = built.collate([drawn(built, events[i % 2], 4 * step + i) for i in range(4)])
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 150)
+    made = built.collate([drawn(built, event) for event in events])
+    for _ in range(150):
         optimizer.zero_grad()
         torch.stack([total / weight for total, weight in built.loss(network(made), made).values()]).sum().backward()
         optimizer.step()
         cosine.step()
     network.eval()
     for event in events:
-        made, truth = predicted(built, network, event)["mask"], event["truth/mask"]
+        mask, truth = predicted(built, network, event)["mask"], event["truth/mask"]
         seen = truth >= 0
         iou = [
-            ((made == c) & (truth == c) & seen).sum() / (((made == c) | (truth == c)) & seen).sum() for c in range(3)
+            ((mask == c) & (truth == c) & seen).sum() / (((mask == c) | (truth == c)) & seen).sum() for c in range(3)
         ]
-        assert np.mean(iou) > 0.9
+        assert np.mean(iou) > 0.98
