@@ -137,21 +137,24 @@ def _event_store(events: Path, output: Path, spacing: str | None, dataset: Any) 
     Heights and labels of meshes are those that a training on the dataset has seen.
     """
     from weft.io.convert import convert_file
-    from weft.io.image_files import is_images
+    from weft.io.image_files import find_images, is_images
     from weft.io.mesh_files import is_meshes
     from weft.io.stack_files import is_stacks
     from weft.progress import progress_bar
 
-    meshes = is_meshes(events)
-    if not (meshes or is_stacks(events) or is_images(events)):
+    meshes, images = is_meshes(events), is_images(events)
+    if not (meshes or images or is_stacks(events)):
         return events
     store = output.with_suffix(".events.h5")
+    products = dataset.products if (meshes or images) and dataset.source == "files" else None
+    if images and not any(image.mask for image in find_images(events, products)):
+        products = {**(products or {}), "mask": None}  # there may be masks of others, and nothing is judged here
     said = dataset.meshes if meshes and dataset.source != "curated" else None
     with progress_bar(str(store)) as progress:
         done = convert_file(
             events,
             store,
-            products=dataset.products if meshes and dataset.source == "files" else None,
+            products=products,
             spacing=None if spacing is None else lengths(spacing),
             meshes=None if said is None else said.reading(),
             progress=progress,

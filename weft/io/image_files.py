@@ -75,9 +75,12 @@ def find_images(source: str | Path, products: Mapping[str, str | None] | None = 
 
 
 def masks_of_nobody(images: Sequence[ImageFiles], products: Mapping[str, str | None] | None = None) -> list[Path]:
-    """Masks in the folders of masks of the images that no image has the name of, as where they are called otherwise."""
+    """Masks in the folder ``masks`` of the images that no image has the name of, as where they are called otherwise.
+
+    Where `products` says another place, files of other pictures and of other kinds may lie there too.
+    """
     place, taken = _place(products or {}), {image.mask for image in images} | {image.picture for image in images}
-    if place is None:
+    if place != "":
         return []
     folders = {_candidates(image.picture, place)[0].parent for image in images}
     beside = {image.picture.parent for image in images}
@@ -128,7 +131,7 @@ def read_classes(path: str | Path) -> dict[int, str]:
         if not text or text.startswith("#") or text.lower() == CLASSES:
             continue
         code, name = (*text.split(None, 1), "")[:2]
-        if not code.isdigit() or not name:
+        if not code.isdecimal() or not name:
             raise WeftError(f"{path}: line {number}: {text!r}, expected <id> <name> with an id of 0 or more")
         if int(code) in found or (name != IGNORE and name in found.values()):
             raise WeftError(f"{path}: line {number}: {text!r}: each id and each name once")

@@ -33,15 +33,19 @@ class Head(NamedTuple):
 def size_of(path: str | Path) -> Head:
     """The head of a picture. Raises WeftError for what cannot be read."""
     with _opened(path) as image:
-        turned = image.getexif().get(_ORIENTATION, 1) >= 5
+        turned = _is_turned(image)
         columns, rows = image.size[::-1] if turned else image.size
         return Head((rows, columns), str(np.dtype(_GREY.get(image.mode, "u1"))), _event(image))
 
 
 def is_turned(path: str | Path) -> bool:
-    """Whether a picture is turned or mirrored when it is read, since its camera was. Raises WeftError likewise."""
+    """Whether rows of a picture are columns when it is read, since its camera was turned. Raises WeftError likewise."""
     with _opened(path) as image:
-        return image.getexif().get(_ORIENTATION, 1) > 1
+        return _is_turned(image)
+
+
+def _is_turned(image: Image.Image) -> bool:
+    return bool(image.getexif().get(_ORIENTATION, 1) >= 5)
 
 
 def read_picture(path: str | Path) -> tuple[np.ndarray, list[str]]:

@@ -84,7 +84,7 @@ class ImageSource:
             raise WeftError(
                 f"{self.path}: no image has a mask, but there are {len(left)} in {left[0].parent}, such as "
                 f"{left[0].name}; expected the names of the images, such as {self.images[0].name}.png, or say "
-                "products: {mask: …}"
+                "products: {mask: …}, null where there are none"
             )
         if left:
             self.notes["masks without an image"] = [path.name for path in left]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from weft.io.image_products import require_classes
 from weft.io.mask_colors import mask_colors
 from weft.io.store import EventStore
 from weft.report.figure import Figure
@@ -72,13 +73,14 @@ def _masks(store: EventStore, index: int, sides: Sequence[str]) -> dict[str, np.
 
 
 def _classes(store: EventStore, sides: Sequence[str]) -> list[str]:
-    """Names of the classes as the first side says them that does."""
+    """Names of the classes. Raises WeftError where two sides say different ones."""
+    named: Mapping[int, str] = {}
     for side in sides:
-        if f"{side}/mask" in store:
-            codes = store[f"{side}/mask"].schema.codes.get("class", {})
-            if codes:
-                return [codes.get(k, str(k)) for k in range(max(codes) + 1)]
-    return []
+        codes = store[f"{side}/mask"].schema.codes.get("class", {}) if f"{side}/mask" in store else {}
+        named = named or codes
+        where = str(store.files[side].path)
+        require_classes(codes, [named[k] for k in sorted(named)], where, "others have")
+    return [named.get(k, str(k)) for k in range(max(named, default=-1) + 1)]
 
 
 def _name(store: EventStore, index: int) -> str:

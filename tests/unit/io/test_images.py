@@ -95,6 +95,9 @@ def test_masks_that_are_called_otherwise_are_named(tmp_path):
     assert done.notes["masks without an image"] == ["street_0_ids.png", "street_1_ids.png"]
     assert done.notes["without mask"] == ["street_1"]
     assert convert_file(root / "images/train", tmp_path / "c.h5", products={"mask": None}).notes == {}
+    (root / "masks/train/street_0.png").unlink()
+    done = convert_file(root / "images/train", tmp_path / "d.h5", products={"mask": "../../masks/train/{name}.png"})
+    assert "masks without an image" not in done.notes  # a place that is said may hold those of others
 
 
 def test_a_mask_that_does_not_fit_is_named(tmp_path):

@@ -113,3 +113,9 @@ def test_around_a_middle_that_alone_is_predicted_nothing_is_judged() -> None:
 def test_a_picture_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(WeftError, match="no event 2; events are numbered 0 to 1"):
         show_event({"truth": write(tmp_path / "truth.h5")}, 2, tmp_path / "picture.html")
+
+
+def test_sides_that_name_classes_otherwise_are_not_compared(tmp_path: Path) -> None:
+    true = write(tmp_path / "t.h5", classes=["car", "road"])
+    with pytest.raises(WeftError, match=r"p\.h5: its masks have the classes road, car; others have car, road"):
+        show_event({"truth": true, "prediction": predicted(tmp_path / "p.h5", true)}, 0, tmp_path / "x.html")
