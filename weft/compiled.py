@@ -72,16 +72,27 @@ def _signals_held() -> Iterator[None]:
         return
     came: list[int] = []
     handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
-    handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
-    for number in handlers:
-        signal.signal(number, lambda number, frame: came.append(number))
+    left = [(number, handler) for number, handler in handlers.items() if callable(handler)]
+    first: BaseException | None = None
     try:
+        for number, _ in left:
+            signal.signal(number, lambda number, frame: came.append(number))
         yield
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+        # What a handler raises that is back already, or is called then, does not keep the others from being so.
+        while left:
+            try:
+                signal.signal(*left[-1])
+                left.pop()
+            except BaseException as error:
+                first = first or error
         for one in came:
-            signal.raise_signal(one)
+            try:
+                signal.raise_signal(one)
+            except BaseException as error:
+                first = first or error
+        if first is not None:
+            raise first
 
 
 def _room(module: str) -> str:

@@ -69,7 +69,11 @@ def test_kernels_of_others_see_all_rooms():
 
 @pytest.fixture
 def ctrl_c_in_llvm(monkeypatch):
-    """Ctrl-C while LLVM makes the machine code of a kernel: Python hears it in the callback that takes the code."""
+    """Ctrl-C while LLVM makes the machine code of a kernel: Python hears it in the callback that takes the code.
+
+    What runs in the background of a shell ignores it, so Python's own handler is asked for.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     copy = executionengine.string_at
 
     def heard(*given):
@@ -77,6 +81,8 @@ def ctrl_c_in_llvm(monkeypatch):
         return copy(*given)
 
     monkeypatch.setattr(executionengine, "string_at", heard)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def test_a_signal_waits_until_a_kernel_is_compiled(tmp_path, monkeypatch, ctrl_c_in_llvm):
@@ -108,6 +114,27 @@ def test_a_handler_that_only_notes_a_signal_hears_of_it(tmp_path, monkeypatch, c
         signal.signal(signal.SIGINT, handler)
     assert heard
     assert set(heard) == {signal.SIGINT}
+
+
+def test_of_several_signals_each_is_heard(tmp_path, monkeypatch, ctrl_c_in_llvm):
+    """Also where the handler of the first one raises."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    heard = []
+    handler = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    copy = executionengine.string_at
+
+    def both(*given):
+        made = copy(*given)
+        signal.raise_signal(signal.SIGTERM)
+        return made
+
+    monkeypatch.setattr(executionengine, "string_at", both)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            compiled.kernel(lambda x: x + 2)(40)
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    assert heard
 
 
 def test_kernels_are_compiled_in_other_threads_too(tmp_path, monkeypatch):
