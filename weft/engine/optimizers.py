@@ -56,7 +56,17 @@ def build_optimizer(
         optimizer: torch.optim.Optimizer = kind(groups, **common, **settings.options)
     except (TypeError, ValueError, RuntimeError) as error:
         raise WeftError(f"optimizer.options: {settings.name}: {' '.join(str(error).split())}") from None
+    optimizer.register_load_state_dict_post_hook(_laid_out_as_weights)
     return optimizer
+
+
+def _laid_out_as_weights(optimizer: torch.optim.Optimizer) -> None:
+    """Moments in the memory order of their weights: the one-pass forms take both for alike without looking, and a
+    checkpoint may be of a version whose weights lay otherwise."""
+    for parameter, state in optimizer.state.items():
+        for name, moment in state.items():
+            if isinstance(moment, torch.Tensor) and moment.shape == parameter.shape:
+                state[name] = torch.empty_like(parameter, dtype=moment.dtype).copy_(moment)
 
 
 def _kind(name: str) -> Any:

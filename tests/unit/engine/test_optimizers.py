@@ -1,3 +1,4 @@
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -211,3 +212,30 @@ def test_options_reach_the_optimiser(toy: Any) -> None:
     settings = Optimizer(name="Adam", options={"betas": [0.5, 0.9], "foreach": True})
     group = build_optimizer(toy, toy.network(), settings).param_groups[0]
     assert (group["betas"], group["foreach"], group["fused"]) == ((0.5, 0.9), True, None)
+
+
+@pytest.mark.parametrize("name", ["AdamW", "SGD"])
+def test_moments_of_a_checkpoint_take_the_memory_order_of_their_weights(toy: Any, name: str) -> None:
+    """Those of weights that lay otherwise once; the one-pass forms do not look."""
+    options = {"momentum": 0.9} if name == "SGD" else {}
+    settings = Optimizer(name=name, lr=0.1, options=options)
+
+    def net(layout: torch.memory_format) -> nn.Module:
+        torch.manual_seed(0)
+        return nn.Conv2d(4, 6, 3).to(memory_format=layout)
+
+    def step(network: nn.Module, optimizer: torch.optim.Optimizer, seed: int) -> None:
+        torch.manual_seed(seed)
+        for parameter in network.parameters():
+            parameter.grad = torch.empty_like(parameter).copy_(torch.randn(parameter.shape))
+        optimizer.step()
+
+    networks = [net(torch.contiguous_format), net(torch.channels_last)]
+    first, resumed = (build_optimizer(toy, network, settings) for network in networks)
+    step(networks[0], first, 1)
+    networks[1].load_state_dict(networks[0].state_dict())
+    resumed.load_state_dict(deepcopy(first.state_dict()))
+    for network, optimizer in zip(networks, (first, resumed), strict=True):
+        step(network, optimizer, 2)
+    assert not networks[1].weight.is_contiguous()
+    assert torch.allclose(networks[0].weight, networks[1].weight, atol=1e-6)
