@@ -139,9 +139,11 @@ def as_quickest(volume: Tensor) -> Tensor:
     """The same values in the order in memory that convolutions are quickest with, which all layers keep.
 
     On a CPU that is the channels of a voxel side by side: the gradients of narrow layers take half as long
-    (benchmarks/volume_step.py). On other devices it is left as it is.
+    (benchmarks/volume_step.py). On other devices it is left as it is, and so is a single plane of a single channel: of
+    such, in that order, torch 2.13's convolutions in bf16 on a CPU read memory that is not theirs.
     """
-    return volume.to(memory_format=torch.channels_last_3d) if volume.device.type == "cpu" else volume
+    alone = volume.shape[1] == volume.shape[2] == 1
+    return volume if alone or volume.device.type != "cpu" else volume.to(memory_format=torch.channels_last_3d)
 
 
 def initialise(network: nn.Module) -> None:
