@@ -144,7 +144,7 @@ def _grow(
                 break
             if round_ < mean_shift:
                 cx, cy, cz, width = cx + mx / claimed, cy + my / claimed, cz + mz / claimed, width / claimed
-        if seeds and (fresh > 0 or mean_shift) and new <= fresh * claimed:
+        if (fresh > 0 or mean_shift) and new <= fresh * claimed:  # of the first one where its centre has left all
             continue
         if greedy and new < min_size:
             failed[seed] = True

@@ -36,7 +36,7 @@ class ClusteringOptions(Strict):
         ge=0,
         lt=1,
         description="a seed is none where at most this share of all that it claims is still nobody's (Neven et al.: "
-        "0.5); 0: every voxel that nobody took may be one",
+        "0.5). 0: every voxel that nobody took may be one, but with mean_shift at least one of all must be nobody's",
     )
     touching: int = Field(
         0,

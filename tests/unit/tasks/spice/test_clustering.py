@@ -161,3 +161,18 @@ def test_a_seed_whose_claim_is_mostly_taken_is_none(greedy: bool) -> None:
     found = rim(0, 0.7, greedy)
     assert found[:3] + found[4:] == [0] * 3 + [1] * 3 + [2] * 2
     assert rim(0, 0.8, greedy) == [0] * 7 + [1] * 2
+
+
+def test_a_first_seed_whose_centre_leaves_all_is_none() -> None:
+    """A wide seed amid narrow voxels on a half sphere: its centre moves to where it claims nothing."""
+    generator = np.random.default_rng(0)
+    shell = generator.normal(size=(200, 3))
+    shell[:, 0] = abs(shell[:, 0])
+    shell *= 5 / np.linalg.norm(shell, axis=1, keepdims=True)
+    far = np.array([[50.0, 0, 0], [50.1, 0, 0], [50, 0.1, 0]])
+    position = np.concatenate([np.zeros((1, 3)), shell, far])
+    margin = np.concatenate([[10.0], np.full(200, 0.05), np.full(3, 1.0)])
+    seediness = np.concatenate([[0.95], np.full(200, 0.5), np.full(3, 0.6)])
+    labels = cluster_one(position, margin, seediness, 0.4, 0.5, False, True, 1, 2, 0.0)
+    assert labels[-1] == labels[-2] == labels[-3]
+    assert labels[-1] not in labels[1:-3]
