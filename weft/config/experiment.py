@@ -20,9 +20,9 @@ EXPERIMENTS = Path("config/experiments")
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 RESERVED = {"truth", "prediction", "chain", "data"}
 Inputs = Literal["truth", "predictions"]
-#: What a training is fed: one of them, or each event twice, with either.
-TrainingInputs = Literal["truth", "predictions", "both"]
 """what a stage that reads predictions of earlier ones is fed: these, or the true products of the same names"""
+TrainingInputs = Literal["truth", "predictions", "both"]
+"""what its training is fed: one of them, or each event twice, with either"""
 
 
 class Need(Strict):
@@ -154,6 +154,12 @@ class Stage(Strict):
                 raise ValueError("train_on: the stage reads no predictions, so it is fed the truth anyway")
             if "truth" in self.evaluation.inputs:
                 raise ValueError("evaluation.inputs: the stage reads no predictions, so it is fed the truth anyway")
+        return self
+
+    @model_validator(mode="after")
+    def _judged_once(self) -> Stage:
+        if self.train_on == "both" and self.training is not None and self.training.hold_out is not None:
+            raise ValueError("train_on: both has every held-out event twice; with training.hold_out choose one of them")
         return self
 
     @field_validator("needs", mode="before")

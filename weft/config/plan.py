@@ -97,7 +97,7 @@ class Run:
 
     @property
     def trained_on(self) -> str:
-        """What the stage is fed in training."""
+        """What the stage is fed in training; the predictions where that is both."""
         return self.source_of(self.stage.training_inputs[0])
 
     @property

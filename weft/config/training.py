@@ -86,7 +86,11 @@ class Training(Strict):
         description="optimiser steps between checkpoints; default: one after each validation, without any every 100",
     )
     hold_out: HoldOut | None = Field(None, description="validate on events of the split train instead of the split val")
-    validation_events: int | None = Field(None, ge=1, description="validate on the first so many events; default: all")
+    validation_events: int | None = Field(
+        None,
+        ge=1,
+        description="validate on the first so many events (train_on: both: half as many, on each input); default: all",
+    )
     log_every: int = Field(10, ge=1, description="optimiser steps between rows of the log")
     clip_norm: float | None = Field(None, gt=0, description="scale the gradient down to this L2 norm")
     clip_value: float | None = Field(None, gt=0, description="clip each element of the gradient to ± this")

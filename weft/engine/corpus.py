@@ -108,6 +108,8 @@ class InTurn:
 
     def __init__(self, corpora: Sequence[Corpus]) -> None:
         self.corpora = list(corpora)
+        if len({(len(corpus), len(corpus.shards)) for corpus in self.corpora}) != 1:
+            raise ValueError("corpora to be taken in turn have to be of the same events")
 
     @property
     def shards(self) -> list[dict[str, Path]]:

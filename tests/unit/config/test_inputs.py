@@ -107,6 +107,12 @@ def test_without_predictions_there_is_nothing_to_choose(change: dict[str, Any]) 
         experiment(needs={}, **change)
 
 
+def test_held_out_events_are_judged_once() -> None:
+    training = {"iterations": 1, "batch_size": 1, "hold_out": {"fraction": 0.5}}
+    with pytest.raises(ValueError, match="both has every held-out event twice"):
+        experiment(train_on="both", training=training)
+
+
 def test_each_input_once() -> None:
     with pytest.raises(ValueError, match="each of truth and predictions once"):
         experiment(evaluation={"inputs": ["truth", "truth"]})
