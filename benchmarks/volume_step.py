@@ -3,8 +3,9 @@
     OMP_NUM_THREADS=1 python benchmarks/volume_step.py [--scales demo study] [--rounds 5] [--write]
 
 The network, the loss, the patches and their augmentation are those of the experiment `volumes`, on one simulated stack.
-Processor time of one thread, so that other users of the machine do not count; of every part the least over rounds in
-which both orders take turns. "planes" is the order in which a patch is cut, [B, C, Z, Y, X].
+Processor time of one thread, so that other users of the machine do not count: the mean of the patches, of every other
+part the least over rounds in which both orders take turns. "planes" is the order in which a patch is cut,
+[B, C, Z, Y, X].
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class PixelBlock(nn.Module):
             if self.pre:
                 weight = weight - weight.mean(0)
                 form = weight.T @ weight / len(weight)
-                variance = ((numbers @ form) * numbers).sum(2, keepdim=True)
+                variance = ((numbers @ form) * numbers).sum(2, keepdim=True).clamp(min=0)  # it may round below
                 numbers = functional.pad(numbers * (variance + self.norm.eps).rsqrt(), (0, 1), value=1.0)
                 weight = torch.cat([weight * self.norm.weight[:, None], self.norm.bias[:, None]], dim=1)
                 seen = self.norm(seen)

@@ -13,7 +13,7 @@ from weft.report.comparison import Difference
 from weft.report.figure import Figure
 from weft.report.quality import LESS, MORE, Quality, counted, quality_table
 from weft.report.variants import (
-    DIFFERENCE,
+    DIFFERENCE_OVER,
     MISSING,
     beside,
     differences,
@@ -27,6 +27,8 @@ from weft.report.variants import (
     worst,
 )  # fmt: skip
 from weft.tasks.volume_segmentation.score import FOUND, TOLERANCE, confusion_of, metrics
+
+_DIFFERENCE = DIFFERENCE_OVER.format("stack")
 
 #: Metrics in the order of the table, in words; those of which smaller is better say so.
 _WORDS: Mapping[str, str] = {
@@ -62,7 +64,7 @@ def overall_table(scores: Mapping[str, Scores], split: str, classes: Sequence[st
         f"Over {n} stack{'s' if n != 1 else ''} of split {split}, means over the classes but the background; "
         f"{seeds(models)}. Voxels that the cost map leaves out are not judged; a stack without a class of which "
         "nothing is called so counts as right. Intervals: bootstrap over stacks, from the lowest to the highest end "
-        f"among seeds. {DIFFERENCE}",
+        f"among seeds. {_DIFFERENCE}",
         table=quality_table(what, models, qualities, _REPLICAS),
     )
 
@@ -91,7 +93,7 @@ def class_table(scores: Mapping[str, Scores], split: str, classes: Sequence[str]
     return Figure(
         "classes",
         "Classes",
-        f"Judged voxels of all stacks of split {split} together; {seeds(models)}. {DIFFERENCE}",
+        f"Judged voxels of all stacks of split {split} together; {seeds(models)}. {_DIFFERENCE}",
         table=pd.DataFrame(rows),
     )
 
@@ -118,6 +120,6 @@ def shift_table(scores: Mapping[str, Scores], nominal: str, classes: Sequence[st
     return Figure(
         "shifts",
         "Shifted conditions",
-        f"Stacks made under other conditions than those of the training; {seeds(models)}. {DIFFERENCE}",
+        f"Stacks made under other conditions than those of the training; {seeds(models)}. {_DIFFERENCE}",
         table=pd.DataFrame(rows),
     )

@@ -40,6 +40,7 @@ class VolumeSegmentation(Task[Options]):
     reads = ("image", "spacing")
     labels = ("labels",)
     headline = ("dice", "iou", "surface_dice")
+    thing = "stack"
     claim_events = 10
     # How patches are drawn, and how stacks are predicted: a deploy may do both otherwise.
     variations = frozenset({"patch", "size_out", "auto_patch", "augment", "sampling", "held", "inference"})
