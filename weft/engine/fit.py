@@ -91,7 +91,7 @@ def fit(
     fed = [Corpus(train, providers) for providers in feeds]
     held: list[Corpus] = []
     if settings.hold_out is not None:
-        (fed[0], own) = parted(fed[0], settings.hold_out)  # of one kind of input: `both` is refused
+        fed[0], own = parted(fed[0], settings.hold_out)  # of one kind of input: `both` is refused
         held = [own]
     elif settings.validate_every is not None:
         held = [Corpus(validation, providers) for providers in feeds]
