@@ -4,8 +4,8 @@
     OMP_NUM_THREADS=1 python benchmarks/mesh_tile.py --write    # and writes benchmarks/results/mesh_tile.md
 
 The tile, the features, the clusters and the networks are those of `config/` at the scale `reference`; the networks have
-fresh weights, which take as long as trained ones. Each step is a process of its own: processor time of one thread, and
-the most memory that the process had, Python and its libraries included.
+fresh weights, and features that are not standardised, which take as long as others. Each step is a process of its own:
+processor time of one thread, and the most memory that the process had, Python and its libraries included.
 """
 
 from __future__ import annotations
@@ -84,7 +84,6 @@ def deploy(stage: str) -> Callable[[Path], str]:
         network = task.network().eval()
         with EventStore.open({"truth": folder / "tile.h5"}) as store:
             event = FedEvent(FedStore(store), 0)
-            task.prepare(network, task.measure(_One(event)))
             batch = task.collate([task.sample(event, (0, 0), labels=False)])
             probabilities = task.predict(network, batch)[0]["face_probabilities"]
         assert np.isfinite(probabilities).all()
@@ -101,16 +100,6 @@ STEPS: dict[str, tuple[str, Callable[[Path], str]]] = {
     "geometry": ("predict it with `geometry`", deploy("geometry")),
     "textured": ("predict it with `textured`", deploy("textured")),
 }
-
-
-class _One(list[Any]):
-    """One event as a list of them."""
-
-    def __init__(self, event: Any) -> None:
-        super().__init__([event])
-
-    def locate(self, index: int) -> tuple[int, int]:
-        return 0, index
 
 
 def task_of(stage: str) -> Any:

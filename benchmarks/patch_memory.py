@@ -88,6 +88,8 @@ def checked(name: str, given: dict[str, Any], memories: Sequence[float]) -> list
     for memory in memories:
         size = largest_patch(options, memory, 1)
         counted = step_memory(options, size, 1).total / GB
+        if size in [check.size for check in made]:
+            raise SystemExit(f"--checks: of {name} the largest patch for {memory:g} GB is that for another: {size}")
         made.append(Check(name, size, counted, measure(given, 1, size)))
         print(made[-1], flush=True)
     return made

@@ -106,11 +106,12 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     rows = [row for scale in asked.scales for row in measure(scale, asked.rounds)]
+    scales = "" if asked.scales == parser.get_default("scales") else f" --scales {' '.join(asked.scales)}"
     made = collect()
     text = [
         "# A training step on stacks",
         "",
-        f"`python benchmarks/volume_step.py --rounds {asked.rounds} --write`, {made['created'][:10]}, "
+        f"`python benchmarks/volume_step.py{scales} --rounds {asked.rounds} --write`, {made['created'][:10]}, "
         f"{made['device']}, commit `{made['commit'][:10]}`{', with changes' if made['dirty'] else ''}, "
         f"torch {torch.__version__}: processor seconds of one thread, mean of the patches, least of the rest.",
         "",

@@ -53,10 +53,8 @@ def mask_probabilities(classes: Sequence[str]) -> Schema:
     return Schema("mask_probabilities", "dense", np.dtype("f4"), columns, description="of each class, axes K, Y, X")
 
 
-def require_classes(
-    codes: Mapping[int, str], classes: Sequence[str], where: str, said: str = "data.classes names"
-) -> None:
+def require_classes(codes: Mapping[int, str], classes: Sequence[str], where: str) -> None:
     """Raise WeftError where masks name their classes otherwise than those who are to learn or to judge them."""
     if codes and [codes[k] for k in sorted(codes)] != list(classes):
         found = ", ".join(codes[k] for k in sorted(codes))
-        raise WeftError(f"{where}: its masks have the classes {found}; {said} {', '.join(classes)}")
+        raise WeftError(f"{where}: its masks have the classes {found}; data.classes names {', '.join(classes)}")

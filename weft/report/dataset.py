@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+import yaml
 
 from weft.config import CuratedDataset, Dataset, FileDataset, Run, SimulatedDataset
 from weft.config.curated import CuratedSplit, Segmentation
@@ -23,11 +25,11 @@ _SIMULATED = {
 _USES = dict(zip(SPLITS, ("training", "validation"), strict=True))
 
 
-def dataset_table(dataset: Dataset, runs: Sequence[Run]) -> Figure:
+def dataset_table(dataset: Dataset, runs: Sequence[Run], thing: str = "event") -> Figure:
     """The splits that the runs of an experiment used, one row each.
 
     Simulated splits show the settings that were given; files show where they lie. The events of files are counted where
-    they were scored, from the tables of the runs.
+    they were scored, from the tables of the runs. ``thing``: what an event is, in a word.
     """
     learning = {split for run in runs for split in learning_splits(run.stage)}
     uses = {split: use for split, use in _USES.items() if split in learning}
@@ -35,17 +37,17 @@ def dataset_table(dataset: Dataset, runs: Sequence[Run]) -> Figure:
         uses["train"] = "training, some of it validation"
     uses |= {split: "evaluation" for run in runs for split in run.stage.evaluation.splits if split not in uses}
     if isinstance(dataset, SimulatedDataset):
-        table, caption = _simulated(dataset, uses)
+        table, caption = _simulated(dataset, uses, f"{thing}s")
     elif isinstance(dataset, CuratedDataset):
-        table, caption = _curated(dataset, uses, runs)
+        table, caption = _curated(dataset, uses, runs, f"{thing}s")
     else:
-        table, caption = _from_files(dataset, uses, runs)
+        table, caption = _from_files(dataset, uses, runs, f"{thing}s")
     table = table.loc[:, (table != MISSING).any()]
     return Figure("dataset", dataset.title or dataset.name, caption, table=table)
 
 
-def _simulated(dataset: SimulatedDataset, uses: Mapping[str, str]) -> tuple[pd.DataFrame, str]:
-    things, same, page = _SIMULATED[dataset.kind]
+def _simulated(dataset: SimulatedDataset, uses: Mapping[str, str], things: str) -> tuple[pd.DataFrame, str]:
+    named, same, page = _SIMULATED[dataset.kind]
     settings = {split: dict(flat(dataset.split(split).simulation)) for split in uses}
     first, *others = settings.values()
     shared = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
@@ -57,22 +59,24 @@ def _simulated(dataset: SimulatedDataset, uses: Mapping[str, str]) -> tuple[pd.D
             {
                 "split": split,
                 "used for": use,
-                "events": resolved.events,
+                things: resolved.events,
                 "shards": resolved.shards,
                 "seed": resolved.seed,
                 same: dataset.splits[split].like or MISSING,
                 "settings": _said(own) or MISSING,
             }
         )
-    named = f" In all splits: {_said(shared)}." if shared else ""
+    common = f" In all splits: {_said(shared)}." if shared else ""
     rest = "Settings that are not named" if any(settings.values()) else "All settings"
     return pd.DataFrame(rows), (
-        f"{things} of the embedded simulation, dataset {dataset.id}.{named} {rest} have their defaults, which {page} "
+        f"{named} of the embedded simulation, dataset {dataset.id}.{common} {rest} have their defaults, which {page} "
         "lists with their units."
     )
 
 
-def _from_files(dataset: FileDataset, uses: Mapping[str, str], runs: Sequence[Run]) -> tuple[pd.DataFrame, str]:
+def _from_files(
+    dataset: FileDataset, uses: Mapping[str, str], runs: Sequence[Run], things: str
+) -> tuple[pd.DataFrame, str]:
     scored = _scored(runs)
     rows = []
     for split, use in uses.items():
@@ -83,18 +87,23 @@ def _from_files(dataset: FileDataset, uses: Mapping[str, str], runs: Sequence[Ru
             {
                 "split": split,
                 "used for": use,
-                "events": of_split["uid"].nunique() or MISSING,
+                things: of_split["uid"].nunique() or MISSING,
                 "shards": of_split["shard"].nunique() or MISSING,
                 "files": ", ".join(entry.files or common),
-                "share of their events": MISSING if entry.fraction is None else f"{entry.fraction:g}",
+                f"share of their {things}": MISSING if entry.fraction is None else f"{entry.fraction:g}",
             }
         )
     kind = "" if dataset.kind == "auto" else f" of kind {dataset.kind}"
-    caption = f"Events of files{kind}, dataset {dataset.id}. Events and shards are counted where they were scored."
+    caption = (
+        f"{things.capitalize()} of files{kind}, dataset {dataset.id}. "
+        f"{things.capitalize()} and shards are counted where they were scored."
+    )
     return pd.DataFrame(rows), caption
 
 
-def _curated(dataset: CuratedDataset, uses: Mapping[str, str], runs: Sequence[Run]) -> tuple[pd.DataFrame, str]:
+def _curated(
+    dataset: CuratedDataset, uses: Mapping[str, str], runs: Sequence[Run], things: str
+) -> tuple[pd.DataFrame, str]:
     scored = _scored(runs)
     rows = []
     for split, use in uses.items():
@@ -103,7 +112,7 @@ def _curated(dataset: CuratedDataset, uses: Mapping[str, str], runs: Sequence[Ru
             {
                 "split": split,
                 "used for": use,
-                "events": scored.loc[scored["split"] == split, "uid"].nunique() or MISSING,
+                things: scored.loc[scored["split"] == split, "uid"].nunique() or MISSING,
                 "curated by": entry.how,
                 "images": f"split {entry.split}",
                 "labels": _labels(entry),
@@ -112,8 +121,8 @@ def _curated(dataset: CuratedDataset, uses: Mapping[str, str], runs: Sequence[Ru
             }
         )
     return pd.DataFrame(rows), (
-        f"Stacks whose labels were curated, dataset {dataset.id}. Events are counted where they were scored; the "
-        "contact sheets of a split lie in its folder review."
+        f"Stacks whose labels were curated, dataset {dataset.id}. {things.capitalize()} are counted where they were "
+        "scored; the contact sheets of a split lie in its folder review."
     )
 
 
@@ -151,4 +160,11 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 
 def _said(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key}\u00a0=\u00a0{value}" for key, value in settings.items())
+    return ", ".join(f"{key}\u00a0=\u00a0{_value(value)}" for key, value in settings.items())
+
+
+def _value(value: Any) -> str:
+    """As it would be written in a config, on one line."""
+    if not isinstance(value, list | tuple | dict):
+        return str(value)
+    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=math.inf).strip()

@@ -56,7 +56,8 @@ def report_experiment(
     ]
     records = {f"{stage.name} {variant}": r for stage in stages for variant, r in stage.provenance.items()}
     page = cover(experiment, dataset, records)
-    page = replace(page, dataset=dataset_table(dataset, runs), rerun=rerun.whole(experiment, dataset, layout, source))
+    shown = dataset_table(dataset, runs, stages[0].thing)
+    page = replace(page, dataset=shown, rerun=rerun.whole(experiment, dataset, layout, source))
     render_report(path, page, stages)
 
 
@@ -128,8 +129,8 @@ def gather_stage(runs: Sequence[Run], task: Judge, source: str, inputs: Inputs |
     if baseline is not None:
         figures = captioned(figures, provenance[baseline.variant].get(CHOSEN, ""))
     swept = len(points) > 1
-    notes = (sweep_notes(points, task.headline[0]) if swept else []) + sample_notes(first, inputs)
-    notes += validation_notes(first)
+    notes = sweep_notes(points, task.headline[0], task.thing) if swept else []
+    notes += sample_notes(first, inputs, task.thing) + validation_notes(first)
     report = StageReport(
         name=first.stage_name,
         fed=fed_with(first, inputs),
@@ -142,6 +143,7 @@ def gather_stage(runs: Sequence[Run], task: Judge, source: str, inputs: Inputs |
         figures=figures,
         displays=displays,
         displayed=displayed,
+        thing=task.thing,
         logs=logs,
         curves={run.variant: point.title for point in points for run in point.runs} if swept else {},
         provenance=provenance,
@@ -174,13 +176,13 @@ def fed_with(run: Run, inputs: Inputs) -> str:
     return f"predictions of {', '.join(f'{run.stage_name} ({run.variant})' for run in runs)}"
 
 
-def sample_notes(run: Run, inputs: Inputs = "predictions") -> list[str]:
+def sample_notes(run: Run, inputs: Inputs = "predictions", thing: str = "event") -> list[str]:
     """Where numbers come from events that a model has learned from, or from other inputs than it has learned on."""
     notes = []
     stages = run.experiment.stages
     learned = _learned_behind(stages, run.stage_name)
     if "train" in run.stage.evaluation.splits and (run.stage.learned or learned):
-        notes.append("The split 'train' is in-sample: the models have learned from these events.")
+        notes.append(f"The split 'train' is in-sample: the models have learned from these {thing}s.")
     if not run.stage.inputs or not run.stage.learned:
         return notes
     trained = run.stage.training_inputs
@@ -190,8 +192,8 @@ def sample_notes(run: Run, inputs: Inputs = "predictions") -> list[str]:
     if "predictions" in trained:
         for name in learned:
             notes.append(
-                f"Trained on in-sample predictions: stage '{name}' learned from the same training events, so its "
-                "predictions there are better than on the held-out events that are scored here."
+                f"Trained on in-sample predictions: stage '{name}' learned from the same training {thing}s, so its "
+                f"predictions there are better than on the held-out {thing}s that are scored here."
             )
     return notes
 
@@ -259,8 +261,8 @@ def extreme_events(
                 return [], ""
             payloads.append(payload or store_payload(store.store, index, note, label))
     how = (
-        f"The events of the split '{split}' with the lowest and the highest {metric_label(metric)} of {run.variant}, "
-        f"out of {len(ranked)}."
+        f"The {task.thing}s of the split '{split}' with the lowest and the highest {metric_label(metric)} of "
+        f"{run.variant}, out of {len(ranked)}."
     )
     return payloads, how if payloads else ""
 

@@ -63,34 +63,36 @@ def fold_figures(models: Sequence[Run], task: Judge, provenance: Mapping[str, Ma
         seeds = sorted({run.seed for run in runs})
         whole = [_together([tables[run.variant] for run in runs if run.seed == seed]) for seed in seeds]
         rows.append({"fold": ALL, "kept step": MISSING} | _metrics(whole, task, intervals=True))
-        figures.append(_figure(runs, number, rows, seeds))
+        figures.append(_figure(runs, number, rows, seeds, f"{task.thing}s"))
     return figures
 
 
-def fold_notes(shown: Run, folds: int) -> list[str]:
+def fold_notes(shown: Run, folds: int, thing: str) -> list[str]:
     """Which model of a cross-validation the page shows in full."""
     return [
         f"A cross-validation: each of {folds} folds was held out once. Shown in full is the model of fold "
-        f"{fold_of(shown)}; folds are not compared by their validation events, which differ."
+        f"{fold_of(shown)}; folds are not compared by their validation {thing}s, which differ."
     ]
 
 
-def _figure(runs: Sequence[Run], number: int, rows: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> Figure:
+def _figure(
+    runs: Sequence[Run], number: int, rows: Sequence[Mapping[str, Any]], seeds: Sequence[int], things: str
+) -> Figure:
     training = runs[0].stage.require_training()
     title = "Cross-validation"
     others = {key: value for key, value in runs[0].swept().items() if value is not None and not _is_fold(runs, key)}
     if others:
         title += " with " + ", ".join(f"{key} = {value}" for key, value in others.items())
     caption = (
-        "Training events, each judged by the model that has not learned from it; the last row adds up the counts of "
-        "all folds. Brackets: 95 % bootstrap interval over events. "
+        f"Training {things}, each judged by the model that has not learned from it; the last row adds up the counts of "
+        f"all folds. Brackets: 95 % bootstrap interval over {things}. "
     )
     caption += f"Mean of {len(seeds)} seeds; the interval is that of their counts added up. " if len(seeds) > 1 else ""
     validated_once = training.iterations is not None and (training.validate_every or 0) >= training.iterations
     caption += (
-        "Each model was validated once, at its end: nothing was chosen on these events."
+        f"Each model was validated once, at its end: nothing was chosen on these {things}."
         if validated_once
-        else "The kept step of a fold was chosen on these same events, which flatters it a little."
+        else f"The kept step of a fold was chosen on these same {things}, which flatters it a little."
     )
     return Figure(f"folds{number or ''}", title, caption, table=pd.DataFrame(rows))
 
@@ -116,7 +118,7 @@ def _metrics(tables: Sequence[pd.DataFrame | None], task: Judge, intervals: bool
     there = [table for table in tables if table is not None]
     labels = [metric_label(name) for name in task.headline]
     if len(there) < len(tables):
-        return {"events": MISSING, **dict.fromkeys(labels, MISSING)}
+        return {f"{task.thing}s": MISSING, **dict.fromkeys(labels, MISSING)}
     names = list(task.headline)
     pooled = [task.metrics(pool(table))[names].to_numpy(np.float64)[0] for table in there]
     texts = [format_number(mean(float(values[k]) for values in pooled)) for k in range(len(names))]
@@ -124,7 +126,7 @@ def _metrics(tables: Sequence[pd.DataFrame | None], task: Judge, intervals: bool
         spread = _interval(there, task, names)
         limits = zip(spread.low, spread.high, strict=True)
         texts = [f"{text} [{low:.4f}, {high:.4f}]" for text, (low, high) in zip(texts, limits, strict=True)]
-    return {"events": str(len(there[0])), **dict(zip(labels, texts, strict=True))}
+    return {f"{task.thing}s": str(len(there[0])), **dict(zip(labels, texts, strict=True))}
 
 
 def _interval(tables: Sequence[pd.DataFrame], task: Judge, names: Sequence[str]) -> Interval:

@@ -55,7 +55,8 @@ def _entry(summary: dict[str, Any], link: str) -> dict[str, Any]:
     """What the page says of one report."""
     # Reports that were written before their summaries had these.
     stages = [
-        {"anchor": stage["name"].replace(" ", "-"), "differences": [], "claim_events": CLAIM_EVENTS, **stage}
+        {"anchor": stage["name"].replace(" ", "-"), "differences": [], "claim_events": CLAIM_EVENTS, "thing": "event"}
+        | stage
         for stage in summary["stages"]
     ]
     return {**summary, "stages": stages, "link": link.replace(os.sep, "/"), "basis": _basis(stages)}
@@ -65,12 +66,13 @@ def _basis(stages: Sequence[Mapping[str, Any]]) -> str:
     """On what the numbers of a table of stages stand."""
     firsts = [stage["headline"][0] for stage in stages]
     events, seeds = ({first[what] for first in firsts} for what in ("events", "seeds"))
-    text = f"First headline metric of each, on {_span(events, 'held-out event')}, {_span(seeds, 'seed')}. "
-    text += "Intervals: bootstrap over events, one line for each seed."
+    thing = stages[0]["thing"] if stages else "event"
+    text = f"First headline metric of each, on {_span(events, f'held-out {thing}')}, {_span(seeds, 'seed')}. "
+    text += f"Intervals: bootstrap over {thing}s, one line for each seed."
     taken = [stage["claim_events"] for stage in stages]
     few = any(first["events"] < least for first, least in zip(firsts, taken, strict=True))
     if few or (firsts and min(seeds) < CLAIM_SEEDS):
-        text += f" An indication: a claim takes {_span({CLAIM_SEEDS}, 'seed')} and {_span(set(taken), 'event')}."
+        text += f" An indication: a claim takes {_span({CLAIM_SEEDS}, 'seed')} and {_span(set(taken), thing)}."
     return text
 
 

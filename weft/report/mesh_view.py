@@ -9,6 +9,7 @@ import numpy as np
 
 from weft.io.products import Ragged
 from weft.io.store import EventStore
+from weft.report.class_names import class_names
 from weft.report.figure import Figure
 from weft.report.mesh_colours import RIGHT, UNKNOWN, WRONG, class_colours
 from weft.report.mesh_viewer import FaceLayer, mesh_viewer
@@ -29,7 +30,7 @@ def mesh_figure(store: EventStore, index: int) -> Figure:
     sides = list(store.files)
     row = store.events[index]
     caption = f"Mesh {row['run']}/{row['subrun']}/{row['event']}{_name(store, index)}. {_HINT}"
-    return view_mesh(store, index, caption, sides, _classes(store, sides))
+    return view_mesh(store, index, caption, sides, class_names(store, sides, "face_labels"))
 
 
 def view_mesh(store: Any, index: int, caption: str, sides: Sequence[str], classes: Sequence[str]) -> Figure:
@@ -78,14 +79,6 @@ def _errors(truth: np.ndarray, predicted: np.ndarray) -> FaceLayer:
 def _labels(product: np.ndarray) -> np.ndarray:
     """int64 [M]; what is below 0 is no class."""
     return np.maximum(np.asarray(product)[:, 0].astype(np.int64), -1)
-
-
-def _classes(store: EventStore, sides: Sequence[str]) -> list[str]:
-    for side in sides:
-        if f"{side}/face_labels" in store:
-            codes = store[f"{side}/face_labels"].schema.codes.get("class", {})
-            return [codes.get(k, str(k)) for k in range(max(codes, default=-1) + 1)]
-    return []
 
 
 def _name(store: EventStore, index: int) -> str:

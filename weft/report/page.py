@@ -69,6 +69,8 @@ class StageReport:
     """payloads of :func:`weft.report.display.event_payload`"""
     displayed: str = ""
     """how the displayed events were chosen"""
+    thing: str = "event"
+    """what is judged, in a word: `event`, `stack`, `image`"""
     logs: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     curves: Mapping[str, str] = field(default_factory=dict)
     """which variants share a colour among the learning curves, best first; default: each has its own"""
@@ -120,6 +122,7 @@ def summarise(cover: Cover, stages: Sequence[StageReport]) -> dict[str, Any]:
                 "verdict": stage.comparisons[0].verdict,
                 "sentence": stage.sentence,
                 "claim_events": stage.comparisons[0].claim_events,
+                "thing": stage.thing,
                 "differences": [str(d) for d in (stage.comparisons[0].differences or {}).values()],
                 "headline": [
                     {

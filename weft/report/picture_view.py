@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from weft.io.image_products import require_classes
 from weft.io.mask_colors import mask_colors
 from weft.io.store import EventStore
+from weft.report.class_names import class_names
 from weft.report.figure import Figure
 from weft.report.pictures import Layer, picture_viewer
 
@@ -31,7 +31,7 @@ def picture_figure(store: EventStore, index: int) -> Figure:
     if TRUTH in masks:
         for side in predicted:
             caption += (f" {side}: " if len(predicted) > 1 else " ") + share_wrong(masks[TRUTH], masks[side])
-    return view_picture(store, index, caption, masks, _classes(store, sides))
+    return view_picture(store, index, caption, masks, class_names(store, sides, "mask"))
 
 
 def view_picture(
@@ -70,17 +70,6 @@ def _masks(store: EventStore, index: int, sides: Sequence[str]) -> dict[str, np.
     """Of every side that has masks; a true one without any label says nothing and is left out."""
     found = {side: np.asarray(store[f"{side}/mask"][index]) for side in sides if f"{side}/mask" in store}
     return {side: mask for side, mask in found.items() if side != TRUTH or (mask >= 0).any()}
-
-
-def _classes(store: EventStore, sides: Sequence[str]) -> list[str]:
-    """Names of the classes. Raises WeftError where two sides say different ones."""
-    named: Mapping[int, str] = {}
-    for side in sides:
-        codes = store[f"{side}/mask"].schema.codes.get("class", {}) if f"{side}/mask" in store else {}
-        named = named or codes
-        where = str(store.files[side].path)
-        require_classes(codes, [named[k] for k in sorted(named)], where, "others have")
-    return [named.get(k, str(k)) for k in range(max(named, default=-1) + 1)]
 
 
 def _name(store: EventStore, index: int) -> str:

@@ -75,12 +75,12 @@ def kept_value(log: pd.DataFrame, record: Mapping[str, Any], metric: str) -> flo
     return float(rows[metric].iloc[-1]) if len(rows) else float("nan")
 
 
-def sweep_notes(points: Sequence[Point], metric: str) -> list[str]:
+def sweep_notes(points: Sequence[Point], metric: str, thing: str = "event") -> list[str]:
     """Which point of a sweep is shown in full, and why."""
     first, label = points[0], metric_label(metric)
     folds = folds_of([run for point in points for run in point.runs])
     if len(folds) == 1 and len(folds[0]) == sum(len(point.runs) for point in points):
-        return fold_notes(first.runs[0], len(points))
+        return fold_notes(first.runs[0], len(points), thing)
     if not math.isfinite(first.merit):
         return [f"Shown in full: {first.title}, the first of {len(points)} points. No validation logged the {label}."]
     return [
@@ -122,10 +122,10 @@ def sweep_figures(
     table = Figure(
         "points",
         "All points",
-        f"Split '{split}', {results[0].n_events} events; {many}. Validation: {outcome} of the kept checkpoints on "
-        "the validation events, which orders the points. Difference to the baseline: of the seed that does worst; to "
-        "the point that is shown, and the verdict: of the counts of all seeds added up. Intervals: paired bootstrap "
-        "over events; of many points some differ by chance.",
+        f"Split '{split}', {results[0].n_events} {task.thing}s; {many}. Validation: {outcome} of the kept checkpoints "
+        f"on the validation {task.thing}s, which orders the points. Difference to the baseline: of the seed that does "
+        "worst; to the point that is shown, and the verdict: of the counts of all seeds added up. Intervals: paired "
+        f"bootstrap over {task.thing}s; of many points some differ by chance.",
         table=frame.drop(columns=same).dropna(axis="columns", how="all"),
     )
     return [drawing, table]

@@ -52,6 +52,17 @@ def test_simulated_splits_say_what_is_special_about_them():
     assert table["settings"].tolist() == ["–", "–", "–", "response.noise\u00a0=\u00a01200"]
 
 
+def test_settings_that_are_lists_read_as_in_a_config():
+    simulation = {"structures": [{"kind": "shells", "number": 4}], "bleaching": 0.2}
+    splits = {"train": {"events": 4, "seed": 1}, "val": {"events": 5, "seed": 2}, "test": {"events": 9, "seed": 3}}
+    given = {"name": "box", "source": "simulation", "kind": "stacks", "simulation": simulation, "splits": splits}
+    dataset = dataset_from(given)
+    figure = dataset_table(dataset, runs(dataset, splits=["test"]), "stack")
+    said = "structures\u00a0=\u00a0[{kind: shells, number: 4}], bleaching\u00a0=\u00a00.2."
+    assert said in figure.caption
+    assert "stacks" in figure.table
+
+
 def test_nothing_special_takes_no_column():
     splits = {"train": {"events": 4, "seed": 1}, "val": {"events": 5, "seed": 2}, "test": {"events": 9, "seed": 3}}
     dataset = dataset_from({"name": "box", "source": "simulation", "splits": splits})

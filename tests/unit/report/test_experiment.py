@@ -175,7 +175,9 @@ def test_one_split_is_judged_by_on_the_whole_page(study, tmp_path):
     report_experiment(turned, dataset, {"net": Accuracy()}, layout, tmp_path / "r.html")
     text = (tmp_path / "r.html").read_text()
     assert "Judged by noisy." in text
-    assert "The events of the split &#39;noisy&#39;" in text
+    assert "The stones of the split &#39;noisy&#39;" in text
+    assert ">Worst and best stones</h3>" in text
+    assert '<th scope="col">stones</th>' in text
 
 
 def unpacked(text, dtype):

@@ -88,14 +88,14 @@ def test_the_colour_of_a_face_is_the_mean_of_its_pixels():
     assert len(set(found[1].tolist())) > 1 or found[1].max() > 0, "a grey where there is no texture"
 
 
-def written(path, labels=None, truth=None):
+def written(path, labels=None, truth=None, classes=CLASSES):
     """A store of one mesh, or of what was predicted of the one of another."""
     parents = {}
     if truth is not None:
         with EventStore.open(truth) as store:
             parents = {"truth": store.content_hash}
     schemas = [] if truth is not None else [VERTICES, FACES, ORIGIN]
-    schemas += [face_labels(CLASSES)] if labels is not None else []
+    schemas += [face_labels(classes)] if labels is not None else []
     with StoreWriter(path, schemas, provenance={}, parents=parents) as writer:
         made = {} if labels is None else {"face_labels": labels[:, None]}
         if truth is None:
@@ -115,6 +115,13 @@ def test_show_of_a_mesh_and_its_prediction(tmp_path):
     assert decoded(data["layers"][2]["labels"], "i1").tolist() == [0, 1, -1]
     assert {entry["name"] for entry in data["layers"][0]["classes"]} == {"no class", *CLASSES}
     assert "Mesh 0/0/4, Tile_+1984_+2692." in page.read_text()
+
+
+def test_sides_that_name_classes_otherwise_are_not_compared(tmp_path):
+    truth = written(tmp_path / "t.h5", TRUTH)
+    predicted = written(tmp_path / "p.h5", TRUTH, truth, classes=("water", "boat", "car"))
+    with pytest.raises(WeftError, match=r"p\.h5: face_labels has the classes water, boat, car; others have terrain, b"):
+        show_event({"truth": truth, "prediction": predicted}, 0, tmp_path / "mesh.html")
 
 
 def test_show_of_a_mesh_without_labels(tmp_path):

@@ -117,5 +117,5 @@ def test_a_picture_that_is_not_there(tmp_path: Path) -> None:
 
 def test_sides_that_name_classes_otherwise_are_not_compared(tmp_path: Path) -> None:
     true = write(tmp_path / "t.h5", classes=["car", "road"])
-    with pytest.raises(WeftError, match=r"p\.h5: its masks have the classes road, car; others have car, road"):
+    with pytest.raises(WeftError, match=r"p\.h5: mask has the classes road, car; others have car, road"):
         show_event({"truth": true, "prediction": predicted(tmp_path / "p.h5", true)}, 0, tmp_path / "x.html")

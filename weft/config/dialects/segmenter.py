@@ -227,7 +227,7 @@ SEGMENTER = Dialect(
     dataset={"source": ("files", ""), "kind": ("stacks", "")},
     differs=(
         "one optimiser for the run; there a new one every epoch, whose moments begin at zero",
-        "the weights of the best validation are kept; there those of every so many epochs",
+        "with a validation the weights of the best one are kept; there those of every so many epochs",
         "probabilities stay as they are; there the largest of an image became 1, the smallest 0",
     ),
 )

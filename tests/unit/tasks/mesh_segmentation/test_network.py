@@ -1,6 +1,7 @@
 """The network: what it must not depend on, what it must, and that every part of it learns (spec §16, §17)."""
 
 import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -175,6 +176,34 @@ def test_attention_with_dropout_is_that_of_torch_with_the_same_drops() -> None:
     torch.manual_seed(3)
     expected = functional.scaled_dot_product_attention(q, k, v, attn_mask=real[:, None, None], dropout_p=0.3)
     torch.testing.assert_close(mixed, attention.out(expected.transpose(1, 2).flatten(2)))
+
+
+def test_attention_with_dropout_adds_to_logits_what_torch_does() -> None:
+    attention = Attention(8, 2, 0.3).train()
+    q, k, v = torch.randn(3, 3, 2, 5, 4)
+    added = torch.randn(3, 1, 5, 5).masked_fill(torch.eye(5) > 0, -math.inf)
+    torch.manual_seed(3)
+    mixed = attention._mix(q, k, v, added)
+    torch.manual_seed(3)
+    expected = functional.scaled_dot_product_attention(q, k, v, attn_mask=added, dropout_p=0.3)
+    torch.testing.assert_close(mixed, expected)
+
+
+def test_attention_of_one_query_drops_weights_with_the_rate_and_keeps_their_mean() -> None:
+    torch.manual_seed(4)
+    attention, groups = Attention(8, 2, 0.3).train(), 4000
+    for layer in (attention.key, attention.value):
+        torch.nn.init.normal_(layer.bias)
+    tokens = torch.randn(1, 6, 8).expand(groups, -1, -1)
+    real = torch.ones(groups, 6, dtype=torch.bool)
+    with torch.no_grad():
+        made = attention.of_one(tokens[:, :1], tokens, real)[:, 0]
+        expected = attention.eval().of_one(tokens[:1, :1], tokens[:1], real[:1])[0, 0]
+        full = attention.train()(tokens[:, :1], tokens, real)[:, 0]
+    deviation = made.std(0)
+    assert (deviation > 0.05 * expected.abs().max()).all()
+    assert ((made.mean(0) - expected).abs() < 5 * deviation / groups**0.5).all()
+    torch.testing.assert_close(deviation, full.std(0), rtol=0.1, atol=0)
 
 
 @pytest.mark.parametrize("norm", ["pre", "post"])
