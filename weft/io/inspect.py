@@ -20,7 +20,7 @@ from weft.errors import WeftError
 from weft.io.atomic import atomic_path
 from weft.io.check import check as check_store
 from weft.io.convert import open_source, recognise
-from weft.io.inspect_tables import TABLES, label
+from weft.io.inspect_tables import COLUMNS, label, surveyed
 from weft.io.products import Ragged, Schema
 from weft.io.store import EventStore, content_hash
 from weft.io.writer import FORMAT
@@ -180,12 +180,15 @@ def render(found: Mapping[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [head]
     if "products" in found:
         parts.append(_products_table(found["products"]))
-    parts += [table(found[kind]) for kind, table in TABLES.items() if kind in found]
+    parts += [surveyed(kind, found[kind]) for kind in COLUMNS if kind in found]
     if "event" in found:
         parts += list(_event_tables(found["event"]))
+    # Of single files the table has said it.
+    listed = {"images", "meshes"} if found["kind"] in COLUMNS else set()
+    about = {key: value for key, value in found.get("about", {}).items() if key not in listed}
     for key in ("skipped", "parents", "about", "notes", "provenance", "record"):
-        if found.get(key):
-            parts.append(_tree(key, found[key]))
+        if said := about if key == "about" else found.get(key):
+            parts.append(_tree(key, said))
     return Group(*parts)
 
 
@@ -288,7 +291,7 @@ def run(
         if hash_only:
             print(content_hash(path) if len(paths) == 1 else f"{content_hash(path)}  {path}")
         elif check:
-            files = kind_of(path) in TABLES
+            files = kind_of(path) in COLUMNS
             found = _check_files(path, products, classes, smallest) if files else check_store(path)
             problems += len(found)
             for line in found or [f"{path}: no problem found"]:
@@ -303,5 +306,5 @@ def _check_files(
     path: Path, products: Mapping[str, str | None] | None, classes: int | None, smallest: Sequence[int] | None
 ) -> list[str]:
     seen = describe(path, None, products, classes, smallest)
-    rows = next(seen[kind] for kind in TABLES if kind in seen)
+    rows = next(seen[kind] for kind in COLUMNS if kind in seen)
     return [f"{path}: {label(row)}: {text}" for row in rows for text in row["problems"]]

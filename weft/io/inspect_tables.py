@@ -1,4 +1,4 @@
-"""Tables of `weft inspect` for stacks, images and meshes: one row for each, and what is wrong with it."""
+"""Tables of `weft inspect` for stacks, images and meshes: one row for each, and below what is wrong with them."""
 
 from __future__ import annotations
 
@@ -6,90 +6,107 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich import box
+from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
+
+Row = Mapping[str, Any]
+"""what a survey says of one stack, image or mesh, as plain values"""
+
+_NAMED = 5  # files with the same problem that are named
 
 
-def label(row: Mapping[str, Any]) -> str:
-    """Which file a row is about."""
-    name = str(row["mesh"] if "mesh" in row else row["image"])
-    return f"{name} T{row['time']}" if "time" in row else name
+def label(row: Row) -> str:
+    """Which file a row is about, and which time point of it."""
+    return f"{_name(row)} T{row['time']}" if "time" in row else _name(row)
 
 
-def stacks_table(stacks: Sequence[Mapping[str, Any]]) -> Table:
-    """One row per stack: size, type, truth, and what is wrong."""
-    table = _table(
-        "image", "T", "C", "voxels z × y × x", "type", "µm z, y, x", "intensity", "classes", "inside", "objects", "cost"
-    )
-    for stack in stacks:
-        classes, cost = stack["classes"], stack["cost"]
-        table.add_row(
-            stack["image"],
-            str(stack["time"]),
-            str(stack["channels"]),
-            " × ".join(map(str, stack["shape"])),
-            stack["dtype"],
-            ", ".join(f"{length:g}" for length in stack["spacing"]),
-            f"{stack['low']:g} to {stack['high']:g}",
-            "" if classes is None else ", ".join(map(str, classes)),
-            "" if stack["foreground"] is None else f"{stack['foreground']:.1%}",
-            "" if stack["instances"] is None else str(stack["instances"]),
-            "" if cost is None else f"{cost[0]:g} to {cost[1]:g}",
-            _said(stack),
-        )
-    return table
-
-
-def images_table(images: Sequence[Mapping[str, Any]]) -> Table:
-    """One row per image: size, type, mask, and what is wrong."""
-    table = _table("image", "C", "pixels y × x", "type", "values", "ids of the mask", "ignored")
-    for image in images:
-        table.add_row(
-            image["image"],
-            str(image["channels"]),
-            " × ".join(map(str, image["size"])),
-            image["dtype"],
-            f"{image['low']:g} to {image['high']:g}",
-            "" if image["classes"] is None else ", ".join(map(str, image["classes"])),
-            "" if image["ignored"] is None else f"{image['ignored']:.1%}",
-            _said(image),
-        )
-    return table
-
-
-def meshes_table(meshes: Sequence[Mapping[str, Any]]) -> Table:
-    """One row per mesh: size, labels with the number of their faces, textures, and what is wrong."""
-    table = _table("mesh", "vertices, faces", "m, m²", "labels", "textures")
-    for mesh in meshes:
-        labels, textured = mesh["labels"], mesh["textured"]
-        faces = [f"{mesh['vertices']:,}", f"{mesh['faces']:,}"]
-        if mesh["triangles"] != mesh["faces"]:
-            faces.append(f"{mesh['triangles']:,} triangles")
-        table.add_row(
-            mesh["mesh"],
-            "\n".join(faces),
-            "\n".join([*(f"{length:.4g}" for length in mesh["extent"]), f"{mesh['area']:.4g} m²"]),
-            "" if labels is None else "\n".join(f"{one}: {count:,}" for one, count in labels.items()),
-            "" if textured is None else f"{mesh['textures']}\n{textured:.1%}",
-            _said(mesh),
-        )
-    return table
-
-
-def _table(*columns: str) -> Table:
+def surveyed(kind: str, rows: Sequence[Row]) -> RenderableType:
+    """A table of the files of a kind of `COLUMNS`, with the columns that say something, and their problems."""
     table = Table(box=box.SIMPLE_HEAD)
-    for name in columns:
+    cells = {name: [cell(row) for row in rows] for name, cell in COLUMNS[kind].items()}
+    shown = {name: column for name, column in cells.items() if any(column)}
+    for name in shown:
         table.add_column(name, overflow="fold")
-    table.add_column("problems", overflow="fold", min_width=20)
-    return table
+    for row in zip(*shown.values(), strict=True):
+        table.add_row(*row)
+    return Group(table, *_problems(rows))
 
 
-def _said(row: Mapping[str, Any]) -> str:
-    return "; ".join([*(f"error: {text}" for text in row["problems"]), *row["warnings"]])
+def _problems(rows: Sequence[Row]) -> list[Text]:
+    """What is wrong, each said once, with the files that it is wrong with."""
+    name = label if any(row.get("time") for row in rows) else _name
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        for level, said in (("error", row["problems"]), ("warning", row["warnings"])):
+            for text in said:
+                found.setdefault((level, text), []).append(name(row))
+    lines = []
+    for (level, text), files in found.items():
+        more = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
+        line = Text.assemble((f"{level}: ", "bold"), f"{text}  ", (", ".join(files[:_NAMED]) + more, "dim"))
+        lines.append(line)
+    return lines
 
 
-#: By the kind of the source.
-TABLES: Mapping[str, Callable[[Sequence[Mapping[str, Any]]], Table]] = {
-    "stacks": stacks_table,
-    "images": images_table,
-    "meshes": meshes_table,
+def _name(row: Row) -> str:
+    return str(row["mesh"] if "mesh" in row else row["image"])
+
+
+def _numbers(values: Sequence[Any] | None) -> str:
+    return "" if values is None else ", ".join(map(str, values))
+
+
+def _times(values: Sequence[int]) -> str:
+    return " × ".join(map(str, values))
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"
+
+
+def _span(low: float, high: float) -> str:
+    return f"{low:g} to {high:g}"
+
+
+def _size(mesh: Row) -> str:
+    lines = [f"{mesh['vertices']:,}", f"{mesh['faces']:,}"]
+    if mesh["triangles"] != mesh["faces"]:
+        lines.append(f"{mesh['triangles']:,} triangles")
+    return "\n".join(lines)
+
+
+Cell = Callable[[Row], str]
+
+_STACKS: dict[str, Cell] = {
+    "image": lambda row: row["image"],
+    "T": lambda row: str(row["time"] or ""),
+    "C": lambda row: str(row["channels"]) if row["channels"] > 1 else "",
+    "voxels z × y × x": lambda row: _times(row["shape"]),
+    "type": lambda row: row["dtype"],
+    "µm z, y, x": lambda row: ", ".join(f"{length:g}" for length in row["spacing"]),
+    "intensity": lambda row: _span(row["low"], row["high"]),
+    "classes": lambda row: _numbers(row["classes"]),
+    "inside": lambda row: _share(row["foreground"]),
+    "objects": lambda row: "" if row["instances"] is None else str(row["instances"]),
+    "cost": lambda row: "" if row["cost"] is None else _span(*row["cost"]),
 }
+_IMAGES: dict[str, Cell] = {
+    "image": lambda row: row["image"],
+    "C": lambda row: str(row["channels"]),
+    "pixels y × x": lambda row: _times(row["size"]),
+    "type": lambda row: row["dtype"],
+    "values": lambda row: _span(row["low"], row["high"]),
+    "ids of the mask": lambda row: _numbers(row["classes"]),
+    "ignored": lambda row: _share(row["ignored"]),
+}
+_MESHES: dict[str, Cell] = {
+    "mesh": lambda row: row["mesh"],
+    "vertices, faces": _size,
+    "m, m²": lambda row: "\n".join([*(f"{length:.4g}" for length in row["extent"]), f"{row['area']:.4g} m²"]),
+    "labels": lambda row: "\n".join(f"{one}: {count:,}" for one, count in (row["labels"] or {}).items()),
+    "textures": lambda row: "" if row["textured"] is None else f"{row['textures']}\n{row['textured']:.1%}",
+}
+
+#: By the kind of the source: what each column says of a file.
+COLUMNS: Mapping[str, Mapping[str, Cell]] = {"stacks": _STACKS, "images": _IMAGES, "meshes": _MESHES}

@@ -44,6 +44,21 @@ def test_the_table_of_a_folder_of_stacks(tmp_path):
     assert "error: cost: values down to" in text.getvalue()
 
 
+def test_the_table_leaves_out_what_says_nothing_and_says_a_problem_once(tmp_path):
+    for k in range(7):
+        write_stack(tmp_path, f"s{k}", image=volumes(0)["image"])
+    text = io.StringIO()
+    Console(file=text, width=80).print(render(describe(tmp_path, smallest=(4, 6, 8))))
+    lines = text.getvalue().splitlines()
+    (head,) = [line for line in lines if "voxels z × y × x" in line]
+    assert "intensity" in head
+    assert not {"T", "C", "classes", "inside", "objects", "cost"} & set(head.split())
+    said = " ".join(" ".join(lines).split())
+    assert said.count("error:") == 1
+    assert "error: image: 3 × 6 × 7 voxels, patches have 4 × 6 × 8 s0, s1, s2, s3, s4 and 2 more" in said
+    assert sum("s6" in line for line in lines) == 1, "in the table, and not once more below"
+
+
 def test_shapes_that_differ_are_in_the_table(tmp_path):
     arrays = volumes()
     write_stack(tmp_path, "a", image=arrays["image"], labels=arrays["labels"][:2], cost=arrays["cost"])
