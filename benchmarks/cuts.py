@@ -8,13 +8,15 @@ The second is for cuts by class, as SPICE has them: what is found in one class d
 so one number for all gives every class its column.
 
 MODEL is the `model.ckpt` of a training, EVENTS an event store with labels that it has not seen, and that no claim is
-judged on: validation events. The stage is fed the truth. The network runs once; its output is decoded at each value.
+judged on: validation events. The stage is fed the truth, or with --fed what earlier stages have made of these events:
+a product that is in one of their stores is read there. The network runs once; its output is decoded at each value.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -28,6 +30,7 @@ from weft.engine.model_file import MEASURED, load_weights, read_model
 from weft.engine.stream import EventBatches
 from weft.io.products import EventId
 from weft.io.provenance import collect
+from weft.io.store import EventStore
 from weft.io.writer import StoreWriter
 from weft.metrics.scores import read_scores
 
@@ -41,6 +44,7 @@ def main() -> None:
     parser.add_argument("option", help="key of the stage, such as model.points.score")
     parser.add_argument("values", nargs="+")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="other options of the stage")
+    parser.add_argument("--fed", nargs="+", default=[], type=Path, help="stores of predictions")
     parser.add_argument("--metrics", nargs="+", help="columns of the table; default: the headline of the task")
     parser.add_argument("--write", metavar="NAME", help="leave the table in results/NAME.md")
     options = parser.parse_args()
@@ -55,16 +59,18 @@ def main() -> None:
     load_weights(network, content.state, str(options.model))
     task.prepare(network, content.provenance.get(MEASURED, {}))
     network.eval()
-    corpus = Corpus([{"truth": options.events}], dict.fromkeys(task.reads, "truth"))
+    files = {"truth": options.events} | {f"fed{k}": path for k, path in enumerate(options.fed)}
+    providers = dict.fromkeys(task.reads, "truth") | provided(files)
+    corpus = Corpus([files], providers)
     store = corpus.store(0)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        files = {value: Path(folder, f"{k}.h5") for k, value in enumerate(variants)}
+        made = {value: Path(folder, f"{k}.h5") for k, value in enumerate(variants)}
         with ExitStack() as opened, torch.inference_mode():
             hashes = {alias: file.content_hash for alias, file in store.files.items()}
             writers = {
                 value: opened.enter_context(StoreWriter(file, task.makes, provenance={}, parents=hashes))
-                for value, file in files.items()
+                for value, file in made.items()
             }
             batches, done = EventBatches(task, corpus, 8, labels=False), 0
             for k in range(len(batches)):
@@ -72,32 +78,45 @@ def main() -> None:
                 output = network(batch)
                 decoded = {value: variant.decode(output, batch) for value, variant in variants.items()}
                 for value, products in decoded.items():
-                    for event, made in zip(store.events[done:], products, strict=False):
-                        writers[value].append(EventId.of(event), made)
+                    for event, product in zip(store.events[done:], products, strict=False):
+                        writers[value].append(EventId.of(event), product)
                 done += len(batch)
         for value, variant in variants.items():
             scores = Path(folder, f"scores{len(rows)}")
-            evaluate(variant, {"val": {"0000": {"truth": options.events, "prediction": files[value]}}}, scores)
+            evaluate(variant, {"val": {"0000": {**files, "prediction": made[value]}}}, scores, providers)
             pooled = variant.summary(read_scores(scores).events)
             rows.append([value, *(f"{pooled[name]:.4f}" for name in metrics)])
             print(rows[-1], flush=True)
-    made = collect()
+    here = collect()
     model, events = ("/".join(path.resolve().parts[-n:]) for path, n in ((options.model, 4), (options.events, 3)))
+    fed = ", ".join(f"`{'/'.join(path.resolve().parts[-6:])}`" for path in options.fed)
     head = [f"`{options.option}`", *metrics]
     table = "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
     given = {"--set": options.set, "--metrics": options.metrics or []}
-    more = "".join(f" {name} {' '.join(values)}" for name, values in given.items() if values)
+    more = " --fed STORES" * bool(fed) + "".join(
+        f" {name} {' '.join(values)}" for name, values in given.items() if values
+    )
     call = f"python benchmarks/cuts.py MODEL EVENTS {options.option} {' '.join(options.values)}{more}"
     text = (
         f"# Where to cut: {content.task}\n\n"
         f"Made by `{call}` of `{model}`,\n"
         f"trained at commit {content.provenance.get('commit', 'unknown')[:7]}, on the {len(store)} events of "
-        f"`{events}`,\nfed the truth.\n\n{table}\n\n"
-        f"{made['device']}, {made['created'][:10]}, commit {made.get('commit', 'unknown')[:7]}.\n"
+        f"`{events}`,\nfed {fed or 'the truth'}.\n\n{table}\n\n"
+        f"{here['device']}, {here['created'][:10]}, commit {here.get('commit', 'unknown')[:7]}.\n"
     )
     print(text)
     if options.write:
         (RESULTS / f"{options.write}.md").write_text(text)
+
+
+def provided(files: Mapping[str, Path]) -> dict[str, str]:
+    """Which of the stores of predictions has a product: ``{product: alias}``."""
+    found = {}
+    for alias, path in files.items():
+        if alias != "truth":
+            with EventStore.open(path) as store:
+                found.update(dict.fromkeys(store.products, alias))
+    return found
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ class Interval:
     """A statistic with its percentile interval; the three arrays have the shape of the statistic.
 
     Replicas in which the statistic is NaN (a class that no drawn event contains) are left out of the
-    interval.
+    interval. Of a single event it is NaN: nothing says how far another one would lie.
     """
 
     value: Array
@@ -99,6 +99,9 @@ def _weighted_sums(weights: Array, counts: Array) -> Array:
 
 
 def _interval(value: Array, replicas: list[Array], level: float, n_events: int) -> Interval:
+    if n_events == 1:
+        unknown = np.full(np.shape(value), np.nan)
+        return Interval(np.asarray(value), unknown, unknown, level, n_events)
     tail = (1 - level) / 2
     low, high = _quantiles(np.concatenate(replicas), [tail, 1 - tail])
     return Interval(np.asarray(value), low, high, level, n_events)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ class Judge(Protocol):
     def event_figures(self, store: Any, index: int, note: str) -> list[Figure]: ...
 
 
-_WORDS = {"iou": "IoU", "f1": "F1", "nll": "NLL", "ari": "ARI", "ece": "ECE", "pid": "PID"}
+_WORDS = {"iou": "IoU", "dice": "Dice", "f1": "F1", "nll": "NLL", "ari": "ARI", "ece": "ECE", "pid": "PID"}
 
 
 def metric_label(name: str) -> str:
@@ -64,7 +65,12 @@ class Difference:
 
     def __str__(self) -> str:
         value, low, high = (f"{x:.4f}".replace("-", "\u2212") for x in (self.value, self.low, self.high))
-        return f"{value} [{low}, {high}]"
+        return f"{value} [{low}, {high}]" if self.known else value
+
+    @property
+    def known(self) -> bool:
+        """Whether there is an interval: one event has none."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
 
 
 def verdict(differences: Sequence[Difference]) -> str:
@@ -117,6 +123,11 @@ class Comparison:
         if self.verdict == "alone":
             return f"{stage} reaches {format_number(self.mean)} in {self.label} on {events}; it has no baseline."
         differences = self.differences or {}
+        if self.n_events == 1:
+            return (
+                f"{stage} reaches {format_number(self.mean)} in {self.label} on one {self.thing}, the baseline "
+                f"{format_number(self.baseline)}: a single {self.thing} does not tell them apart."
+            )
         size = format_number(abs(mean(d.value for d in differences.values())))
         if len(differences) == 1:
             only = next(iter(differences.values()))

@@ -17,6 +17,7 @@ from weft.metrics.scores import HELD_OUT, counts, pool
 from weft.report.comparison import Judge, metric_label
 from weft.report.figure import Figure
 from weft.report.tables import MISSING, format_number
+from weft.report.variants import envelope
 
 ALL = "all"
 
@@ -124,8 +125,8 @@ def _metrics(tables: Sequence[pd.DataFrame | None], task: Judge, intervals: bool
     texts = [format_number(mean(float(values[k]) for values in pooled)) for k in range(len(names))]
     if intervals:
         spread = _interval(there, task, names)
-        limits = zip(spread.low, spread.high, strict=True)
-        texts = [f"{text} [{low:.4f}, {high:.4f}]" for text, (low, high) in zip(texts, limits, strict=True)]
+        limits = [envelope([spread], k) for k in range(len(names))]
+        texts = [f"{text} {limit}" if limit != MISSING else text for text, limit in zip(texts, limits, strict=True)]
     return {f"{task.thing}s": str(len(there[0])), **dict(zip(labels, texts, strict=True))}
 
 

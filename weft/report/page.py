@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from weft.io.atomic import atomic_path
-from weft.report.comparison import Comparison
+from weft.report.comparison import Comparison, Difference
 from weft.report.curves import learning_curves
 from weft.report.display import asset, event_display, json_for_script, viewer_script
 from weft.report.figure import Figure
@@ -204,19 +204,22 @@ def interval_bar(comparison: Comparison) -> Markup:
     differences = list((comparison.differences or {}).values())
     if not differences:
         return Markup("")
-    reach = max(max(abs(d.low), abs(d.high)) for d in differences) or 1.0
+    ends = [abs(end) for d in differences for end in (d.low, d.value, d.high) if math.isfinite(end)]
+    reach = max(ends, default=0.0) or 1.0
     width, step = 150, 9
     height = step * len(differences) + 5
 
     def x(value: float) -> str:
         return f"{width / 2 + value / reach * (width / 2 - 5):.1f}"
 
-    lines = Markup("").join(
-        Markup('<line class="interval" x1="{}" x2="{}" y1="{}" y2="{}"/><circle cx="{}" cy="{}" r="2.6"/>').format(
-            x(d.low), x(d.high), y, y, x(d.value), y
-        )
-        for y, d in ((step * k + 7, d) for k, d in enumerate(differences))
-    )
+    def drawn(y: int, d: Difference) -> Iterator[Markup]:
+        if d.known:
+            line = Markup('<line class="interval" x1="{}" x2="{}" y1="{}" y2="{}"/>')
+            yield line.format(x(d.low), x(d.high), y, y)
+        if math.isfinite(d.value):
+            yield Markup('<circle cx="{}" cy="{}" r="2.6"/>').format(x(d.value), y)
+
+    lines = Markup("").join(part for k, d in enumerate(differences) for part in drawn(step * k + 7, d))
     return Markup(
         '<svg class="bar-{}" viewBox="0 0 {} {}" width="{}" height="{}" role="img"><title>{}</title>'
         '<line class="zero" x1="{}" x2="{}" y1="0" y2="{}"/>{}</svg>'

@@ -112,8 +112,8 @@ def beside(values: Mapping[str, Any], decimals: int = 4, intervals: Sequence[Int
     """The values of the models, with the :func:`envelope` of their intervals where there are any, and behind a slash
     that of the baseline."""
     text = spread([value for variant, value in values.items() if variant != BASELINE], decimals)
-    if intervals and text != MISSING:
-        text += f" {envelope(intervals, k, decimals)}"
+    if intervals and text != MISSING and (limits := envelope(intervals, k, decimals)) != MISSING:
+        text += f" {limits}"
     return f"{text} / {number(values[BASELINE], decimals)}" if BASELINE in values else text
 
 
@@ -127,12 +127,14 @@ def worst(differences: Sequence[Difference], better: int = 1, decimals: int = 4)
     less is better, and the interval that ends highest is the worst."""
     found = max(differences, key=lambda d: d.high) if better < 0 else min(differences, key=lambda d: d.low)
     value, low, high = (signed(x, decimals) for x in (found.value, found.low, found.high))
-    return f"{value} [{low}, {high}]"
+    return f"{value} [{low}, {high}]" if found.known else value
 
 
 def envelope(intervals: Sequence[Interval], k: Place = (), decimals: int = 4) -> str:
-    """From the lowest to the highest end among seeds; k: which statistic, where there are several."""
+    """From the lowest to the highest end among seeds; k: which of several statistics. Of one event there is none."""
     low, high = min(i.low[k] for i in intervals), max(i.high[k] for i in intervals)
+    if not (np.isfinite(low) or np.isfinite(high)):
+        return MISSING
     return f"[{number(low, decimals)}, {number(high, decimals)}]"
 
 

@@ -100,6 +100,16 @@ def test_replicas_without_a_class_are_left_out_of_its_interval():
     assert np.isnan(absent.low[1])
 
 
+def test_one_event_has_no_interval():
+    """All replicas of it are the same: an interval of no width would exclude zero whatever the models are worth."""
+    counts = np.array([[[7.0, 3], [1, 9]]])
+    for interval in (bootstrap(counts, recall), paired_bootstrap(counts, counts[:, ::-1], recall)):
+        assert interval.value.shape == (2,)
+        assert np.isnan(interval.low).all()
+        assert np.isnan(interval.high).all()
+    np.testing.assert_allclose(bootstrap(counts, recall).value, [0.7, 0.9])
+
+
 def test_refuses_no_events_and_unequal_ones():
     with pytest.raises(WeftError, match="at least one event"):
         bootstrap(np.zeros((0, 5, 5)), accuracy)

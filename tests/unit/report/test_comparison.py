@@ -9,6 +9,7 @@ from weft import tasks
 from weft.errors import WeftError
 from weft.metrics.bootstrap import paired_bootstrap
 from weft.report.comparison import Comparison, Difference, compare, metric_label
+from weft.report.page import interval_bar
 
 
 def comparison(*differences, events=240):
@@ -41,6 +42,17 @@ def test_the_sentence_says_what_was_found():
     mixed = comparison((0.1, 0.05, 0.15), (0.1, -0.1, 0.3)).sentence("uresnet")
     assert mixed.startswith("The seeds of uresnet do not agree")
     assert "no baseline" in comparison().sentence("uresnet")
+
+
+def test_a_single_event_tells_nothing_apart():
+    model, baseline = invented.event_scores(0, 0.95, events=1), invented.event_scores(1, 0.5, events=1)
+    (found,) = compare(invented.metrics, ["accuracy"], "test", {"seed0": model}, baseline, thing="stack")
+    assert found.verdict == "even"
+    said = found.sentence("net")
+    assert re.search(r"on one stack, the baseline 0\.\d+: a single stack does not tell them apart\.$", said), said
+    assert "[" not in str(found.differences["seed0"])
+    assert "nan" not in interval_bar(found)
+    assert "circle" in interval_bar(found)
 
 
 def test_a_task_says_how_many_events_a_claim_takes():
