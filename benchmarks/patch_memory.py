@@ -157,7 +157,7 @@ def main() -> None:
         *table(["network", "memory", "batch_size", "size_in", "size_out", "counted", "expected",
                 *(["measured"] if arguments.whole else []), "fits"], rows),
         "",
-        "Expected is what the counted memory becomes on the line through steps on one smaller patch, which were taken:",
+        "Expected is what the counted memory becomes on the line through real steps, of one small patch each:",
         "",
         *table(["network", "size_in", "counted", "measured"],
                [[c.name, list(c.size), f"{c.counted:.2f}", f"{c.measured:.2f}"] for c in checks]),
