@@ -115,6 +115,9 @@ def provided(files: Mapping[str, Path]) -> dict[str, str]:
     for alias, path in files.items():
         if alias != "truth":
             with EventStore.open(path) as store:
+                twice = found.keys() & store.products.keys()
+                if twice:
+                    raise SystemExit(f"--fed: {path} has {', '.join(sorted(twice))} once more")
                 found.update(dict.fromkeys(store.products, alias))
     return found
 

@@ -90,7 +90,6 @@ def sliding_windows(
     views: Sequence[View] = (IDENTITY,),
     mean: Literal["probabilities", "logits"] = "probabilities",
     device: torch.device | str = "cpu",
-    autocast: torch.dtype | None = None,
     memory_mib: float = MEMORY_MIB,
     folder: Path | None = None,
 ) -> Iterator[tuple[int, np.ndarray]]:
@@ -110,7 +109,6 @@ def sliding_windows(
         activation: of the logits.
         views: the mean over these is taken for every window (:func:`weft.dense.views.views`).
         mean: of what.
-        autocast: a type of 16 bits to compute in; the rest is float32.
         memory_mib: of the layer's input and of its output each; a larger one lies in a file in ``folder``.
 
     Yields:
@@ -126,7 +124,7 @@ def sliding_windows(
     plan = plan_windows(volume.shape[1:], law, size_in, overlap, weight)
     for view in views:
         law.require(view.size(plan.size_in), "size_in of a turned window")
-    run = _Run(network, _ACTIVATIONS[activation], tuple(views), mean == "logits", torch.device(device), autocast)
+    run = _Run(network, _ACTIVATIONS[activation], tuple(views), mean == "logits", torch.device(device))
     return _slabs(run, volume, plan, batch_size, memory_mib, folder)
 
 
@@ -207,7 +205,6 @@ class _Run:
     views: tuple[View, ...]
     of_logits: bool
     device: torch.device
-    autocast: torch.dtype | None
 
     @torch.inference_mode()
     def __call__(self, windows: Tensor) -> Tensor:
@@ -215,8 +212,7 @@ class _Run:
         windows = windows.to(self.device)
         total: Tensor | None = None
         for view in self.views:
-            with torch.autocast(self.device.type, self.autocast, enabled=self.autocast is not None):
-                output = self.network(view.of(windows))
+            output = self.network(view.of(windows))  # in 16 bits where the caller casts
             output = output["main"] if isinstance(output, Mapping) else output
             found = view.back(output.float() if self.of_logits else self.activation(output.float()))
             total = found if total is None else total + found

@@ -25,7 +25,8 @@ def surveyed(kind: str, rows: Sequence[Row]) -> RenderableType:
     """A table of the files of a kind of `COLUMNS`, with the columns that say something, and their problems."""
     table = Table(box=box.SIMPLE_HEAD)
     cells = {name: [cell(row) for row in rows] for name, cell in COLUMNS[kind].items()}
-    shown = {name: column for name, column in cells.items() if any(column)}
+    unsaid = {"", "0"}  # columns of time points that are all the first, too
+    shown = {name: column for name, column in cells.items() if not set(column) <= unsaid}
     for name in shown:
         table.add_column(name, overflow="fold")
     for row in zip(*shown.values(), strict=True):
@@ -80,7 +81,7 @@ Cell = Callable[[Row], str]
 
 _STACKS: dict[str, Cell] = {
     "image": lambda row: row["image"],
-    "T": lambda row: str(row["time"] or ""),
+    "T": lambda row: str(row["time"]),
     "C": lambda row: str(row["channels"]) if row["channels"] > 1 else "",
     "voxels z × y × x": lambda row: _times(row["shape"]),
     "type": lambda row: row["dtype"],

@@ -64,7 +64,7 @@ def learning_curves(
     )
     validated = {variant: set(log.loc[log["split"] == "val", "step"]) for variant, log in logs.items()}
     if any(validated.values()):
-        parts.append("points: validation events")
+        parts.append("points: validations")
     if any(step in validated.get(variant, ()) for variant, step in (best or {}).items()):
         parts.append("ring: the checkpoint that is kept")
     return Figure(key=key, title="Learning curves", caption="; ".join(parts) + ".", svg=svg)

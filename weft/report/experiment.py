@@ -56,7 +56,7 @@ def report_experiment(
     ]
     records = {f"{stage.name} {variant}": r for stage in stages for variant, r in stage.provenance.items()}
     page = cover(experiment, dataset, records)
-    shown = dataset_table(dataset, runs, stages[0].thing)
+    shown = dataset_table(dataset, runs, stages[0].thing if stages else "event")
     page = replace(page, dataset=shown, rerun=rerun.whole(experiment, dataset, layout, source))
     render_report(path, page, stages)
 

@@ -13,7 +13,7 @@ def whole(experiment: Experiment, dataset: Dataset, layout: Layout, source: str)
     config = f"--config {shlex.join(settings)}"
     return [
         (
-            "Everything, from the events to this page; what is up to date is not made again",
+            "Everything, from the data to this page; what is up to date is not made again",
             f"snakemake --cores 2 {config}",
         ),
         ("The same on a cluster", f"snakemake --profile slurm {config}"),

@@ -106,16 +106,25 @@ def _panel(panel: Panel, low: float, high: float, first: bool, legend: Sequence[
 
 def _curve(curve: Curve, low: float, high: float) -> Markup:
     x = [_x(place, low, high) for place in np.log10(curve.x)]
-    upper = [f"{a:.1f} {_y(b):.1f}" for a, b in zip(x, curve.high, strict=True)]
-    lower = [f"{a:.1f} {_y(b):.1f}" for a, b in zip(x, curve.low, strict=True)]
     points = [(a, _y(b)) for a, b in zip(x, curve.value, strict=True)]
     dots = Markup("").join(Markup('<circle cx="{:.1f}" cy="{:.1f}" r="1.6"/>').format(*point) for point in points)
     return (
-        Markup('<g fill="{}"><path class="band" d="M{}z"/>').format(curve.color, "L".join(upper + lower[::-1]))
+        Markup('<g fill="{}">').format(curve.color)
+        + _band(curve, x)
         + _LINE.format("M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in points), curve.color, _dashes(curve.dashed))
         + dots
         + Markup("</g>")
     )
+
+
+def _band(curve: Curve, x: Sequence[float]) -> Markup:
+    """From the lower to the upper ends of the intervals; of a single event there are none."""
+    known = np.flatnonzero(np.isfinite(curve.low) & np.isfinite(curve.high))
+    if not len(known):
+        return Markup("")
+    upper = [f"{x[k]:.1f} {_y(curve.high[k]):.1f}" for k in known]
+    lower = [f"{x[k]:.1f} {_y(curve.low[k]):.1f}" for k in known[::-1]]
+    return Markup('<path class="band" d="M{}z"/>').format("L".join(upper + lower))
 
 
 def _dashes(dashed: bool) -> Markup:

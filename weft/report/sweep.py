@@ -168,7 +168,9 @@ def _row(
         "time [min]": f"{mean(seconds) / 60:.1f}",
         "validation": _spread(point.validation),
         result.label: _spread(list(result.model.values())),
-        "− baseline [95 %]": str(min(differences, key=lambda d: d.low)) if differences else None,
+        "− baseline [95 %]": str(min(differences, key=lambda d: d.low if d.known else d.value))
+        if differences
+        else None,
         "− shown [95 %]": "–" if against is None else str(against),
     }
 

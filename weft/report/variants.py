@@ -125,7 +125,10 @@ def heading(variants: Container[str]) -> str:
 def worst(differences: Sequence[Difference], better: int = 1, decimals: int = 4) -> str:
     """The difference of the seed whose interval begins lowest: where that one is above zero, all are. better: −1 where
     less is better, and the interval that ends highest is the worst."""
-    found = max(differences, key=lambda d: d.high) if better < 0 else min(differences, key=lambda d: d.low)
+    if not all(d.known for d in differences):
+        found = min(differences, key=lambda d: better * d.value)
+    else:
+        found = max(differences, key=lambda d: d.high) if better < 0 else min(differences, key=lambda d: d.low)
     value, low, high = (signed(x, decimals) for x in (found.value, found.low, found.high))
     return f"{value} [{low}, {high}]" if found.known else value
 

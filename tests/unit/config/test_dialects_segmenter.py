@@ -207,7 +207,7 @@ def test_a_recipe_that_does_not_exist_is_said_by_the_task(tmp_path: Path) -> Non
         stage_of(tmp_path, PREDICTION, {"Normalization": 3})
 
 
-@given(st.integers(1, 120), st.integers(1, 700), st.integers(2, 4), st.booleans())
+@given(st.integers(1, 120), st.integers(1, 700), st.integers(1, 4), st.booleans())
 def test_sizes_are_those_of_the_networks(z, extent, zoom, zoomed) -> None:
     name, law = ("unet_xy_zoom", unet_xy_law(zoom)) if zoomed else ("unet_xy", unet_xy_law(None))
     size = (z, extent, extent)

@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+import tifffile
 from rich.console import Console
 from stack_folders import volumes, write_stack
 
@@ -57,6 +58,17 @@ def test_the_table_leaves_out_what_says_nothing_and_says_a_problem_once(tmp_path
     assert said.count("error:") == 1
     assert "error: image: 3 × 6 × 7 voxels, patches have 4 × 6 × 8 s0, s1, s2, s3, s4 and 2 more" in said
     assert sum("s6" in line for line in lines) == 1, "in the table, and not once more below"
+
+
+def test_time_points_are_numbered_from_0(tmp_path):
+    movie = np.arange(3 * 2 * 6 * 7, dtype=np.uint8).reshape(3, 2, 6, 7)
+    tifffile.imwrite(tmp_path / "movie.ome.tif", movie, metadata={"axes": "TZYX"})
+    text = io.StringIO()
+    Console(file=text, width=80).print(render(describe(tmp_path)))
+    assert [line.split()[:2] for line in text.getvalue().splitlines() if line.strip().startswith("movie")] == [
+        ["movie", "0"], ["movie", "1"], ["movie", "2"],
+    ]  # fmt: skip
+    assert "warning: voxel size unknown  movie T0, movie T1, movie T2" in " ".join(text.getvalue().split("\n"))
 
 
 def test_shapes_that_differ_are_in_the_table(tmp_path):

@@ -34,6 +34,19 @@ def test_shares_stand_where_the_axes_say():
     assert y == pytest.approx([HEIGHT * (1 - s / 1.03) for s in (0.1, 0.615, 1.13, 0.93, 0.415, -0.1)], abs=0.06)
 
 
+def test_points_without_an_interval_have_no_band():
+    """As those of a single event."""
+    whole, nan = curve(), np.full(3, np.nan)
+    svg = share_panels([Panel("track", [Curve(whole.x, whole.value, nan, nan, "#000")])], (1.0, 100.0), "x", "y", "z")
+    assert "nan" not in svg
+    assert 'class="band"' not in svg
+    assert svg.count("<circle") == 3
+    low = np.array([0.1, np.nan, 0.9])
+    partly = drawn([Panel("track", [Curve(whole.x, whole.value, low, low + 0.1, "#000")])])
+    (band,) = (p for p in partly.iter(f"{SVG}path") if p.get("class") == "band")
+    assert len(re.findall("[ML]", band.get("d"))) == 4
+
+
 def test_everything_is_labelled():
     said = texts(drawn([Panel("track", [curve()]), Panel("shower", [curve()])], legend=[("model", "#000", False)]))
     assert said.count("10⁰") == said.count("10¹") == said.count("10²") == 2

@@ -25,13 +25,19 @@ def out_size(model: str, size_in: Size, zoom: int = 1) -> Size | None:
         if rest or p < 4:
             return None
         out.append(zoom * (8 * p - 28) - 4 * zoomed)
-    return (out[0], out[1], out[2]) if z > 0 else None
+    return (out[0], out[1], out[2]) if min(out) > 0 else None
 
 
 def nearest_size(model: str, size_in: Size, zoom: int = 1) -> Size:
     """The admissible input patch nearest to ``size_in``, the larger of two that are as near."""
-    near = [max(4, round((extent - 60 * zoom) / (8 * zoom) + 1e-6)) for extent in size_in[1:]]
+    least = _least_p(model, zoom)
+    near = [max(least, round((extent - 60 * zoom) / (8 * zoom) + 1e-6)) for extent in size_in[1:]]
     return (max(size_in[0], _least_z(model)), zoom * (8 * near[0] + 60), zoom * (8 * near[1] + 60))
+
+
+def _least_p(model: str, zoom: int) -> int:
+    """Without a zoom the last block of ``unet_xy_zoom`` takes all four voxels that p = 4 leaves."""
+    return 5 if model == "unet_xy_zoom" and zoom == 1 else 4
 
 
 def _least_z(model: str) -> int:
@@ -51,7 +57,8 @@ def check_sizes(source: Source) -> None:
         law = f"{zoom}·(8p+60)" if zoom > 1 else "8p+60"
         named = f"{model} with zoom_ratio {zoom}" if zoom > 1 else model
         raise Unfit(
-            f"size_in {list(size_in)}: {named} admits y and x of {law}, p = 4, 5, …, and z from {_least_z(model)}; "
+            f"size_in {list(size_in)}: {named} admits y and x of {law}, p from {_least_p(model, zoom)}, and z from "
+            f"{_least_z(model)}; "
             f"nearest that works: size_in {list(near)}, size_out {list(out_size(model, near, zoom) or ())}"
         )
     if given_out is not None and _size("size_out", given_out) != expected:

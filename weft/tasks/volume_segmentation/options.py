@@ -28,7 +28,9 @@ class SamplingOptions(Strict):
         description="voxels with a cost that a patch has at least, if 50 tries find one; the loader focus has 1000",
     )
     buffer: BufferOptions | None = Field(
-        None, description="patches from a buffer, as the Trainer's loader; null: every patch is another one"
+        None,
+        description="patches from a buffer, as the Trainer's loader, which turns and mirrors stacks itself: of "
+        "data.augment only what changes intensities counts then; null: every patch is another one",
     )
 
 
@@ -57,7 +59,9 @@ class InferenceOptions(Strict):
         "none", description="mirrored, and turned, windows that a prediction is the mean over: 1, 8 or 16"
     )
     mean: Literal["probabilities", "logits"] = Field("probabilities", description="what the mean of views is of")
-    batch_size: int = Field(1, ge=1, description="windows at a time")
+    batch_size: int = Field(
+        1, ge=1, description="windows at a time; on a CPU, narrow networks are several times as fast with two or more"
+    )
     threshold: float | None = Field(
         None, gt=0, lt=1, description="probability from which a voxel has a class; null: the most probable class"
     )
@@ -122,4 +126,6 @@ class Options(Strict):
             raise ValueError(f"loss.loss_weight has {weights} values, but model.classes names {heads} heads")
         if data.inference.uncertainty is not None and isinstance(model, UNetXYOptions) and not model.dropout:
             raise ValueError("data.inference.uncertainty needs a network with dropout: give model.dropout")
+        if data.inference.uncertainty is not None and data.inference.mean == "logits":
+            raise ValueError("data.inference: uncertainty is of means of probabilities; mean is logits")
         return self

@@ -219,6 +219,8 @@ def test_validation_has_the_loss_of_the_prediction() -> None:
 def test_uncertainty_needs_dropout_and_is_four_maps() -> None:
     with pytest.raises(ConfigError, match="needs a network with dropout"):
         task(inference={"uncertainty": {}})
+    with pytest.raises(ConfigError, match="uncertainty is of means of probabilities; mean is logits"):
+        task({**NARROW, "dropout": 0.3}, inference={"uncertainty": {}, "mean": "logits"})
     built = task({**NARROW, "dropout": 0.3}, inference={"uncertainty": {"passes": 3}})
     (made,) = built.predict(built.network().eval(), built.collate([built.sample(stack(0), (0, 0), labels=False)]))
     assert made["uncertainty"].shape == (4, 12, 48, 56)
