@@ -119,8 +119,8 @@ def _curve(curve: Curve, low: float, high: float) -> Markup:
 
 def _band(curve: Curve, x: Sequence[float]) -> Markup:
     """From the lower to the upper ends of the intervals; of a single event there are none."""
-    known = np.flatnonzero(np.isfinite(curve.low) & np.isfinite(curve.high))
-    if not len(known):
+    known = np.flatnonzero(np.isfinite(curve.low) & np.isfinite(curve.high)).tolist()
+    if not known:
         return Markup("")
     upper = [f"{x[k]:.1f} {_y(curve.high[k]):.1f}" for k in known]
     lower = [f"{x[k]:.1f} {_y(curve.low[k]):.1f}" for k in known[::-1]]
