@@ -25,8 +25,9 @@ demo: $(RUN)  ## install into .venv, run the default workflow, say where the rep
 
 env: $(DEV)  ## install into .venv, with the tools for tests and documentation
 
+# Runs of the workflow are the longest files: begun first, they are not waited for in the end.
 test: check docs  ## style, types, documentation, then all fast tests with a tiny run of the whole workflow
-	$(PYTEST) -m "not slow and not peer and not browser" -n $(CORES) --dist loadfile
+	$(PYTEST) tests/workflow tests/unit tests/cluster -m "not slow and not peer and not browser" -n $(CORES) --dist loadfile
 
 check: $(DEV)  ## ruff, mypy, snakefmt, snakemake --lint
 	$(BIN)/ruff check .
