@@ -92,10 +92,8 @@ def main() -> None:
     fed = ", ".join(f"`{'/'.join(path.resolve().parts[-6:])}`" for path in options.fed)
     head = [f"`{options.option}`", *metrics]
     table = "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
-    given = {"--set": options.set, "--metrics": options.metrics or []}
-    more = " --fed STORES" * bool(fed) + "".join(
-        f" {name} {' '.join(values)}" for name, values in given.items() if values
-    )
+    given = {"--fed": ["STORES"] * bool(fed), "--set": options.set, "--metrics": options.metrics or []}
+    more = "".join(f" {name} {' '.join(values)}" for name, values in given.items() if values)
     call = f"python benchmarks/cuts.py MODEL EVENTS {options.option} {' '.join(options.values)}{more}"
     text = (
         f"# Where to cut: {content.task}\n\n"
@@ -111,7 +109,7 @@ def main() -> None:
 
 def provided(files: Mapping[str, Path]) -> dict[str, str]:
     """Which of the stores of predictions has a product: ``{product: alias}``."""
-    found = {}
+    found: dict[str, str] = {}
     for alias, path in files.items():
         if alias != "truth":
             with EventStore.open(path) as store:

@@ -183,12 +183,13 @@ def render(found: Mapping[str, Any]) -> RenderableType:
     parts += [surveyed(kind, found[kind]) for kind in COLUMNS if kind in found]
     if "event" in found:
         parts += list(_event_tables(found["event"]))
-    # Of single files the table has said it.
-    listed = {"images", "meshes"} if found["kind"] in COLUMNS else set()
-    about = {key: value for key, value in found.get("about", {}).items() if key not in listed}
+    about = found.get("about", {})
+    if found["kind"] in COLUMNS:  # of single files the table has said it
+        about = {key: value for key, value in about.items() if key not in ("images", "meshes")}
+    trees = {**found, "about": about}
     for key in ("skipped", "parents", "about", "notes", "provenance", "record"):
-        if said := about if key == "about" else found.get(key):
-            parts.append(_tree(key, said))
+        if trees.get(key):
+            parts.append(_tree(key, trees[key]))
     return Group(*parts)
 
 

@@ -14,6 +14,7 @@ Row = Mapping[str, Any]
 """what a survey says of one stack, image or mesh, as plain values"""
 
 _NAMED = 5  # files with the same problem that are named
+_USUAL = {"T": "0"}  # what says nothing where all rows say it: each file is one time point
 
 
 def label(row: Row) -> str:
@@ -25,8 +26,7 @@ def surveyed(kind: str, rows: Sequence[Row]) -> RenderableType:
     """A table of the files of a kind of `COLUMNS`, with the columns that say something, and their problems."""
     table = Table(box=box.SIMPLE_HEAD)
     cells = {name: [cell(row) for row in rows] for name, cell in COLUMNS[kind].items()}
-    unsaid = {"", "0"}  # columns of time points that are all the first, too
-    shown = {name: column for name, column in cells.items() if not set(column) <= unsaid}
+    shown = {name: column for name, column in cells.items() if not set(column) <= {"", _USUAL.get(name)}}
     for name in shown:
         table.add_column(name, overflow="fold")
     for row in zip(*shown.values(), strict=True):

@@ -73,6 +73,16 @@ class Difference:
         return math.isfinite(self.low) and math.isfinite(self.high)
 
 
+def worst_of(differences: Sequence[Difference], better: int = 1) -> Difference:
+    """That of the seed whose interval begins lowest, or with ``better`` −1, where less is better, ends highest.
+
+    Where intervals are not known, the one with the worst value.
+    """
+    if not all(difference.known for difference in differences):
+        return min(differences, key=lambda difference: better * difference.value)
+    return min(differences, key=lambda difference: difference.low if better > 0 else -difference.high)
+
+
 def verdict(differences: Sequence[Difference]) -> str:
     """``beats`` or ``loses`` where every seed's interval excludes zero on the same side, else ``even``.
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from weft.config import Run
 from weft.metrics.scores import Scores, counts
-from weft.report.comparison import Comparison, Difference, Judge, compare, metric_label
+from weft.report.comparison import Comparison, Difference, Judge, compare, metric_label, worst_of
 from weft.report.figure import Figure
 from weft.report.folds import beside_folds, fold_notes, folds_of
 from weft.report.parallel import Line, parallel_coordinates, value_text
@@ -168,9 +168,7 @@ def _row(
         "time [min]": f"{mean(seconds) / 60:.1f}",
         "validation": _spread(point.validation),
         result.label: _spread(list(result.model.values())),
-        "− baseline [95 %]": str(min(differences, key=lambda d: d.low if d.known else d.value))
-        if differences
-        else None,
+        "− baseline [95 %]": str(worst_of(differences)) if differences else None,
         "− shown [95 %]": "–" if against is None else str(against),
     }
 

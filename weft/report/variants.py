@@ -12,7 +12,7 @@ from weft.config import BASELINE
 from weft.errors import WeftError
 from weft.metrics.bootstrap import Interval, paired_bootstrap
 from weft.metrics.scores import Scores, concat
-from weft.report.comparison import Difference
+from weft.report.comparison import Difference, worst_of
 from weft.report.palette import BASELINE_COLOR, SERIES_COLORS
 
 Place = int | tuple[int, ...]
@@ -123,12 +123,9 @@ def heading(variants: Container[str]) -> str:
 
 
 def worst(differences: Sequence[Difference], better: int = 1, decimals: int = 4) -> str:
-    """The difference of the seed whose interval begins lowest: where that one is above zero, all are. better: −1 where
-    less is better, and the interval that ends highest is the worst."""
-    if not all(d.known for d in differences):
-        found = min(differences, key=lambda d: better * d.value)
-    else:
-        found = max(differences, key=lambda d: d.high) if better < 0 else min(differences, key=lambda d: d.low)
+    """The difference of the seed that does worst: where the interval of that one is above zero, all are. better: −1
+    where less is better."""
+    found = worst_of(differences, better)
     value, low, high = (signed(x, decimals) for x in (found.value, found.low, found.high))
     return f"{value} [{low}, {high}]" if found.known else value
 

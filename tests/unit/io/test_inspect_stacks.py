@@ -60,6 +60,16 @@ def test_the_table_leaves_out_what_says_nothing_and_says_a_problem_once(tmp_path
     assert sum("s6" in line for line in lines) == 1, "in the table, and not once more below"
 
 
+def test_what_is_0_of_all_is_shown(tmp_path):
+    """Labels of nothing but background, and instances of which there is none, say something."""
+    none = np.zeros_like(volumes(0)["labels"])
+    write_stack(tmp_path, "s0", image=volumes(0)["image"], labels=none, instances=none)
+    text = io.StringIO()
+    Console(file=text, width=120).print(render(describe(tmp_path)))
+    (head,) = [line for line in text.getvalue().splitlines() if "voxels z × y × x" in line]
+    assert {"classes", "inside", "objects"} < set(head.split())
+
+
 def test_time_points_are_numbered_from_0(tmp_path):
     movie = np.arange(3 * 2 * 6 * 7, dtype=np.uint8).reshape(3, 2, 6, 7)
     tifffile.imwrite(tmp_path / "movie.ome.tif", movie, metadata={"axes": "TZYX"})

@@ -15,17 +15,17 @@ def out_size(model: str, size_in: Size, zoom: int = 1) -> Size | None:
     """Output patch (z, y, x) of ``unet_xy`` or ``unet_xy_zoom``; None where the network does not admit the input.
 
     z shrinks by 28 (with zoom 32). xy: 8p+60 becomes 8p−28 with an integer p ≥ 4; with zoom k, k(8p+60) becomes
-    k(8p−28)−4 (microscopy_segmentation §2.1, §2.2).
+    k(8p−28)−4, p ≥ 5 for k = 1 (microscopy_segmentation §2.1, §2.2).
     """
     zoomed = model == "unet_xy_zoom"
     z = size_in[0] - (32 if zoomed else 28)
     out = [z]
     for extent in size_in[1:]:
         p, rest = divmod(extent - 60 * zoom, 8 * zoom)
-        if rest or p < 4:
+        if rest or p < _least_p(model, zoom):
             return None
         out.append(zoom * (8 * p - 28) - 4 * zoomed)
-    return (out[0], out[1], out[2]) if min(out) > 0 else None
+    return (out[0], out[1], out[2]) if z > 0 else None
 
 
 def nearest_size(model: str, size_in: Size, zoom: int = 1) -> Size:
