@@ -22,7 +22,7 @@ def event_scatter(key: str, values: Mapping[str, np.ndarray], metric: str, thing
     """
     title = f"{metric[:1].upper()}{metric[1:]} of {thing}s"
     if BASELINE not in values:
-        svg = event_histogram(key, values, f"{metric} of a {thing}", f"Distribution of the {metric} over {thing}s")
+        svg = event_histogram(key, values, f"{metric} of one {thing}", f"Distribution of the {metric} over {thing}s")
         return Figure(key, title, f"Share of the {thing}s by their {metric}.", svg=svg)
     reference = values[BASELINE]
     models = {name: of_model for name, of_model in values.items() if name != BASELINE}
@@ -41,5 +41,5 @@ def event_scatter(key: str, values: Mapping[str, np.ndarray], metric: str, thing
         svg = to_svg(canvas, key, f"{title}, model against baseline")
     words = ", ".join(f"{name} is better on {int((of_model > reference).sum())}" for name, of_model in models.items())
     things = f"{thing}s" if len(reference) != 1 else thing
-    caption = f"Each point is a {thing}; above the line the model is better. Of {len(reference)} {things} {words}."
+    caption = f"Points are {thing}s; above the line the model is better. Of {len(reference)} {things} {words}."
     return Figure(key, title, caption, svg=svg)

@@ -47,7 +47,9 @@ def render_index(path: Path, reports: Iterable[Path]) -> None:
         for stage in entry["stages"]
         for headline in stage["headline"]
     ]
-    comparison = table_html(pd.DataFrame(rows), "Headline metrics of all experiments") if rows else ""
+    # Of some stages they are events, of others images or tiles.
+    table = pd.DataFrame(rows).rename(columns={"events": "held out"})
+    comparison = table_html(table, "Headline metrics of all experiments") if rows else ""
     write_page(path, environment().get_template("index.html").render(entries=entries, few=FEW, comparison=comparison))
 
 
