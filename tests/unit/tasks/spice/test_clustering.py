@@ -176,3 +176,52 @@ def test_a_first_seed_whose_centre_leaves_all_is_none() -> None:
     labels = cluster_one(position, margin, seediness, 0.4, 0.5, False, True, 1, 2, 0.0)
     assert labels[-1] == labels[-2] == labels[-3]
     assert labels[-1] not in labels[1:-3]
+
+
+def reference(position, margin, seediness, s, p, greedy, mean_shift, fresh):
+    """Mean shift and fresh seeds as the documentation has them, with whole rows of claims; least size 1."""
+    n, limit = len(seediness), -np.log(p)
+    taken, seeds, table = np.full(n, -1), ~np.zeros(n, bool), []
+    for seed in np.argsort(-seediness, kind="stable"):
+        if seediness[seed] < s or (taken >= 0).all():
+            break
+        if taken[seed] >= 0 or not seeds[seed]:
+            continue
+        centre, width = position[seed], margin[seed]
+        for round_ in range(mean_shift + 1):
+            q = ((position - centre) ** 2).sum(1) / (2 * width**2 + (0 if greedy else 1e-8))
+            own = q <= limit if greedy else q < limit
+            if round_ < mean_shift and own.any():
+                centre, width = position[own].mean(0), margin[own].mean()
+        new = own & (taken < 0)
+        if new.sum() <= fresh * own.sum():
+            seeds[own] = False
+            continue
+        taken[new] = len(table)
+        table.append(q)
+    if not table:
+        return taken
+    closest = np.stack(table, 1).argmin(1)
+    return np.where(taken >= 0, taken, closest) if greedy else closest
+
+
+@pytest.mark.parametrize("greedy", [False, True])
+@pytest.mark.parametrize("mean_shift", [0, 4])
+@pytest.mark.parametrize("fresh", [0.3, 0.8])
+@pytest.mark.parametrize("seed", range(4))
+def test_near_a_seed_is_all_that_it_claims(seed: int, fresh: float, mean_shift: int, greedy: bool) -> None:
+    rng = np.random.default_rng(seed)
+    n = 400
+    position = rng.normal(size=(12, 3))[rng.integers(12, size=n)] + rng.normal(size=(n, 3)) * 0.15
+    position[:5] = 40 * rng.normal(size=(5, 3))  # far away, so that most cells of the grid are empty
+    margin, seediness = rng.uniform(0.05, 0.5, n), rng.random(n)
+    expected = reference(position, margin, seediness, 0.2, 0.4, greedy, mean_shift, fresh)
+    found = cluster_one(position, margin, seediness, 0.2, 0.4, greedy, True, 1, mean_shift, fresh)
+    pairs = {tuple(pair) for pair in np.stack([expected, found], 1).tolist()}
+    assert len(pairs) == len(np.unique(expected)) == len(np.unique(found)) > 5
+
+
+def test_what_has_no_place_is_in_no_fragment() -> None:
+    position, margin, seediness = toy()
+    position[1] = np.nan
+    assert cluster_one(position, margin, seediness, 0.5, 0.5, False, True, 1).tolist() == [0, -1, 1, 1, 1]
