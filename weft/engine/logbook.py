@@ -17,9 +17,12 @@ from weft.engine.trainee import Trainee
 from weft.io.provenance import peak_memory_mb
 
 _MEASURES = {
-    "accuracy": "Accuracy", "f1": "F1", "iou": "IoU", "recall": "Recall", "precision": "Precision",
+    "accuracy": "Accuracy", "f1": "F1", "iou": "IoU", "dice": "Dice", "recall": "Recall", "precision": "Precision",
     "purity": "Purity", "efficiency": "Efficiency", "loss": "Loss", "nll": "NLL", "ari": "ARI",
 }  # fmt: skip
+
+_OVER_CLASSES = {"mean_f1": "F1", "macro_f1": "F1", "mean_iou": "IoU", "mean_dice": "Dice"}
+"""means over classes, which are what is meant by the measure alone"""
 
 _OF_STEPS = {"lr": "Learning_rate/all", "grad_norm": "Gradient/norm", "memory_mb": "Memory/peak_mb"}
 
@@ -70,14 +73,14 @@ class Logbook(Callback):
         assert isinstance(pl_module, Trainee)
         if not pl_module.ends_step(batch_idx):
             return
-        if trainer.global_step % self.training.log_every == 0 or trainer.global_step == trainer.max_steps:
+        if pl_module.logs_step(ended=True):
             self._log_step(trainer, pl_module)
         if self._bar:
             self._bar.update(self._job, completed=trainer.global_step)
 
     def _log_step(self, trainer: Trainer, trainee: Trainee) -> None:
         terms = trainee.step_terms()
-        values = {"loss": sum(terms.values())} | terms
+        values = {"loss": sum(terms.values())} | terms | trainee.step_metrics()
         values |= {"lr": trainee.learning_rate, "grad_norm": float(trainee.gradient_norm)}
         for gauge in self.gauges:
             values |= gauge.row()
@@ -137,7 +140,7 @@ class Logbook(Callback):
 
 
 def board_tag(name: str, split: str) -> str:
-    """TensorBoard's name of a column: ``Loss/val``, ``Recall/track``, ``IoU/mean``, ``Time/seconds_per_step``.
+    """TensorBoard's name of a column: ``Loss/val``, ``F1/train``, ``Recall/track``, ``Time/seconds_per_step``.
 
     A metric is put with the others that measure the same; what else its name says comes after.
     """
@@ -145,6 +148,8 @@ def board_tag(name: str, split: str) -> str:
         return f"Time/{name}"
     if name in _OF_STEPS:
         return _OF_STEPS[name]
+    if name in _OVER_CLASSES:
+        return f"{_OVER_CLASSES[name]}/{split}"
     words = name.split("_")
     measure = next((word for word in words if word in _MEASURES), None)
     if measure is None:

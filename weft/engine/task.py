@@ -289,6 +289,13 @@ class Task(ABC, Generic[Options]):
         counts: :meth:`counts` summed over the step and ranks; default: those of this batch.
         """
 
+    def answers(self, output: Any, batch: Batch) -> tuple[Tensor, Tensor] | None:
+        """Scores [n, C] and true class [n], −1 for none, of a training batch, where the task sorts into classes.
+
+        For the accuracy, F1 and IoU of steps in the log. Default: None.
+        """
+        return None
+
     @abstractmethod
     def decode(self, output: Any, batch: Batch) -> list[Products]:
         """Products of each event of the batch."""

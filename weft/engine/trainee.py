@@ -22,6 +22,7 @@ from weft.engine.optimizers import build_optimizer
 from weft.engine.precision import loss_terms
 from weft.engine.randomness import torch_seed
 from weft.engine.starting import keep_frozen
+from weft.engine.step_metrics import StepMetrics
 from weft.engine.task import Batch, LossTerms, Products, Task
 from weft.metrics.scores import concat
 
@@ -50,6 +51,7 @@ class Trainee(LightningModule):
         self.settings = stage.require_training()
         self.seed, self.steps, self.validation = seed, steps, validation
         self._terms: dict[str, Tensor] = {}
+        self._answers = StepMetrics(task)
         self.batch_terms: dict[str, Tensor] = {}
         self.gradient_norm = torch.tensor(0.0)
         self.last_metrics: dict[str, float] = {}
@@ -83,13 +85,17 @@ class Trainee(LightningModule):
         counts = batch.counts
         if accumulate == 1 and (counts := self.task.counts(batch)) is not None:
             counts = sum_over_ranks(counts)
-        terms = loss_terms(self.task, self.network(batch), batch, counts)
+        output = self.network(batch)
+        terms = loss_terms(self.task, output, batch, counts)
         weights = batch.weights if accumulate > 1 else _weights_over_ranks(terms)
         means = {name: total / _positive(weights[name], total) for name, (total, _) in terms.items()}
         loss = torch.stack(list(means.values())).sum()
         self.batch_terms = {name: mean.detach() for name, mean in means.items()}
         if batch_idx % accumulate == 0:
             self._terms = {}
+            self._answers.clear()
+        if self.logs_step():
+            self._answers.add(output, batch)
         for name, mean in self.batch_terms.items():
             self._terms[name] = self._terms.get(name, 0.0) + mean
         # The loop divides by the micro-batches of a step, gradients are averaged over ranks: both are undone here.
@@ -99,6 +105,15 @@ class Trainee(LightningModule):
     def ends_step(self, batch_idx: int) -> bool:
         """Whether micro-batch ``batch_idx`` of the run is the last of its step."""
         return (batch_idx + 1) % self.settings.accumulate == 0
+
+    def logs_step(self, ended: bool = False) -> bool:
+        """Whether the step that is being made, or with ``ended`` that has been, is one of those that are logged."""
+        step = self.trainer.global_step + (not ended)
+        return step % self.settings.log_every == 0 or step == self.trainer.max_steps
+
+    def step_metrics(self) -> dict[str, float]:
+        """How the last step answered, if it is logged and the task sorts into classes. All ranks call it."""
+        return self._answers.values()
 
     def step_terms(self) -> dict[str, float]:
         """Terms of the loss of the last step, over all its micro-batches and ranks. All ranks call it."""

@@ -10,6 +10,7 @@ import pytest
 from toy_task import Toy, ToyOptions, write_shard
 
 from weft.config.experiment import Stage
+from weft.engine.fit import fit
 
 
 @pytest.fixture
@@ -33,3 +34,16 @@ def make_stage() -> Callable[..., Stage]:
         return Stage.model_validate({"task": "toy", "training": settings, "optimizer": {"lr": 0.05}})
 
     return make
+
+
+@pytest.fixture
+def run(toy: Any, shards: list[dict[str, Path]], make_stage: Any, tmp_path: Path) -> Callable[..., Path]:
+    """Train the toy; the folder of the model, whose work is in its ``work``."""
+
+    def run(name: str, seed: int = 0, task: Any = toy, **training: Any) -> Path:
+        output = tmp_path / name
+        stage = make_stage(**training)
+        fit(task, stage, seed, shards, shards[1:], output, output / "work", {"n": training.get("iterations", 12)})
+        return output
+
+    return run

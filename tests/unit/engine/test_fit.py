@@ -29,17 +29,6 @@ Shards = list[dict[str, Path]]
 Fit = Callable[..., Path]
 
 
-@pytest.fixture
-def run(toy: Any, shards: Shards, make_stage: Any, tmp_path: Path) -> Fit:
-    def run(name: str, seed: int = 0, task: Any = toy, **training: Any) -> Path:
-        output = tmp_path / name
-        stage = make_stage(**training)
-        fit(task, stage, seed, shards, shards[1:], output, output / "work", {"n": training.get("iterations", 12)})
-        return output
-
-    return run
-
-
 def state(output: Path) -> dict[str, torch.Tensor]:
     return read_model(output / "model.ckpt").state
 
@@ -56,6 +45,8 @@ def test_training_learns_and_leaves_its_files(run: Fit) -> None:
     assert val.step.tolist() == [20, 40, 60]
     assert train.loss.tail(10).mean() < 0.5 * train.loss.head(3).mean()
     assert val.accuracy.iloc[-1] > 0.9
+    assert train.accuracy.head(3).mean() < train.accuracy.tail(10).mean()
+    assert train.accuracy.tail(10).mean() > 0.8
     record = json.loads((output / "model.json").read_text())
     assert record["seeds"] == {"run": 0}
     assert record["best_step"] in (20, 40, 60)

@@ -100,6 +100,9 @@ class Toy(Task[ToyOptions]):
         total = nn.functional.cross_entropy(output, batch.targets["semantics"], reduction="sum")
         return {"semantic": (total, float(len(output)))}
 
+    def answers(self, output: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        return output, batch.targets["semantics"]
+
     def decode(self, output: Tensor, batch: Batch) -> list[Products]:
         classes = output.argmax(1).to(torch.int8).numpy()[:, None]
         edges = batch.offsets.tolist()

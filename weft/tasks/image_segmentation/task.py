@@ -105,6 +105,9 @@ class ImageSegmentation(Task[Options]):
 
         return loss_terms(output.float(), batch.targets["mask"], self.options.loss)
 
+    def answers(self, output: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        return output.movedim(1, -1).flatten(0, 2), batch.targets["mask"].flatten()
+
     def decode(self, output: Tensor, batch: Batch) -> list[Products]:
         """Of pictures of one size: their probabilities and masks."""
         probabilities = output.detach().float().softmax(1).cpu().numpy()

@@ -169,6 +169,9 @@ class MeshSegmentation(Task[Options]):
         to = self._target(batch.targets["labels"], batch.targets["area"])
         return loss_terms(output, to, self.options.loss)
 
+    def answers(self, output: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        return output.flatten(0, 2), batch.targets["labels"].flatten()
+
     def decode(self, output: Tensor, batch: Batch) -> list[Products]:
         """Of samples: the classes of their faces, in the order of the batch."""
         assert isinstance(batch, MeshBatch)

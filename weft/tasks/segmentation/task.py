@@ -106,6 +106,10 @@ class Segmentation(Task[Options]):
         targets = batch.targets
         return self._loss(output.semantic, targets["semantics"], output.ghost, targets.get("near"), counts)
 
+    def answers(self, output: Logits, batch: Batch) -> tuple[Tensor, Tensor]:
+        true = batch.targets["semantics"]
+        return output.semantic, true.where(true < self.options.classes, -1)  # with a ghost head ghosts come after them
+
     @cached_property
     def _loss(self) -> SegmentationLoss:
         from weft.tasks.segmentation.loss import SegmentationLoss
