@@ -11,6 +11,7 @@ from weft.config.dataset import dataset_from
 from weft.config.dialects import import_config
 from weft.config.dialects.segmenter import nearest_size, out_size
 from weft.config.loading import ConfigError
+from weft.engine.starting import freeze
 from weft.io.convert import convert_file
 from weft.io.store import EventStore
 
@@ -151,7 +152,7 @@ optimizer: {type: adamw, learning_rate: 0.001}
 def test_the_mesh_groups_become_a_stage(tmp_path):
     made = import_config(write(tmp_path, MESH))
     stage = made.experiment.plain()["stages"]["faces"]
-    assert stage["freeze"] == [f"encoder.blocks.{i}" for i in range(4)]
+    assert stage["freeze"] == ["encoder.stem", "encoder.summary", *(f"encoder.blocks.{i}" for i in range(4))]
     assert stage["init"] == {"encoder": "pre.pth"}
     assert stage["task"] == "mesh_segmentation"
     assert stage["needs"] == {"truth": ["vertices", "faces", "face_labels"]}
@@ -204,6 +205,24 @@ def test_textures_and_what_is_built_in_there(tmp_path):
     assert dataset["meshes"]["max_pixels"] == 300
     assert dataset["meshes"]["label_map"] == {k: k - 1 for k in range(1, 6)}
     tasks.resolve(made.validated("dataset"))
+
+
+@pytest.mark.parametrize("fourier", [True, False])
+def test_all_before_the_last_blocks_is_frozen(fourier, tmp_path):
+    made = import_config(write(tmp_path, MESH, **{"model/fourier": fourier}))
+    stage = made.validated("dataset").stages["faces"]
+    network = tasks.of(stage).network()
+    freeze(network, stage.freeze)
+    learning = [name.split(".") for name, weight in network.named_parameters() if weight.requires_grad]
+    parts = {tuple(words[1:3]) for words in learning if words[0] == "encoder" and words[1] != "norm"}
+    assert parts == {("blocks", "4"), ("blocks", "5")}
+
+
+@pytest.mark.parametrize(
+    "changes", [{"training/use_pretrained": False}, {"training/num_unfrozen_encoder_layers": "all"}]
+)
+def test_weights_that_were_not_trained_are_not_frozen(changes, tmp_path):
+    assert "freeze" not in import_config(write(tmp_path, MESH, **changes)).experiment.plain()["stages"]["faces"]
 
 
 def test_what_a_mesh_file_describes_is_read(tmp_path, monkeypatch):

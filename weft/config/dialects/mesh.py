@@ -31,17 +31,22 @@ def _start(value: bool, source: Source) -> Noted | None:
     path = source.get("paths.checkpoint_pertrain")
     if value and path is None:
         raise Unfit("paths.checkpoint_pertrain is missing; nearest that works: false")
-    return Noted({"encoder": path}, "paths.checkpoint_pertrain") if value else None
+    if not value:
+        return None
+    return Noted({"encoder": path}, "paths.checkpoint_pertrain, as a model of weft: a file of theirs has other tensors")
 
 
 def _unfrozen(value: Any, source: Source) -> Any:
-    if value == "all":
+    if value == "all" or not source.get("training.use_pretrained", default=False):
         return None
     blocks = source.get("model.num_attention_blocks")
     if not isinstance(value, int) or blocks is None or not 0 <= value <= blocks:
         raise Unfit(f"expected 0 to model.num_attention_blocks ({blocks}); nearest that works: all")
-    frozen = [f"encoder.blocks.{i}" for i in range(blocks - value)]
-    return Noted(frozen, f"all but the last {value} of {blocks} blocks") if frozen else None
+    if value == blocks:
+        return None
+    before = ["encoder.stem", "encoder.summary", *(["encoder.fourier"] if source.get("model.fourier") else [])]
+    frozen = [*before, *(f"encoder.blocks.{i}" for i in range(blocks - value))]
+    return Noted(frozen, f"the encoder but for the last {value} of {blocks} blocks")
 
 
 def _optimizer(value: str, source: Source) -> str:
@@ -134,7 +139,7 @@ def _relative(value: bool, source: Source) -> dict[str, bool] | None:
     return {"values": source.get("model.faces_per_cluster", default=200) <= 256} if value else None
 
 
-def _augment(value: dict[str, Any] | None, source: Source) -> dict[str, Any]:
+def _augment(value: dict[str, Any] | None, source: Source) -> dict[str, Any] | Noted:
     """One of R, S, N, F each; a fifth of the samples is varied."""
     value = value or {}
     known = ("rotation_range", "scale_range", "noise_std", "flip_probability", "mode")
@@ -155,6 +160,8 @@ def _augment(value: dict[str, Any] | None, source: Source) -> dict[str, Any]:
         made["jitter"] = value["noise_std"]
     if "F" in mode and value.get("flip_probability", 0) > 0:
         made["mirror"] = ["x", "y"]
+        if value["flip_probability"] != 0.5:
+            return Noted(made, f"mirrors half of the varied samples, there {value['flip_probability']:g} of them")
     return made
 
 
@@ -188,7 +195,7 @@ TABLE: dict[str, Rule] = {
     "training.accumulation_steps": Maps("training.accumulate"),
     "training.resume": Drops("weft train --resume goes on with everything"),
     "training.use_pretrained": Maps("init", _start, "the encoder from paths.checkpoint_pertrain"),
-    "training.num_unfrozen_encoder_layers": Maps("freeze", _unfrozen, "patterns of the blocks that are frozen"),
+    "training.num_unfrozen_encoder_layers": Maps("freeze", _unfrozen, "of pretrained weights: all before these blocks"),
     "training.weight_decay": Maps("optimizer.weight_decay", says="not of biases, norms and tokens"),
     "training.use_ema": Maps("training.ema", _ema),
     "training.ema_decay": PartOf("training.use_ema"),

@@ -23,6 +23,7 @@ class FourierFeatures(nn.Module):
 
     def __init__(self, width: int, options: FourierOptions) -> None:
         super().__init__()
+        assert options.period is not None  # the task knows in what positions are
         turns = 2 * math.pi * 2.0 ** torch.arange(options.frequencies) / options.period
         self.register_buffer("frequencies", turns, persistent=False)
         self.linear = nn.Linear(2 * POSITIONS * options.frequencies, width)

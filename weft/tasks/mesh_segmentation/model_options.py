@@ -16,10 +16,11 @@ class FourierOptions(Strict):
     """Sines and cosines of the positions of corners, in place of the positions (spec §7.1)."""
 
     frequencies: int = Field(8, ge=1, le=16, description="2^k periods, k from 0 to this less one")
-    period: float = Field(
-        1.0,
+    period: float | None = Field(
+        None,
         gt=0,
-        description="of the lowest frequency, in units of data.features.positions: m, or the box around the mesh",
+        description="of the lowest frequency, in units of data.features.positions: m, or the box around the mesh; "
+        "null: 64 m of a cluster, 256 m of a mesh, 1 box",
     )
 
 

@@ -13,6 +13,9 @@ from weft.tasks.mesh_segmentation.baseline_options import BaselineOptions
 from weft.tasks.mesh_segmentation.loss_options import LossOptions
 from weft.tasks.mesh_segmentation.model_options import VALUES_FACES, ModelOptions
 
+#: Of the lowest frequency of positions: no two places of a cluster, or of a tile, look the same.
+PERIODS = {"cluster": 64.0, "mesh": 256.0, "bbox": 1.0}
+
 #: Of SUM, the Semantic Urban Meshes of Helsinki.
 CLASSES = ("terrain", "high vegetation", "building", "water", "car", "boat")
 
@@ -83,6 +86,15 @@ class Options(Strict):
     loss: LossOptions = LossOptions()
     data: DataOptions = DataOptions()
     baseline: BaselineOptions = BaselineOptions()
+
+    @property
+    def network(self) -> ModelOptions:
+        """`model` with what is left open there and follows from `data`."""
+        fourier = self.model.fourier
+        if fourier is None or fourier.period is not None:
+            return self.model
+        known = fourier.model_copy(update={"period": PERIODS[self.data.features.positions]})
+        return self.model.model_copy(update={"fourier": known})
 
     @model_validator(mode="after")
     def _fit_together(self) -> Options:

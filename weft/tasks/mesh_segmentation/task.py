@@ -123,7 +123,7 @@ class MeshSegmentation(Task[Options]):
         from weft.tasks.mesh_segmentation.network import MeshNetwork
 
         data = self.options.data
-        return MeshNetwork(self.options.model, len(feature_names(data.features)), len(data.classes))
+        return MeshNetwork(self.options.network, len(feature_names(data.features)), len(data.classes))
 
     def layers(self, network: nn.Module) -> Sequence[Sequence[nn.Module]]:
         """The blocks of the encoder, and the head; stem and texture learn slower than any (spec §9)."""

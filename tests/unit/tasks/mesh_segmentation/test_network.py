@@ -21,7 +21,7 @@ from weft.tasks.mesh_segmentation.texture import TextureBranch
 
 SMALL: dict[str, Any] = {"width": 16, "heads": 2, "blocks": 2}
 TEXTURE: dict[str, Any] = {"width": 8, "positions": "bary"}
-EVERYTHING: dict[str, Any] = {"relative": {"values": True}, "fourier": {}, "texture": TEXTURE}
+EVERYTHING: dict[str, Any] = {"relative": {"values": True}, "fourier": {"period": 1}, "texture": TEXTURE}
 KINDS = [
     {"block": block, "norm": norm, "summary": summary} | more
     for block, norm, summary in itertools.product(("local_global", "two_stage"), ("pre", "post"), ("token", "mean"))

@@ -279,3 +279,23 @@ def test_an_encoder_of_shapes_begins_one_with_textures(tmp_path: Path) -> None:
     freeze(textured, ["encoder.blocks.0"])
     learning = {name for name, parameter in textured.named_parameters() if parameter.requires_grad}
     assert {name for name in own if name.startswith("encoder.blocks.0.")} == own.keys() - learning
+
+
+@pytest.mark.parametrize(("positions", "extent"), [("cluster", 30.0), ("mesh", 200.0), ("bbox", 0.9)])
+def test_no_two_places_look_the_same_by_the_default_period(positions: str, extent: float) -> None:
+    """Fourier features stand in place of positions: with a period of 1 m a network would know them modulo 1 m only."""
+    options = {"model": {"fourier": {}}, "data": {"features": {"positions": positions}}}
+    task = tasks.build("mesh_segmentation", options)
+    fourier = task.network().encoder.fourier
+    place = torch.zeros(1, 9)
+    seen = fourier(place)
+    apart = [
+        float((fourier(place + step) - seen).detach().abs().max()) for step in torch.linspace(0.02, 1, 50) * extent
+    ]
+    assert min(apart) > 1e-2
+
+
+def test_a_period_that_is_given_is_taken() -> None:
+    options = {"model": {"fourier": {"period": 8, "frequencies": 2}}}
+    network = tasks.build("mesh_segmentation", options).network()
+    assert network.encoder.fourier.frequencies.tolist() == pytest.approx([2 * np.pi / 8, 2 * np.pi / 4])
