@@ -58,3 +58,13 @@ def require_classes(codes: Mapping[int, str], classes: Sequence[str], where: str
     if codes and [codes[k] for k in sorted(codes)] != list(classes):
         found = ", ".join(codes[k] for k in sorted(codes))
         raise WeftError(f"{where}: its masks have the classes {found}; data.classes names {', '.join(classes)}")
+
+
+def require_labels(mask: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+    """The mask; raises WeftError where it has a class that has no name. Masks without a classes.txt are converted with
+    whatever they hold."""
+    highest = int(mask.max(initial=-1))
+    if highest >= len(classes):
+        names = ", ".join(f"{k} {name}" for k, name in enumerate(classes))
+        raise WeftError(f"a mask has class {highest}, but data.classes names {len(classes)}: {names}")
+    return mask

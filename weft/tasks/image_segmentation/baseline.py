@@ -19,6 +19,7 @@ from weft.errors import WeftError
 from weft.images.normalise import unit
 from weft.images.pixel_features import FEATURES, pixel_features
 from weft.images.sizes import Size, only_centre
+from weft.io.image_products import require_labels
 from weft.tasks.boosted_trees import class_scores, fit_drawn, versions
 from weft.tasks.drawn_rows import DrawnRows
 from weft.tasks.image_segmentation.baseline_options import BaselineOptions
@@ -52,9 +53,7 @@ class ImageBaseline(Baseline):
         drawn = DrawnRows(self.options.per_image, self.options.max_pixels, len(FEATURES), seed)
         images = 0
         for event in events:
-            mask = only_centre(np.asarray(event["truth/mask"][:]), self.window)
-            if int(mask.max(initial=-1)) >= len(self.classes):
-                raise WeftError(f"a mask has class {int(mask.max())}, but data.classes names {len(self.classes)}")
+            mask = require_labels(only_centre(np.asarray(event["truth/mask"][:]), self.window), self.classes)
             drawn.add(pixel_features(_picture(event)).reshape(-1, len(FEATURES)), mask.ravel())
             images += 1
         self._classifier, n_pixels = fit_drawn(drawn, self.options, seed, f"{images} images")

@@ -59,7 +59,7 @@ class ImageSegmentation(Task[Options]):
     def draw(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """A varied view: ``picture`` [C, rows, columns] normalised, ``mask`` int16 [rows, columns]."""
         data = self.options.data
-        picture, mask = self._picture(sample), np.asarray(sample.arrays["mask"][:])
+        picture, mask = self._picture(sample), self._mask(sample)
         if data.size is not None and data.fit == "resize":
             picture, mask = sizes.resized(picture, data.size), sizes.resized_mask(mask, data.size)
         elif data.size is not None:
@@ -75,6 +75,12 @@ class ImageSegmentation(Task[Options]):
     def _picture(self, sample: Sample) -> np.ndarray:
         """[C, Y, X] in units of full scale."""
         return unit(np.asarray(sample.arrays["source"][:]), self.options.data.channels)
+
+    def _mask(self, sample: Sample) -> np.ndarray:
+        """int16 [Y, X]"""
+        mask = np.asarray(sample.arrays["mask"][:])
+        image_products.require_labels(sizes.only_centre(mask, self._window), self.options.data.classes)
+        return mask
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
         return of_images(samples) if "source" in samples[0].arrays else of_views(samples)
@@ -137,7 +143,7 @@ class ImageSegmentation(Task[Options]):
         made = self.predict(model, batch)
         total: dict[str, Any] = {}
         for sample, products in zip(batch.images, made, strict=True):
-            mask = sizes.only_centre(np.asarray(sample.arrays["mask"][:]), self._window)
+            mask = sizes.only_centre(self._mask(sample), self._window)
             # Softmax of the logarithm of probabilities gives them back.
             logits = torch.from_numpy(np.log(np.maximum(products["mask_probabilities"], 1e-12)))[None]
             one = ImageBatch(

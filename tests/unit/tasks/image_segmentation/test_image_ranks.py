@@ -65,8 +65,12 @@ def compare(one: Path, two: Path) -> None:
     logs = [pd.read_csv(folder / "log.csv") for folder in (one, two)]
     terms = ["loss", "cross_entropy", "dice", "focal"]
     assert (logs[0][terms].dropna() > 0).all(axis=None)
-    columns = ["step", "split", *terms, "mean_iou", "accuracy", "grad_norm"]
+    columns = ["step", "split", *terms, "grad_norm"]
     pd.testing.assert_frame_equal(logs[0][columns], logs[1][columns], atol=1e-5, rtol=1e-4)
+    # Of training steps some pixels lie so near to two answers that the order of a sum decides.
+    for split, tolerance in (("val", 1e-5), ("train", 2e-3)):
+        metrics = [log.loc[log.split == split, ["mean_iou", "accuracy"]] for log in logs]
+        pd.testing.assert_frame_equal(*metrics, atol=tolerance, rtol=0)
     models = [read_model(folder / "model.ckpt") for folder in (one, two)]
     assert [model.provenance["ranks"] for model in models] == [1, 2]
     for name, tensor in models[0].state.items():

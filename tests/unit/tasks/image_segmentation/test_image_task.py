@@ -256,12 +256,18 @@ def test_validation_has_the_loss_of_the_prediction(network: Any) -> None:
     assert total == pytest.approx(-np.log(own[labelled]).sum(), rel=1e-4)
 
 
-def test_a_label_without_a_class_is_named() -> None:
+def test_a_label_without_a_class_is_named_before_anything_is_learned_from_it(network: Any) -> None:
     built = task()
-    made = batch(built)
-    made.targets["mask"][0, 5, 5] = 7
-    with pytest.raises(WeftError, match=r"class 7, but data\.classes names 3"):
-        built.loss(built.network()(made), made)
+    event = image()
+    event["truth/mask"][5, 5] = 7
+    sample = built.sample(event, (0, 0), labels=True)
+    said = r"class 7, but data\.classes names 3: 0 ground, 1 disc, 2 bar"
+    with pytest.raises(WeftError, match=said):
+        built.draw(sample, np.random.default_rng(0))
+    with pytest.raises(WeftError, match=said):
+        built.validate(network, built.collate([sample]))
+    with pytest.raises(WeftError, match=said):
+        built.baseline().fit([event], 0)
 
 
 class Named(dict):
