@@ -55,6 +55,8 @@ def import_config(
                 temporary.write_text(text)
             print(path)
     print(f"{imported.dialect.title}: keys without a line of their own: {len(imported.left_out)}, listed in {output}")
+    for option, how in imported.open.items():
+        print(f"for you to fill in: {option}: {how}")
     for model in absent:
         print(f"{model}: no such file yet; {output} deploys the model that is put there")
 

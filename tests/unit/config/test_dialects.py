@@ -247,8 +247,11 @@ def test_the_seed_of_images_has_the_metric_and_the_names_of_ours():
     assert (training["monitor"], training["mode"], training["patience"]) == ("mean_iou", "max", 10)
     assert (training["precision"], training["clip_norm"], training["keep_best"]) == ("auto-mixed", 1.0, 3)
     assert made.experiment.plain()["name"] == "seg_baseline"
-    reason = {key: why for key, _, why in made.left_out}["scheduler.warmup_epochs"]
-    assert reason == "schedule.warmup is in steps: 5 · images of train / 8, once the dataset is known"
+    assert made.open == {
+        "schedule.warmup": "5 · images of train / 8, in steps",
+        "training.validate_every": "images of train / 8: once an epoch, which patience counts in too",
+    }
+    assert "# For you to fill in:\n#   schedule.warmup: 5 · images" in made.render()
 
 
 # --- SPINE ----------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from weft.config.dialects.rules import (
     Met,
     Noted,
     Only,
+    Open,
     PartOf,
     Refuses,
     Rule,
@@ -68,6 +69,8 @@ class Imported:
     dataset: Draft = field(default_factory=Draft)
     left_out: list[tuple[str, Any, str]] = field(default_factory=list)
     """keys that are not applicable: key, value, reason"""
+    open: dict[str, str] = field(default_factory=dict)
+    """options of ours that are left to the user, and how they follow"""
     plan: Plan = field(default_factory=lambda: Plan({}))
 
     @property
@@ -96,6 +99,9 @@ class Imported:
         head = [f"# Imported from {self.source.name} of {self.dialect.title}. Behind each line the key it comes from."]
         head += [f"# Different here: {line}." for line in self.dialect.differs]
         tail = []
+        if self.open:
+            tail += ["", "# For you to fill in:"]
+            tail += [f"#   {option}: {how}" for option, how in self.open.items()]
         if self.left_out:
             tail += ["", "# Keys without a line of their own, and why:"]
             tail += [f"#   {key}: {flow(value)}  ({reason})" for key, value, reason in self.left_out]
@@ -190,6 +196,9 @@ def _put(made: Imported, key: str, ours: str, value: Any, default: bool = False)
     if isinstance(value, Several):
         done = [_put(made, key, name, one, default) for name, one in value.values.items()]
         return any(done)
+    if isinstance(value, Open):
+        made.open[ours] = value.how
+        return True
     note = ""
     if isinstance(value, Noted):
         value, note = value.value, value.note

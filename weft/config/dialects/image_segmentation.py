@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from weft.config.dialects.dialect import Dialect
-from weft.config.dialects.rules import Drops, Maps, Noted, PartOf, Rule, Several, Source, Unfit
+from weft.config.dialects.rules import Drops, Maps, Noted, Open, PartOf, Rule, Several, Source, Unfit
 from weft.config.dialects.stages import Defaults, Part, Plan
 from weft.io.fetch import KNOWN
 from weft.io.image_files import CLASSES, IGNORE, find_images, read_classes
@@ -48,19 +48,23 @@ def _step(source: Source) -> float | None:
     folder = _folder(source, "train")
     if folder is None or not folder.is_dir():
         return None
-    batch = source.get("training.batch_size", default=1) * source.get("training.accumulate_grad_batches", default=1)
-    return len(find_images(folder)) / batch
+    return len(find_images(folder)) / _batch(source)
 
 
-def _warmup(value: float, source: Source) -> Noted | int:
+def _batch(source: Source) -> int:
+    """Images of a step."""
+    batch: int = source.get("training.batch_size", default=1)
+    return batch * int(source.get("training.accumulate_grad_batches", default=1))
+
+
+def _warmup(value: float, source: Source) -> Noted | Open | int:
     """Schedules count optimiser steps; how many an epoch has is for the dataset to say."""
     if not value:
         return 0
     steps = _step(source)
     if steps is not None:
         return Noted(math.ceil(value * steps), f"{value:g} epochs of {steps:g} steps")
-    batch = source.get("training.batch_size", default=1) * source.get("training.accumulate_grad_batches", default=1)
-    return Noted(None, f"schedule.warmup is in steps: {value:g} · images of train / {batch}, once the dataset is known")
+    return Open(f"{value:g} · images of train / {_batch(source)}, in steps")
 
 
 def _folder(source: Source, split: str) -> Path | None:
@@ -112,8 +116,10 @@ def _stopping(value: dict[str, Any], source: Source) -> Several:
 
 def _epochs(value: float, source: Source) -> Several:
     steps = _step(source)
-    every = {} if steps is None else {"training.validate_every": max(1, round(steps))}
-    return Several({"training.epochs": value, **every})
+    every = Open(f"images of train / {_batch(source)}: once an epoch, which patience counts in too")
+    return Several(
+        {"training.epochs": value, "training.validate_every": every if steps is None else max(1, round(steps))}
+    )
 
 
 _RESULTS = "everything lies in the folder of the experiment, below results/"

@@ -66,6 +66,13 @@ class Noted:
     note: str
 
 
+@dataclass(frozen=True)
+class Open:
+    """What only the user can fill in, and how; until then ours stays at its default."""
+
+    how: str
+
+
 Convert = Callable[[Any, Source], Any]
 
 
