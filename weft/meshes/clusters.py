@@ -26,8 +26,8 @@ def cluster_faces(
 ) -> NDArray[np.int32]:
     """int32 [M], the cluster of each face: numbers 0 to N - 1 without a gap, none with more than ``max_faces`` faces.
 
-    The same input gives the same clusters. N max_faces <= 2 M wherever M > max_faces, so that at most half of a batch
-    of clusters is padding.
+    The same input gives the same clusters. N max_faces <= 2 M wherever M > max_faces, so that at most half of the
+    places in the clusters of a mesh is padding.
 
     centroids: float [M, 3] of the faces, in m.
     method: `split` cuts recursively (:func:`weft.meshes.split.balanced_split`) and fills clusters evenly; `kmeans`
