@@ -4,8 +4,9 @@ Columns: the three corners (9, not with ``positions: none``), the angles at them
 slope, height and roughness (3, ``surface``), the area (1): 16 with positions and normals, 19 with the surface, 7 and 10
 without positions.
 
-A network sees some faces of a mesh at a time, and some features depend on the whole of it: :func:`mesh_frame` measures
-that once, and :func:`face_features` is then the same for a face whatever others are asked for with it.
+A network sees some faces of a mesh at a time, and with some options features depend on the whole of it
+(:func:`needs_frame`): :func:`mesh_frame` measures that once, and :func:`face_features` is then the same for a face
+whatever others are asked for with it.
 """
 
 from __future__ import annotations
@@ -51,6 +52,11 @@ def feature_names(options: FeatureOptions) -> tuple[str, ...]:
     return (*names, "area")
 
 
+def needs_frame(options: FeatureOptions) -> bool:
+    """Whether features of a face depend on the whole mesh, beyond its face and cluster."""
+    return options.positions in ("bbox", "mesh") or options.scaling == "mesh"
+
+
 def mesh_frame(vertices: np.ndarray, faces: np.ndarray) -> Frame:
     """The frame of a mesh: vertices float64 [V, 3] in m, faces [M, 3]. One without faces has the box of one point."""
     if not len(faces):
@@ -83,7 +89,7 @@ def face_features(
     surface: [M, 2] height and roughness in m (:mod:`weft.meshes.surface`), needed with ``options.surface``.
     clusters: [M] numbers of the clusters, whole ones, needed with ``positions: cluster``; its centre is the mean of the
     centroids of its faces.
-    frame: default, that of the faces given.
+    frame: read where the options need one (:func:`needs_frame`); default, that of the faces given.
     Raises WeftError where ``surface`` or ``clusters`` are needed and missing, or do not have a row per face.
     """
     if options.surface and (surface is None or surface.shape != (len(faces), len(SURFACE))):
@@ -93,29 +99,36 @@ def face_features(
         given = "none" if clusters is None else str(list(clusters.shape))
         raise WeftError(f"features of faces: expected the clusters of {len(faces)} faces, got {given}")
     corners = vertices[faces].astype(np.float64, copy=False)
-    frame = mesh_frame(vertices, faces) if frame is None else frame
+    if frame is None and needs_frame(options):
+        frame = mesh_frame(vertices, faces)
     columns: list[np.ndarray] = []
     if options.positions != "none":
         columns.append(_positions(corners, options, clusters, frame).reshape(-1, 9))
     angle, area, normal = corner_angles(corners), areas(corners), normals(corners)
-    columns.append(angle / np.pi if options.scaling == "physical" else _share(angle, *frame.angles))
+    if options.scaling == "mesh":
+        assert frame is not None
+        angle, size = _share(angle, *frame.angles), _share(area, *frame.areas)
+    else:
+        angle, size = angle / np.pi, np.log1p(area)
+    columns.append(angle)
     if options.normals:
         columns.append(normal)
     if options.surface:
         assert surface is not None
         columns += [np.arccos(np.clip(np.abs(normal[:, 2:]), 0, 1)), surface]
-    columns.append((np.log1p(area) if options.scaling == "physical" else _share(area, *frame.areas))[:, None])
+    columns.append(size[:, None])
     return np.concatenate(columns, axis=1).astype(np.float32)
 
 
-def _positions(corners: np.ndarray, options: FeatureOptions, clusters: np.ndarray | None, frame: Frame) -> np.ndarray:
+def _positions(
+    corners: np.ndarray, options: FeatureOptions, clusters: np.ndarray | None, frame: Frame | None
+) -> np.ndarray:
     """float64 [M, 3, 3]"""
-    if options.positions == "bbox":
-        return _share(corners, frame.low, frame.high)
-    if options.positions == "mesh":
-        return corners - frame.centre
-    assert clusters is not None
-    return corners - cluster_centres(centroids(corners), clusters)[clusters][:, None]
+    if options.positions == "cluster":
+        assert clusters is not None
+        return corners - cluster_centres(centroids(corners), clusters)[clusters][:, None]
+    assert frame is not None
+    return _share(corners, frame.low, frame.high) if options.positions == "bbox" else corners - frame.centre
 
 
 def cluster_centres(points: np.ndarray, clusters: np.ndarray) -> NDArray[np.float64]:

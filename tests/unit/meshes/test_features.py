@@ -6,7 +6,7 @@ import pytest
 from weft.errors import WeftError
 from weft.meshes.augment import rotation
 from weft.meshes.feature_options import FeatureOptions
-from weft.meshes.features import cluster_centres, face_features, feature_names, mesh_frame
+from weft.meshes.features import Frame, cluster_centres, face_features, feature_names, mesh_frame, needs_frame
 from weft.meshes.geometry import centroids
 from weft.meshes.statistics import Standard, standard
 
@@ -107,6 +107,21 @@ def test_features_of_some_faces_with_the_frame_of_all_are_those_of_all():
         frame = mesh_frame(vertices, faces)
         part = face_features(vertices, faces[some], around[some], options, clusters=clusters[some], frame=frame)
         assert np.array_equal(part, whole[some])
+
+
+@pytest.mark.parametrize("positions", ["none", "cluster", "bbox", "mesh"])
+@pytest.mark.parametrize("scaling", ["physical", "mesh"])
+def test_the_frame_is_measured_where_it_is_read_and_nowhere_else(monkeypatch, positions, scaling):
+    vertices, faces, around, clusters = mesh()
+    options = FeatureOptions(positions=positions, scaling=scaling)
+    other = Frame(np.zeros(3), np.full(3, 7.0), np.ones(3), (0.0, 5.0), (0.0, 1e9))
+    measured = []
+    monkeypatch.setattr("weft.meshes.features.mesh_frame", lambda *of: measured.append(of) or mesh_frame(*of))
+    own = face_features(vertices, faces, around, options, clusters=clusters)
+    assert len(measured) == needs_frame(options)
+    given = face_features(vertices, faces, around, options, clusters=clusters, frame=other)
+    assert len(measured) == needs_frame(options)
+    assert np.array_equal(own, given) != needs_frame(options)
 
 
 @pytest.mark.parametrize("scaling", ["physical", "mesh"])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from weft.errors import WeftError
 from weft.meshes.feature_options import FeatureOptions
-from weft.meshes.features import face_features, feature_names
+from weft.meshes.features import face_features, feature_names, needs_frame
 from weft.meshes.geometry import areas
 from weft.meshes.statistics import standard
 from weft.tasks.mesh_segmentation.clustered import Clustered
@@ -42,9 +42,8 @@ def measure_meshes(meshes: Iterable[Clustered], options: FeatureOptions, classes
                 own = areas(tile.vertices[tile.faces[known]])
                 counted += np.bincount(tile.labels[known], minlength=len(classes))
                 area += np.bincount(tile.labels[known], own, minlength=len(classes))
-            yield face_features(
-                tile.vertices, tile.faces, tile.surface, options, clusters=mesh.clusters, frame=tile.frame
-            )
+            frame = tile.frame if needs_frame(options) else None
+            yield face_features(tile.vertices, tile.faces, tile.surface, options, clusters=mesh.clusters, frame=frame)
 
     measured: dict[str, Any] = {"features": standard(features(), feature_names(options)).plain()}
     if textures:

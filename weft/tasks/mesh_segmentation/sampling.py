@@ -11,7 +11,7 @@ from weft.io.products import Ragged
 from weft.meshes.augment import kept, vary_colours, vary_geometry
 from weft.meshes.clusters import cluster_faces
 from weft.meshes.feature_options import FeatureOptions
-from weft.meshes.features import Frame, face_features, mesh_frame
+from weft.meshes.features import Frame, face_features, mesh_frame, needs_frame
 from weft.meshes.geometry import areas, centroids
 from weft.meshes.texture import sample_pixels
 from weft.tasks.mesh_segmentation.clustered import Clustered
@@ -54,7 +54,7 @@ def draw_sample(mesh: Clustered, turn: int, data: DataOptions, places: Reads, rn
 def fixed_sample(mesh: Clustered, chosen: np.ndarray, data: DataOptions, places: Reads) -> Arrays:
     """Some clusters of a mesh as they are predicted: nothing is random; without labels."""
     tile, rows = mesh.tile, mesh.rows(chosen)
-    part = _part(tile, rows, tile.frame if _needs_frame(data.features) else None)
+    part = _part(tile, rows, tile.frame if needs_frame(data.features) else None)
     made = _seen(part, without_gaps(mesh.clusters[rows]), data.features) | {"face": rows}
     if tile.pixels is not None:
         made |= _pixels(tile, rows, _textured(tile, rows), data.pixels, places, None)
@@ -79,7 +79,7 @@ def _part(tile: Tile, rows: np.ndarray, frame: Frame | None) -> _Part:
 
 
 def _varied(tile: Tile, rows: np.ndarray, data: DataOptions, rng: np.random.Generator) -> _Part:
-    needs = _needs_frame(data.features)
+    needs = needs_frame(data.features)
     if data.augment is None:
         return _part(tile, rows, tile.frame if needs else None)
     if needs:  # the whole mesh is turned, and measured anew
@@ -89,10 +89,6 @@ def _varied(tile: Tile, rows: np.ndarray, data: DataOptions, rng: np.random.Gene
         return made._replace(mirrored=whole.mirrored)
     part = _part(tile, rows, None)
     return _Part(*vary_geometry(part.vertices, part.faces, part.surface, data.augment, rng), None)
-
-
-def _needs_frame(features: FeatureOptions) -> bool:
-    return features.positions in ("bbox", "mesh") or features.scaling == "mesh"
 
 
 def _seen(part: _Part, clusters: np.ndarray, features: FeatureOptions) -> Arrays:
