@@ -25,11 +25,12 @@ from weft.meshes.adjacency import neighbours
 from weft.meshes.clusters import cluster_faces
 from weft.meshes.features import cluster_centres
 from weft.meshes.geometry import centroids
-from weft.meshes.samples import compact_samples, prediction_parts
+from weft.meshes.samples import compact_samples, covering, prediction_parts
 from weft.meshes.smoothing import smooth_labels
 from weft.meshes.surface import DEFAULT, face_surface
 from weft.simulation.towns.settings import TownSettings
 from weft.simulation.towns.town import simulate_town
+from weft.tasks.mesh_segmentation.clustered import PASSES
 
 RESULT = Path(__file__).resolve().parent / "results" / "mesh_clusters.md"
 CAP, PER_SAMPLE, CONTEXT, SEED = 128, 16, 4, 7
@@ -91,7 +92,9 @@ def rest(vertices: np.ndarray, faces: np.ndarray, labels: np.ndarray) -> list[st
     """Rows of the table of what is done with clusters, and beside them."""
     points = centroids(vertices[faces])
     centres = cluster_centres(points, cluster_faces(points, CAP))
-    samples, sampled = timed(lambda: compact_samples(centres, PER_SAMPLE, 0))
+    around, sampled = timed(lambda: compact_samples(centres, PER_SAMPLE))
+    passes, drawn = timed(lambda: [covering(around, number) for number in range(PASSES)])
+    samples = around[passes[0]]
     compact = np.sqrt(np.mean([np.square(centres[s] - centres[s].mean(axis=0)).sum(axis=1).mean() for s in samples]))
     parts, parted = timed(lambda: prediction_parts(centres, PER_SAMPLE, CONTEXT))
     surface, measured = timed(lambda: face_surface(vertices, faces, DEFAULT))
@@ -103,7 +106,8 @@ def rest(vertices: np.ndarray, faces: np.ndarray, labels: np.ndarray) -> list[st
     smoothed, spent = timed(lambda: smooth_labels(sure, near, 1.0))
     ground = np.median(np.abs(surface[labels == 1, 0]))
     rows = [
-        f"| {len(samples)} compact samples of {PER_SAMPLE} | {sampled:.2f} | spread {compact:.1f} m |",
+        f"| compact samples of {PER_SAMPLE} around {len(centres)} clusters | {sampled:.2f} | spread {compact:.1f} m |",
+        f"| {PASSES} passes of training, the first with {len(samples)} samples | {drawn:.2f} | |",
         f"| {len(parts)} parts for prediction, {CONTEXT} clusters of {PER_SAMPLE} being context | {parted:.2f} | |",
         f"| heights and roughness of {len(faces)} faces | {measured:.2f} | "
         f"terrain is {ground:.2f} m high in the median |",

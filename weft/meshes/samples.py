@@ -1,7 +1,7 @@
 """Which clusters a network sees together: compact sets of them (spec §4).
 
 A *sample* is a core and the clusters around it, since faces of far clusters tell each other little. In training every
-cluster is in at least one sample of an epoch; for prediction every cluster is in the core of exactly one, and those
+cluster is in at least one sample of a pass; for prediction every cluster is in the core of exactly one, and those
 around it are context that is not predicted there.
 """
 
@@ -27,28 +27,36 @@ class Part(NamedTuple):
     """those that the network sees beside them, none of the core"""
 
 
-def compact_sample(centres: np.ndarray, core: int, per_sample: int) -> NDArray[np.int32]:
-    """int32 [min(per_sample, N)], a cluster and those nearest to it, nearest first; centres: float [N, 3]."""
-    away = np.square(np.asarray(centres, np.float64) - centres[core]).sum(axis=1)
-    away[core] = -1
-    return np.argsort(away, kind="stable")[:per_sample].astype(np.int32)
+def compact_samples(centres: np.ndarray, per_sample: int) -> NDArray[np.int32]:
+    """int32 [N, min(per_sample, N)], the sample around each cluster: itself, then those nearest to it, nearest first.
 
-
-def compact_samples(centres: np.ndarray, per_sample: int, seed: int) -> list[NDArray[np.int32]]:
-    """The samples of an epoch: every cluster is in at least one. centres: float [N, 3] of the clusters.
-
-    Cores are drawn one after the other from clusters that no sample has yet; a sample is a core and the clusters
-    nearest to it, whether others have them or not, so all have ``per_sample`` clusters, or all of a small mesh.
+    centres: float [N, 3] of the clusters. Raises WeftError where ``per_sample`` is below 1.
     """
     if per_sample < 1:
         raise WeftError(f"samples of clusters: per_sample must be at least 1, got {per_sample}")
-    seen = np.zeros(len(centres), bool)
-    samples = []
-    for core in np.random.default_rng(seed).permutation(len(centres)):
+    n = len(centres)
+    if not n:
+        return np.zeros((0, 0), np.int32)
+    own = np.arange(n)[:, None]
+    near = cKDTree(np.asarray(centres, np.float64)).query(centres, range(1, min(per_sample, n) + 1))[1]
+    # Where several are in one place, a cluster need not be the first found, or be found.
+    others = np.argsort(near == own, axis=1, kind="stable")[:, :-1]
+    return np.concatenate([own, np.take_along_axis(near, others, axis=1)], axis=1).astype(np.int32)
+
+
+def covering(samples: np.ndarray, seed: int) -> NDArray[np.int32]:
+    """int32 [S], cores whose samples have every cluster at least once: a pass of training.
+
+    They are drawn one after the other from clusters that no sample has yet.
+    samples: [N, per_sample], of :func:`compact_samples`.
+    """
+    seen = np.zeros(len(samples), bool)
+    cores = []
+    for core in np.random.default_rng(seed).permutation(len(samples)):
         if not seen[core]:
-            samples.append(compact_sample(centres, int(core), per_sample))
-            seen[samples[-1]] = True
-    return samples
+            cores.append(core)
+            seen[samples[core]] = True
+    return np.array(cores, np.int32)
 
 
 def prediction_parts(centres: np.ndarray, per_sample: int, context: int) -> list[Part]:

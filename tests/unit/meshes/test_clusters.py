@@ -6,7 +6,7 @@ import pytest
 from weft.errors import WeftError
 from weft.meshes.clusters import cluster_faces
 from weft.meshes.features import cluster_centres
-from weft.meshes.samples import compact_sample, compact_samples, prediction_parts
+from weft.meshes.samples import compact_samples, covering, prediction_parts
 from weft.meshes.split import balanced_split
 
 
@@ -97,31 +97,34 @@ def test_a_line_is_cut_into_runs():
 
 
 @pytest.mark.parametrize(("clusters", "per_sample"), [(1, 4), (4, 4), (5, 4), (100, 8), (100, 1)])
-def test_an_epoch_sees_every_cluster(clusters, per_sample):
-    centres = np.random.default_rng(0).random((clusters, 3))
-    samples = compact_samples(centres, per_sample, seed=3)
-    assert set(np.concatenate(samples).tolist()) == set(range(clusters))
-    for sample in samples:
-        assert len(sample) == len(set(sample.tolist())) == min(per_sample, clusters)
-    again = compact_samples(centres, per_sample, seed=3)
-    assert all(np.array_equal(a, b) for a, b in zip(samples, again, strict=True))
+def test_a_pass_sees_every_cluster(clusters, per_sample):
+    samples = compact_samples(np.random.default_rng(0).random((clusters, 3)), per_sample)
+    assert samples.shape == (clusters, min(per_sample, clusters))
+    assert all(len(set(sample.tolist())) == len(sample) for sample in samples)
+    cores = covering(samples, seed=3)
+    assert set(samples[cores].reshape(-1).tolist()) == set(range(clusters))
+    assert np.array_equal(cores, covering(samples, seed=3))
 
 
 def test_a_sample_is_a_core_and_the_nearest_around_it():
     centres = np.random.default_rng(0).random((100, 3))
-    sample = compact_sample(centres, 17, 8)
-    assert sample[0] == 17
+    sample = compact_samples(centres, 8)[17]
     away = np.linalg.norm(centres - centres[17], axis=1)
-    assert sorted(sample.tolist()) == sorted(np.argsort(away)[:8].tolist())
-    assert compact_sample(np.zeros((5, 3)), 3, 2)[0] == 3  # also where all are in one place
+    assert sample.tolist() == np.argsort(away)[:8].tolist()
 
 
-def test_other_epochs_have_other_samples():
-    centres = np.random.default_rng(0).random((100, 3))
-    first, second = (compact_samples(centres, 8, seed=seed)[0] for seed in (0, 1))
+def test_clusters_in_one_place_are_the_core_of_their_own_sample():
+    samples = compact_samples(np.zeros((40, 3)), 4)
+    assert samples[:, 0].tolist() == list(range(40))
+    assert all(len(set(sample.tolist())) == 4 for sample in samples)
+
+
+def test_other_passes_have_other_samples():
+    samples = compact_samples(np.random.default_rng(0).random((100, 3)), 8)
+    first, second = (covering(samples, seed) for seed in (0, 1))
     assert set(first.tolist()) != set(second.tolist())
     # not the double of what one pass takes
-    assert len(compact_samples(centres, 8, seed=0)) < 3 * 100 / 8
+    assert len(first) < 3 * 100 / 8
 
 
 @pytest.mark.parametrize(("clusters", "context"), [(1, 0), (8, 3), (9, 3), (200, 3), (200, 0), (200, 7)])
@@ -148,4 +151,5 @@ def test_wrong_sizes_of_samples_are_errors():
     with pytest.raises(WeftError, match="from 0 to 3, got 4"):
         prediction_parts(np.zeros((9, 3)), 4, 4)
     with pytest.raises(WeftError, match="at least 1, got 0"):
-        compact_samples(np.zeros((9, 3)), 0, 0)
+        compact_samples(np.zeros((9, 3)), 0)
+    assert compact_samples(np.zeros((0, 3)), 4).shape == (0, 0)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
 
 from weft.meshes.clusters import cluster_faces
 from weft.meshes.features import cluster_centres
-from weft.meshes.samples import compact_samples
+from weft.meshes.samples import compact_samples, covering
 from weft.tasks.mesh_segmentation.options import ClusterOptions
 from weft.tasks.mesh_segmentation.tile import Tile
+
+#: Passes of samples until they come again. A mesh of N clusters has N samples, one around each, so more passes have
+#: hardly any other ones: of 2649 clusters in samples of 32, 97 of 100 have been a core by then. Without an end, a mesh
+#: that is read anew late in a training would draw all passes before.
+PASSES = 64
 
 
 @dataclass(frozen=True)
@@ -44,22 +48,21 @@ class Clustered:
         return np.concatenate([np.zeros(0, np.int64), *(self._members[k] for k in clusters)])
 
     def sample(self, turn: int, per_sample: int) -> NDArray[np.int32]:
-        """The clusters of training sample 0, 1, … of this mesh.
+        """The clusters of training sample 0, 1, … of this mesh; none where it has no face.
 
-        Samples of a pass are all of :func:`weft.meshes.samples.compact_samples`, so a pass has every face; each pass
-        has others.
+        They go round it in passes that differ: each has every face (:func:`weft.meshes.samples.covering`). After
+        :data:`PASSES` of them the same samples come again.
         """
         if not len(self.centres):
             return np.zeros(0, np.int32)
-        for number in count():
-            if number == len(self._passes):
-                self._passes.append(compact_samples(self.centres, per_sample, number))
-            samples = self._passes[number]
-            if turn < len(samples):
-                return samples[turn]
-            turn -= len(samples)
-        raise AssertionError
+        if per_sample not in self._drawn:
+            samples = compact_samples(self.centres, per_sample)
+            cores = np.concatenate([covering(samples, number) for number in range(PASSES)])
+            self._drawn[per_sample] = samples, cores
+        samples, cores = self._drawn[per_sample]
+        return samples[cores[turn % len(cores)]]
 
     @cached_property
-    def _passes(self) -> list[list[NDArray[np.int32]]]:
-        return []
+    def _drawn(self) -> dict[int, tuple[NDArray[np.int32], NDArray[np.int32]]]:
+        """The sample around each cluster, and the cores of all turns, by clusters of a sample."""
+        return {}

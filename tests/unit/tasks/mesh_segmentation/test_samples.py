@@ -12,6 +12,7 @@ from weft.engine.task import Batch, Sample
 from weft.errors import WeftError
 from weft.meshes.augment import rotation
 from weft.meshes.features import face_features, feature_names
+from weft.meshes.samples import covering
 from weft.tasks.mesh_segmentation.batch import MeshBatch, of_samples
 from weft.tasks.mesh_segmentation.clustered import Clustered
 from weft.tasks.mesh_segmentation.inference import prediction_parts
@@ -59,6 +60,26 @@ def test_a_pass_of_training_has_every_face() -> None:
     passed = [mesh.sample(turn, 4) for turn in range(number)]
     assert len(set(np.concatenate(passed).tolist())) == len(mesh.centres)
     assert len(mesh.sample(5000, 4)) == 4  # it goes on
+
+
+def test_samples_come_again_so_that_a_late_one_costs_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes: list[np.ndarray] = []
+
+    def counted(samples: np.ndarray, seed: int) -> np.ndarray:
+        passes.append(covering(samples, seed))
+        return passes[-1]
+
+    monkeypatch.setattr("weft.tasks.mesh_segmentation.clustered.covering", counted)
+    read = [clustered(plain(size=20), task()) for _ in range(2)]
+    early = [read[0].sample(turn, 4).tolist() for turn in range(1000)]
+    once = len(passes)
+    late = read[1].sample(10**12, 4).tolist()
+    assert len(passes) == 2 * once
+    again = sum(map(len, passes[:once]))
+    assert again > len(read[0].centres)
+    assert late == early[10**12 % again]
+    assert [early[0], early[1]] == [read[0].sample(again + turn, 4).tolist() for turn in (0, 1)]
+    assert len({tuple(sample) for sample in early}) > 0.9 * len(read[0].centres)
 
 
 def test_a_mesh_smaller_than_a_sample_is_one() -> None:
