@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from weft.colours.jitter_options import Brightness, Contrast, Hue, Saturation
 from weft.config.strict import Strict
 
 
@@ -12,9 +13,7 @@ class AugmentOptions(Strict):
 
     horizontal_flip: bool = Field(True, description="mirror left and right, every other time")
     vertical_flip: bool = Field(False, description="mirror top and bottom, every other time")
-    brightness: float = Field(0.0, ge=0, le=1, description="factor on the light, flat within 1 ± this")
-    contrast: float = Field(
-        0.0, ge=0, le=1, description="factor on the distance from the mean grey, flat within 1 ± this"
-    )
-    saturation: float = Field(0.0, ge=0, le=1, description="factor on the distance from grey, flat within 1 ± this")
-    hue: float = Field(0.0, ge=0, le=0.5, description="turns of the colour circle, flat within ± this")
+    brightness: Brightness = 0.0
+    contrast: Contrast = 0.0
+    saturation: Saturation = 0.0
+    hue: Hue = 0.0

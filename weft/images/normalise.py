@@ -27,6 +27,11 @@ def unit(picture: np.ndarray, channels: int) -> NDArray[np.float32]:
     return made
 
 
+def within_full_scale(picture: np.ndarray) -> bool:
+    """Whether all values are from 0 to 1; floats of a file need not be."""
+    return bool(picture.min(initial=0) >= 0 and picture.max(initial=0) <= 1)
+
+
 def normalised(picture: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> NDArray[np.float32]:
     """(picture − mean) / std, channel by channel, of a picture in units of full scale."""
     middle, width = (np.array(values, np.float32)[:, None, None] for values in (mean, std))

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from weft.images.augment import LUMA
+from weft.colours.luma import LUMA
 
 #: Widths of the surroundings, pixels.
 SCALES = (2.0, 6.0)

@@ -11,8 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from weft.meshes.augment_options import AugmentOptions, ColourJitter
-from weft.meshes.colours import grey, turned_hue
+from weft.meshes.augment_options import AugmentOptions
 
 
 class Varied(NamedTuple):
@@ -78,23 +77,6 @@ def swapped(per_corner: np.ndarray) -> np.ndarray:
     """[M, 3, ...] with corners 1 and 2 exchanged, as in a mirrored mesh; barycentric weights and texture coordinates
     follow their corners."""
     return per_corner[:, [0, 2, 1]]
-
-
-def vary_colours(rgb: np.ndarray, options: ColourJitter, rng: np.random.Generator) -> NDArray[np.float32]:
-    """float32 [n, 3] in [0, 1] of colours of that kind: brightness, contrast, saturation, hue, all pixels alike."""
-    brightness, contrast, saturation = (
-        np.float32(rng.uniform(1 - width, 1 + width))
-        for width in (options.brightness, options.contrast, options.saturation)
-    )
-    turn = rng.uniform(-options.hue, options.hue)
-    made = np.clip(np.asarray(rgb, np.float32) * brightness, 0, 1)
-    if not len(made):
-        return made
-    middle = np.float32(grey(made).mean(dtype=np.float64))
-    made = np.clip(middle + contrast * (made - middle), 0, 1)
-    own = grey(made)[:, None]
-    made = np.clip(own + saturation * (made - own), 0, 1)
-    return turned_hue(made, turn) if options.hue else made
 
 
 def kept(n: int, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:

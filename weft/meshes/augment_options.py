@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from weft.colours.jitter_options import Brightness, Contrast, Hue, Saturation
 from weft.config.strict import Strict
 
 
@@ -26,14 +27,12 @@ class Scaling(Strict):
 
 
 class ColourJitter(Strict):
-    """Of all pixels of a sample alike; factors are drawn from 1 - x to 1 + x."""
+    """Of all pixels of a sample alike, in a random order."""
 
-    brightness: float = Field(
-        0.2, ge=0, le=1, description="largest change of the factor that colours are multiplied by"
-    )
-    contrast: float = Field(0.2, ge=0, le=1, description="the same of the distance of colours from the mean grey")
-    saturation: float = Field(0.2, ge=0, le=1, description="the same of the distance of colours from their own grey")
-    hue: float = Field(0.1, ge=0, le=0.5, description="largest turn of the hue, as a share of the whole circle")
+    brightness: Brightness = 0.2
+    contrast: Contrast = 0.2
+    saturation: Saturation = 0.2
+    hue: Hue = 0.1
 
 
 class AugmentOptions(Strict):

@@ -1,14 +1,11 @@
-"""Meshes and colours after random changes: nothing but what was asked for changes, and everything that should does."""
-
-import colorsys
+"""Meshes after random changes: nothing but what was asked for changes, and everything that should does."""
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from weft.meshes.augment import kept, rotation, swapped, vary_colours, vary_geometry
-from weft.meshes.augment_options import AugmentOptions, ColourJitter, Scaling
-from weft.meshes.colours import from_hue_saturation_value, hue_saturation_value
+from weft.meshes.augment import kept, rotation, swapped, vary_geometry
+from weft.meshes.augment_options import AugmentOptions, Scaling
 from weft.meshes.feature_options import FeatureOptions
 from weft.meshes.features import face_features, feature_names
 from weft.meshes.geometry import areas, centroids, normals
@@ -151,59 +148,6 @@ def test_a_rotation_by_a_right_angle():
 def test_no_vertices():
     made = vary_geometry(np.zeros((0, 3)), np.zeros((0, 3), int), None, AugmentOptions(), np.random.default_rng(0))
     assert len(made.vertices) == len(made.faces) == 0
-
-
-# ---------------------------------------------------------------------------------------------------- colours
-
-
-def colours(n=500):
-    return np.random.default_rng(0).random((n, 3)).astype(np.float32)
-
-
-def jitter(**options):
-    return ColourJitter(**({"brightness": 0, "contrast": 0, "saturation": 0, "hue": 0} | options))
-
-
-def test_hue_saturation_value_is_that_of_python():
-    rgb = np.concatenate([colours(100), np.array([[0, 0, 0], [1, 1, 1], [0.5, 0.5, 0.5], [1, 0, 1]], np.float32)])
-    expected = [colorsys.rgb_to_hsv(*map(float, row)) for row in rgb]
-    assert hue_saturation_value(rgb) == pytest.approx(np.array(expected), abs=1e-5)
-    assert from_hue_saturation_value(np.array(expected)) == pytest.approx(rgb, abs=1e-5)
-
-
-def test_colours_stay_where_nothing_is_asked_for():
-    assert vary_colours(colours(), jitter(), np.random.default_rng(0)) == pytest.approx(colours(), abs=1e-6)
-    assert vary_colours(colours(0), ColourJitter(), np.random.default_rng(0)).shape == (0, 3)
-
-
-def test_each_change_of_colours_changes_its_own_thing():
-    rng = np.random.default_rng
-    rgb = 0.3 + 0.3 * colours()  # nothing is cut at 0 or 1
-    factors = [vary_colours(rgb, jitter(brightness=0.2), rng(seed)) / rgb for seed in range(50)]
-    assert all(np.ptp(each) < 1e-5 for each in factors)
-    assert 0.8 <= min(each.min() for each in factors) < 0.85
-    contrast = vary_colours(rgb, jitter(contrast=0.2), rng(1))
-    assert contrast.mean() == pytest.approx(rgb.mean(), abs=0.01)
-    assert abs(contrast.std() / rgb.std() - 1) > 0.01
-    weights = np.array([0.299, 0.587, 0.114])
-    saturation = vary_colours(rgb, jitter(saturation=0.5), rng(1))
-    assert saturation @ weights == pytest.approx(rgb @ weights, abs=1e-5)
-    assert not np.allclose(saturation, rgb, atol=1e-3)
-    hue = vary_colours(rgb, jitter(hue=0.1), rng(1))
-    before, after = hue_saturation_value(rgb), hue_saturation_value(hue)
-    assert after[:, 1:] == pytest.approx(before[:, 1:], abs=1e-4)
-    turn = (after[:, 0] - before[:, 0]) % 1
-    assert np.ptp(turn) < 1e-3
-    assert 0.01 < min(turn.mean(), 1 - turn.mean()) <= 0.1
-
-
-def test_colours_stay_colours():
-    for seed in range(20):
-        made = vary_colours(
-            colours(), ColourJitter(brightness=1, contrast=1, saturation=1), np.random.default_rng(seed)
-        )
-        assert made.dtype == np.float32
-        assert 0 <= made.min() <= made.max() <= 1
 
 
 # ---------------------------------------------------------------------------------------------------- dropping

@@ -11,7 +11,7 @@ import pandas as pd
 
 from weft.engine.task import Batch, Event, LossTerms, Products, Sample, Store, Task
 from weft.images import augment, sizes
-from weft.images.normalise import normalised, unit
+from weft.images.normalise import normalised, unit, within_full_scale
 from weft.io import image_products
 from weft.io.products import Schema
 from weft.metrics.scores import Scores
@@ -60,6 +60,8 @@ class ImageSegmentation(Task[Options]):
         """A varied view: ``picture`` [C, rows, columns] normalised, ``mask`` int16 [rows, columns]."""
         data = self.options.data
         picture, mask = self._picture(sample), self._mask(sample)
+        # Of the picture as it is in the file: a dark part of one with larger values is not cut either.
+        cut = within_full_scale(picture)
         if data.size is not None and data.fit == "resize":
             picture, mask = sizes.resized(picture, data.size), sizes.resized_mask(mask, data.size)
         elif data.size is not None:
@@ -69,7 +71,7 @@ class ImageSegmentation(Task[Options]):
             window = sizes.random_window(mask.shape, data.crop, data.crop_padding, rng)
             picture, mask = sizes.cut(picture, window), sizes.cut_mask(mask, window)
         picture, mask = augment.mirrored(picture, mask, data.augment, rng)
-        picture = normalised(augment.jittered(picture, data.augment, rng), data.mean, data.std)
+        picture = normalised(augment.jittered(picture, data.augment, rng, cut=cut), data.mean, data.std)
         return Sample({"picture": picture, "mask": mask}, sample.event)
 
     def _picture(self, sample: Sample) -> np.ndarray:

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from weft.colours.jitter import jittered
 from weft.io.products import Ragged
-from weft.meshes.augment import kept, vary_colours, vary_geometry
+from weft.meshes.augment import kept, vary_geometry
 from weft.meshes.clusters import cluster_faces
 from weft.meshes.feature_options import FeatureOptions
 from weft.meshes.features import Frame, face_features, mesh_frame, needs_frame
@@ -47,7 +48,8 @@ def draw_sample(mesh: Clustered, turn: int, data: DataOptions, places: Reads, rn
         if part.mirrored and places == "bary":  # corners 1 and 2 are swapped
             made["places"] = made["places"][:, ::-1]
         if augment is not None and augment.colour is not None:
-            made["pixels"] = _bytes(vary_colours(made["pixels"] / np.float32(255), augment.colour, rng))
+            colours = np.asarray(made["pixels"], np.float32) / np.float32(255)
+            made["pixels"] = _bytes(jittered(colours, augment.colour, rng))
     return made
 
 

@@ -98,6 +98,30 @@ def test_views_depend_on_their_generator_only() -> None:
     assert not np.array_equal(first["picture"], other["picture"])
 
 
+def test_jitter_keeps_floats_beyond_full_scale() -> None:
+    """Prediction reads them as they are, so training must not flatten them to 1."""
+    built = task(mean=[0, 0, 0], std=[1, 1, 1], augment={"horizontal_flip": False, "brightness": 0.2})
+    whole = image()
+    counts = whole | {"picture": whole["picture"].astype(np.float32) * 16}
+    for number in range(5):
+        ratio = drawn(built, counts, number).arrays["picture"] / counts["picture"]
+        assert ratio == pytest.approx(ratio[0, 0, 0], rel=1e-5)
+        assert 0.8 <= ratio[0, 0, 0] <= 1.2
+
+
+def test_a_dark_part_of_floats_beyond_full_scale_is_not_cut_either() -> None:
+    picture = np.full((3, 32, 64), 0.99, np.float32)
+    picture[:, :, -1] = 4095
+    event = {"picture": picture, "truth/mask": np.zeros((32, 64), np.int16)}
+    built = task(mean=[0, 0, 0], std=[1, 1, 1], crop=[16, 16], augment={"brightness": 0.2})
+    views = [drawn(built, event, number).arrays["picture"] for number in range(20)]
+    assert any(1.05 < view.max() < 1.2 for view in views)
+    within = [
+        drawn(built, event | {"picture": np.minimum(picture, 1)}, number).arrays["picture"] for number in range(20)
+    ]
+    assert max(view.max() for view in within) == 1
+
+
 @pytest.mark.parametrize("backbone", ["light", "resnet10", "efficientnet-b0"])
 def test_backbones_by_name(backbone: str) -> None:
     built = task({**SMALL, "backbone": backbone})
