@@ -1,7 +1,8 @@
 """PLY 1.0 files by their header: ASCII, binary little and big endian, any elements and properties in any order.
 
-Rows whose lists all have one length, as triangles have, are read and written as one array. Values keep the types and
-the order of the header, so that a file that was read can be written again with further properties.
+Rows whose lists all have one length, as triangles have, are read as one array, others after a compiled walk over the
+lengths. Values keep the types and the order of the header, so that a file that was read can be written again with
+further properties.
 
 Format: G. Turk, The PLY Polygon File Format (1994); type names also as ``int8`` … ``float64``.
 """
@@ -185,9 +186,13 @@ class _Body(Protocol):
     """What follows the header: places are numbers of a text, or bytes.
 
     Attributes:
+        data: uint8 of a binary file, or float64, the numbers of a text.
+        big: whether the highest byte of a number comes first.
         end: the place after the last.
     """
 
+    data: np.ndarray
+    big: bool
     end: int
 
     def size(self, dtype: np.dtype) -> int:
@@ -206,20 +211,20 @@ class _TextBody:
         words = body.split()
         try:
             # Every type of PLY is exact in float64.
-            self.values = np.array(words, "S").astype(np.float64) if words else np.empty(0)
+            self.data = np.array(words, "S").astype(np.float64) if words else np.empty(0)
         except ValueError:
             broken = next(word for word in words if not _is_number(word))
             raise WeftError(f"{where}: '{broken.decode('utf-8', 'replace')[:40]}' is no number") from None
-        self.end = len(self.values)
+        self.big, self.end = False, len(self.data)
 
     def size(self, dtype: np.dtype) -> int:
         return 1
 
     def raw(self, places: np.ndarray, dtype: np.dtype) -> np.ndarray:
-        return self.values[places]
+        return self.data[places]
 
     def at(self, places: np.ndarray, prop: Property, dtype: np.dtype) -> np.ndarray:
-        values = self.values[places]
+        values = self.data[places]
         if dtype.kind != "f":
             limits = np.iinfo(dtype)
             bad = ~((values >= limits.min) & (values <= limits.max) & (np.floor(values) == values))
@@ -240,7 +245,7 @@ def _is_number(word: bytes) -> bool:
 class _BinaryBody:
     def __init__(self, body: bytes, order: Order) -> None:
         self.data, self.order = np.frombuffer(body, np.uint8), order
-        self.end = len(body)
+        self.big, self.end = order == ">", len(body)
 
     def size(self, dtype: np.dtype) -> int:
         return dtype.itemsize
@@ -282,14 +287,14 @@ def _uniform(where: str, body: _Body, at: int, element: Element) -> tuple[list[_
     rows = element.rows
     if not rows:
         return [_Places(np.empty(0, np.int64), np.empty(0, np.int64)) for _ in element.properties], at
-    first, width = _walk(where, body, at, replace(element, rows=1))
-    width -= at
+    first, end = _row(where, body, at, element, 0)
+    width = end - at
     if at + width * rows > body.end:
         if all(prop.length is None for prop in element.properties):
             raise _ends(where, (body.end - at) // width, rows)
         return None
     begin = width * np.arange(rows, dtype=np.int64)
-    places = [_Places(start[0] + begin, np.full(rows, counts[0])) for start, counts in first]
+    places = [_Places(start + begin, np.full(rows, count)) for start, count in first]
     for prop, (start, counts) in zip(element.properties, places, strict=True):
         # A guess: where rows differ, another property stands there.
         if prop.length is not None and (body.raw(start - body.size(prop.length), prop.length) != counts).any():
@@ -299,27 +304,43 @@ def _uniform(where: str, body: _Body, at: int, element: Element) -> tuple[list[_
 
 def _walk(where: str, body: _Body, at: int, element: Element) -> tuple[list[_Places], int]:
     """Places of all values, row after row."""
-    rows = element.rows
-    starts = np.empty((len(element.properties), rows), np.int64)
-    counts = np.ones((len(element.properties), rows), np.int64)
-    place, one = at, np.empty(1, np.int64)
-    for row in range(rows):
-        for k, prop in enumerate(element.properties):
-            number = 1
-            if prop.length is not None:
-                before = body.size(prop.length)
-                if place + before > body.end:
-                    raise _ends(where, row, rows)
-                one[0] = place
-                number = counts[k, row] = _length(where, body, one, prop, row)
-                if number < 0:
-                    raise WeftError(f"{where}: {prop.name} of row {row} has {number} values")
-                place += before
-            starts[k, row] = place
-            place += number * body.size(prop.dtype)
-        if place > body.end:
-            raise _ends(where, row, rows)
-    return [_Places(*both) for both in zip(starts, counts, strict=True)], place
+    from weft.io.ply_rows import walk
+
+    lengths = [prop.length for prop in element.properties]
+    widths = np.array([0 if one is None else body.size(one) for one in lengths], np.int64)
+    limits = np.array([0 if one is None else np.iinfo(one).max for one in lengths], np.int64)
+    sizes = np.array([body.size(prop.dtype) for prop in element.properties], np.int64)
+    # Of a header that says more rows than the file can hold, the walk ends in the first that is not there.
+    rows = min(element.rows, (body.end - at) // int(np.where(widths > 0, widths, sizes).sum()) + 1)
+    starts, counts = np.empty((2, len(lengths), rows), np.int64)
+    whole, end = walk(body.data, body.big, at, rows, widths, limits, sizes, starts, counts)
+    if whole < element.rows:
+        _row(where, body, int(end), element, int(whole))  # says what is wrong with it
+        raise _ends(where, int(whole), element.rows)
+    return [_Places(*both) for both in zip(starts, counts, strict=True)], int(end)
+
+
+def _row(where: str, body: _Body, at: int, element: Element, row: int) -> tuple[list[tuple[int, int]], int]:
+    """Of one row that begins at a place: where the values of each property begin and how many they are; its end.
+
+    Raises WeftError for a length that is none, and where the file ends in the row.
+    """
+    found, place = [], at
+    for prop in element.properties:
+        number = 1
+        if prop.length is not None:
+            before = body.size(prop.length)
+            if place + before > body.end:
+                raise _ends(where, row, element.rows)
+            number = _length(where, body, np.array([place]), prop, row)
+            if number < 0:
+                raise WeftError(f"{where}: {prop.name} of row {row} has {number} values")
+            place += before
+        found.append((place, number))
+        place += number * body.size(prop.dtype)
+    if place > body.end:
+        raise _ends(where, row, element.rows)
+    return found, place
 
 
 def _length(where: str, body: _Body, place: np.ndarray, prop: Property, row: int) -> int:

@@ -7,6 +7,7 @@ import plyfile
 import pytest
 
 from weft.errors import WeftError
+from weft.io import ply as ply_file
 from weft.io.ply import Element, Ply, is_ply, read_header, read_ply, write_ply
 from weft.io.products import Ragged
 
@@ -153,6 +154,60 @@ def test_a_truncated_binary_file_is_named(tmp_path, polygons):
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(WeftError, match="face: the file ends in row 4 of 5"):
         read_ply(path)
+
+
+@pytest.mark.parametrize("length", ["u1", "i1", "u2", "i2", "u4", "i4"])
+@pytest.mark.parametrize("form", FORMS)
+def test_lengths_of_every_type_are_walked_over(tmp_path, form, length):
+    lists = [np.arange(n, dtype="f8") for n in (3, 0, 120, 3, 0, 1)]
+    columns = {"first": Ragged.of(lists), "label": np.arange(6, dtype="i2"), "last": Ragged.of(lists[::-1])}
+    if length not in ("u1", "i1"):
+        columns["long"] = Ragged.of([np.zeros(n, "i1") for n in (0, 259, 1, 513, 2, 0)])
+    ply = Ply(
+        form, {"face": Element.of("face", columns, length), "edge": Element.of("edge", {"a": np.arange(2, dtype="i4")})}
+    )
+    assert_equal(read_ply(write_ply(tmp_path / "a.ply", ply)), ply)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_rows_of_different_lengths_are_not_walked_in_python(tmp_path, form, monkeypatch):
+    lists = [np.zeros(0 if k % 10 else 6, "f4") for k in range(200)]
+    path = write_ply(tmp_path / "a.ply", Ply(form, {"face": Element.of("face", {"texcoord": Ragged.of(lists)})}))
+    rows = []
+    monkeypatch.setattr(ply_file, "_row", lambda *given, own=ply_file._row: rows.append(given[-1]) or own(*given))
+    assert read_ply(path).elements["face"].columns["texcoord"].counts.tolist() == [len(one) for one in lists]
+    assert rows == [0]
+
+
+@pytest.mark.parametrize("form", FORMS[1:])
+def test_a_binary_length_below_zero_is_named(tmp_path, form):
+    lists = [np.zeros(n, "i1") for n in (1, 2, 3)]
+    path = write_ply(tmp_path / "a.ply", Ply(form, {"face": Element.of("face", {"corners": Ragged.of(lists)}, "i2")}))
+    path.write_bytes(path.read_bytes()[:-5] + b"\xff\xff" + b"\0\0\0")
+    with pytest.raises(WeftError, match="face: corners of row 2 has -1 values"):
+        read_ply(path)
+
+
+@pytest.mark.parametrize(
+    ("length", "said"),
+    [
+        ("-2", "corners of row 2 has -2 values"),
+        ("nan", "corners is nan, expected int, the length of row 2 of face"),
+        ("3000000000", "corners is 3000000000, expected int, the length of row 2 of face"),
+        ("7", "the file ends in row 2 of 3"),
+    ],
+)
+def test_a_length_of_a_text_that_is_none_is_named(tmp_path, length, said):
+    header = "ply\nformat ascii 1.0\nelement face 3\nproperty list int int corners\nend_header\n"
+    path = write(tmp_path / "a.ply", f"{header}1 5\n2 5 5\n{length} 5 5 5\n")
+    with pytest.raises(WeftError, match=said):
+        read_ply(path)
+
+
+def test_more_rows_than_any_memory_are_named(tmp_path):
+    header = "ply\nformat ascii 1.0\nelement face 90000000000000\nproperty list int int corners\nend_header\n"
+    with pytest.raises(WeftError, match="face: the file ends in row 2 of 90000000000000"):
+        read_ply(write(tmp_path / "a.ply", f"{header}1 5\n2 5 5\n"))
 
 
 def test_what_ply_cannot_hold_is_refused(tmp_path):
