@@ -17,7 +17,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from weft.errors import WeftError
 from weft.io.atomic import atomic_path
-from weft.io.image_files import CLASSES, IGNORE
+from weft.io.class_files import CLASSES, IGNORE, is_unlabelled
 from weft.io.image_products import MASK
 from weft.io.image_reading import RECORD
 from weft.io.mask_colors import mask_colors
@@ -68,7 +68,7 @@ def _ids(classes: Sequence[str], said: Mapping[int, str]) -> tuple[np.ndarray, i
     of_name = {name: k for k, name in said.items()}
     known = all(name in of_name for name in classes)
     ids = np.array([of_name[name] for name in classes] if known else range(len(classes)), np.int64)
-    ignored = [k for k, name in said.items() if known and name == IGNORE]
+    ignored = [k for k, name in said.items() if known and is_unlabelled(name) and name not in classes]
     return ids, ignored[0] if ignored else next(k for k in (255, *range(65536)) if k not in ids)
 
 

@@ -3,7 +3,7 @@
 By default the mask of ``images/train/street_01.jpg`` is ``masks/train/street_01.png``; where there is none such,
 ``street_01_mask.png`` beside it. A dataset of another layout gives a path seen from the image, in
 which ``{name}`` is its name (``mask: ../labels/{name}.png``), another ending (``mask: _labels``), or null where there
-are no masks. ``classes.txt`` lies beside the folder ``images``, or beside the images: ``<id> <name>`` in each line.
+are no masks. ``classes.txt`` (`weft.io.class_files`) lies beside the folder ``images``, or beside the images.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from weft.errors import WeftError
+from weft.io.class_files import CLASSES
 
 #: Endings of files of images; TIFF only where images are asked for, since it may be a stack.
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
@@ -22,9 +23,6 @@ _OWN, _OTHERS = ENDINGS[:5], (*ENDINGS[5:], ".ply", ".obj")
 #: First bytes of such files, but for TIFF; of WebP bytes 8 to 12 say it.
 _MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM")
 IMAGES, MASKS, SUFFIX = "images", "masks", "_mask"
-CLASSES = "classes.txt"
-#: The name in `classes.txt` of the ids whose pixels are not judged.
-IGNORE = "ignore"
 
 
 class ImageFiles(NamedTuple):
@@ -109,36 +107,6 @@ def classes_file(picture: Path) -> Path | None:
     root = _images_folder(picture)
     folders = [picture.parent] if root is None else [picture.parent, root.parent]
     return next((folder / CLASSES for folder in folders if (folder / CLASSES).is_file()), None)
-
-
-def read_classes(path: str | Path) -> dict[int, str]:
-    """``{id in the masks: name}`` of a ``classes.txt``; the order of its lines is that of the classes.
-
-    Blank lines and those that begin with # say nothing. The name ``ignore`` may stand for several ids, which are not
-    judged.
-
-    Raises:
-        WeftError: a line that is not ``<id> <name>``, an id or a name that comes twice, no class at all.
-    """
-    path = Path(path)
-    found: dict[int, str] = {}
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise WeftError(f"{path}: cannot be read ({error})") from None
-    for number, line in enumerate(lines, 1):
-        text = line.strip()
-        if not text or text.startswith("#") or text.lower() == CLASSES:
-            continue
-        code, name = (*text.split(None, 1), "")[:2]
-        if not code.isdecimal() or not name:
-            raise WeftError(f"{path}: line {number}: {text!r}, expected <id> <name> with an id of 0 or more")
-        if int(code) in found or (name != IGNORE and name in found.values()):
-            raise WeftError(f"{path}: line {number}: {text!r}: each id and each name once")
-        found[int(code)] = name
-    if not set(found.values()) - {IGNORE}:
-        raise WeftError(f"{path}: names no class")
-    return found
 
 
 def _place(products: Mapping[str, str | None]) -> str | None:

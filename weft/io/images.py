@@ -3,7 +3,7 @@
 Pillow reads PNG, JPEG, BMP, WebP and TIFF. Pictures keep uint8, uint16 or float32; transparency is left out, colours
 of a palette become red, green and blue, and a photograph is turned as its camera says. Masks hold ids of classes: grey
 of 8 or 16 bits, or the numbers of a palette. With a ``classes.txt`` they become 0, 1, … in the order of its lines, and
-ids named ``ignore`` −1; without one they are taken as they are.
+ids of a name that is no class, such as ``ignore``, −1; without one they are taken as they are.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import numpy as np
 
 from weft.errors import WeftError
 from weft.io import image_products
-from weft.io.image_files import IGNORE, ImageFiles, classes_file, find_images, masks_of_nobody, read_classes
+from weft.io.class_files import is_unlabelled, read_classes
+from weft.io.image_files import ImageFiles, classes_file, find_images, masks_of_nobody
 from weft.io.image_products import ORIGIN, UNKNOWN
 from weft.io.image_reading import is_turned, read_mask, read_picture, size_of
 from weft.io.products import Schema
@@ -93,7 +94,7 @@ class ImageSource:
     @property
     def names_of_classes(self) -> list[str]:
         """Of 0, 1, … of the converted masks; empty where there is no classes.txt."""
-        return [] if self.classes is None else [name for name in self.classes.values() if name != IGNORE]
+        return [] if self.classes is None else [name for name in self.classes.values() if not is_unlabelled(name)]
 
     @property
     def schemas(self) -> Sequence[Schema]:
@@ -172,7 +173,7 @@ class ImageSource:
                     problems.append(f"mask: id {max(found or [0])} of a network with {classes} classes")
             ignored = None
             if ids is not None and self.classes is not None:
-                ignored = float(np.isin(ids, [k for k, name in self.classes.items() if name == IGNORE]).mean())
+                ignored = float(np.isin(ids, [k for k, name in self.classes.items() if is_unlabelled(name)]).mean())
             low, high = (float(picture.min()), float(picture.max())) if picture.size else (0.0, 0.0)
             if low == high:
                 warnings.append(f"all values are {low:g}")
@@ -190,7 +191,7 @@ def _numbers(classes: Mapping[int, str] | None) -> np.ndarray | None:
     if classes is None:
         return None
     number = np.full(max(classes) + 1, UNKNOWN, np.int16)
-    kept = [k for k, name in classes.items() if name != IGNORE]
+    kept = [k for k, name in classes.items() if not is_unlabelled(name)]
     number[kept] = np.arange(len(kept))
     return number
 

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from weft.errors import WeftError
+from weft.io.class_files import is_unlabelled
 from weft.io.mesh_files import find_meshes
-from weft.io.mesh_options import UNLABELLED
 from weft.io.mesh_products import UNKNOWN
 from weft.io.mesh_reading import Mesh, read_mesh
 from weft.io.ply import Element, Form, Ply, Property, write_ply
@@ -127,7 +127,7 @@ def _ids(names: Sequence[str], source: Mapping[str, Any], mesh: Mesh) -> tuple[i
     """Label in the files of each class: by the class's name, as converted or in the mesh's header, else its number."""
     said = {entry["name"]: int(entry["label"]) for entry in source.get("classes", ())}
     if not said:
-        said = {name: label for label, name in mesh.classes.items() if name.lower() not in UNLABELLED}
+        said = {name: label for label, name in mesh.classes.items() if label >= 0 and not is_unlabelled(name)}
     if not set(names) <= said.keys():
         return tuple(range(len(names)))
     return tuple(said[name] for name in names)

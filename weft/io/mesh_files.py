@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from weft.errors import WeftError
-from weft.io.image_files import CLASSES
+from weft.io.class_files import CLASSES
 from weft.io.obj import libraries, read_materials
 from weft.io.ply import is_ply, read_header
 

@@ -8,10 +8,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from weft.errors import WeftError
+from weft.io.class_files import is_unlabelled
 from weft.meshes.surface_settings import DEFAULT, Ground
-
-#: Names of ids whose faces have no valid label.
-UNLABELLED = ("unclassified", "unlabelled", "unlabeled", "ignore")
 
 
 class MeshReading(NamedTuple):
@@ -74,7 +72,8 @@ class ClassTable(NamedTuple):
 def class_table(reading: MeshReading, names: Mapping[int, str]) -> ClassTable:
     """The table of a conversion: its `label_map`, else the names that come with the files, else labels as they are.
 
-    names: ``{label: name}`` of ``classes.txt`` or of headers; those called `UNLABELLED` are no classes.
+    names: ``{label: name}`` of ``classes.txt`` or of headers; ids below 0, and those called
+        `weft.io.class_files.UNLABELLED`, are no classes.
     Raises WeftError for a map that leaves a class without labels, or names that are not as many as the classes.
     """
     if reading.label_map is not None:
@@ -87,7 +86,7 @@ def class_table(reading: MeshReading, names: Mapping[int, str]) -> ClassTable:
         known = tuple([int(one) for one in ids if one is not None])
         own = tuple(names.get(one, f"class_{c}") for c, one in enumerate(known))
         return ClassTable(_distinct(reading.classes or own), known, dict(reading.label_map), False)
-    kept = [label for label, name in names.items() if label >= 0 and name.lower() not in UNLABELLED]
+    kept = [label for label, name in names.items() if label >= 0 and not is_unlabelled(name)]
     if kept and not reading.classes:
         table = dict.fromkeys(names, -1) | {label: c for c, label in enumerate(kept)}
         return ClassTable(_distinct(names[label] for label in kept), tuple(kept), table, True)

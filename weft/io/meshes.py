@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weft.errors import WeftError
-from weft.io.image_files import read_classes
+from weft.io.class_files import read_classes
 from weft.io.image_reading import read_picture, size_of
 from weft.io.mesh_checks import MeshReport, report
 from weft.io.mesh_files import MeshFiles, classes_file, files_of, find_meshes, places
@@ -120,7 +120,7 @@ class MeshSource:
         """Which labels are which class."""
         said = classes_file(self.meshes[0].mesh)
         if said is not None:
-            return class_table(self.reading, read_classes(said))
+            return class_table(self.reading, read_classes(said, negative=True))
         named = {tuple(fact.classes.items()): k for k, fact in enumerate(self._facts) if fact.classes}
         if len(named) > 1 and self.reading.label_map is None:
             one, other = [self.meshes[k].mesh.name for k in list(named.values())[:2]]

@@ -14,9 +14,9 @@ from weft import tasks
 from weft.engine.model_file import ModelFile, save_model
 from weft.images.crf import refined
 from weft.images.crf_options import CrfOptions
+from weft.io.class_files import read_classes
 from weft.io.convert import convert_file
 from weft.io.image_export import export_masks
-from weft.io.image_files import read_classes
 from weft.io.image_reading import read_mask
 from weft.io.store import EventStore
 

@@ -1,15 +1,13 @@
 """Folders of images: which files belong together, what is read of them, and what is refused by name."""
 
-import re
-
 import numpy as np
 import pytest
-from image_folders import CLASSES, dataset, ids, picture, save
+from image_folders import dataset, ids, picture, save
 from PIL import Image
 
 from weft.errors import WeftError
 from weft.io.convert import convert_file, open_source, recognise
-from weft.io.image_files import files_of, find_images, is_images, other_files, read_classes
+from weft.io.image_files import files_of, find_images, is_images, other_files
 from weft.io.image_reading import read_mask, read_picture
 from weft.io.store import EventStore
 
@@ -129,33 +127,6 @@ def test_the_table_of_inspect_has_all_that_is_wrong(tmp_path):
     assert "20 × 30 pixels, patches have 32 × 16" in first.problems
     assert any("5 × 30" in text for text in second.problems)
     assert second.ignored == pytest.approx((ids(1, (5, 30)) == 255).mean())
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("0 road\nroof\n", "line 2: 'roof', expected <id> <name>"),
-        ("0 road\n0 roof\n", "line 2"),
-        ("0 road\n1 road\n", "each id and each name once"),
-        ("-1 road\n", "an id of 0 or more"),
-        ("255 ignore\n", "names no class"),
-    ],
-)
-def test_classes_that_say_nothing(tmp_path, text, said):
-    (tmp_path / "classes.txt").write_text(text)
-    with pytest.raises(WeftError, match=re.escape(said)):
-        read_classes(tmp_path / "classes.txt")
-
-
-def test_classes_of_the_seed(tmp_path):
-    (tmp_path / "classes.txt").write_text("classes.txt\n# ids\n0 background\n1 road\n\n2 tall building\n")
-    assert read_classes(tmp_path / "classes.txt") == {0: "background", 1: "road", 2: "tall building"}
-    (tmp_path / "classes.txt").write_bytes(
-        b"\xef\xbb\xbf0 background\r\n1\troad\r\n2  tall building\r\n"
-    )  # of an editor
-    assert read_classes(tmp_path / "classes.txt") == {0: "background", 1: "road", 2: "tall building"}
-    (tmp_path / "classes.txt").write_text(CLASSES + "254 ignore\n")
-    assert list(read_classes(tmp_path / "classes.txt").values()).count("ignore") == 2
 
 
 def test_types_of_pictures(tmp_path):

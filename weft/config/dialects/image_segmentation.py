@@ -9,8 +9,9 @@ from typing import Any
 from weft.config.dialects.dialect import Dialect
 from weft.config.dialects.rules import Drops, Maps, Noted, Open, PartOf, Rule, Several, Source, Unfit
 from weft.config.dialects.stages import Defaults, Part, Plan
+from weft.io.class_files import CLASSES, is_unlabelled, read_classes
 from weft.io.fetch import KNOWN
-from weft.io.image_files import CLASSES, IGNORE, find_images, read_classes
+from weft.io.image_files import find_images
 
 _OPTIMIZERS = {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD", "rmsprop": "RMSprop"}
 _METRICS = {
@@ -82,7 +83,7 @@ def _classes(value: int, source: Source) -> Noted:
     said = Path(source.get("dataset.root", default=".")) / CLASSES
     if not said.is_file():
         return Noted([f"class_{k}" for k in range(value)], f"no {said} to name them")
-    names = [name for name in read_classes(said).values() if name != IGNORE]
+    names = [name for name in read_classes(said).values() if not is_unlabelled(name)]
     if len(names) != value:
         raise Unfit(f"{said} names {len(names)} classes; nearest that works: {len(names)}")
     return Noted(names, f"names of {said}")

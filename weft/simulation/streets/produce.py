@@ -10,8 +10,9 @@ from pathlib import Path
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from weft.io.image_files import CLASSES as CLASSES_FILE
-from weft.io.image_files import IGNORE, IMAGES, MASKS
+from weft.io.class_files import CLASSES as CLASSES_FILE
+from weft.io.class_files import IGNORE
+from weft.io.image_files import IMAGES, MASKS
 from weft.io.image_reading import RECORD
 from weft.simulation.folders import simulate_files
 from weft.simulation.streets.settings import CLASSES, IGNORED, StreetSettings
