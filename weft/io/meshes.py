@@ -3,7 +3,8 @@
 Files are read by their headers (`weft.io.mesh_reading`), and what belongs to a mesh lies beside it
 (`weft.io.mesh_files`). What the surroundings of a face say of it, and the pixels under it, are found once, here
 (`weft.meshes.surface`, `weft.meshes.texture`). A texture that a mesh names and that is not there is an error, unless
-textures are left out (``textures: null``).
+textures are left out (``textures: null``). A mesh without a texture has faces without pixels: what reads textures
+predicts it too.
 """
 
 from __future__ import annotations
@@ -132,7 +133,7 @@ class MeshSource:
         found = [VERTICES, FACES, FACE_SURFACE, ORIGIN]
         if any(fact.polygons for fact in self._facts):
             found.append(PARENT_FACE)
-        if any(fact.textured for fact in self._facts):
+        if "textures" in self._place:
             found += [TEXCOORDS, TEXTURE, FACE_PIXELS]
         if any(fact.labelled for fact in self._facts):
             found.append(face_labels(self.table.names))
@@ -194,7 +195,8 @@ class MeshSource:
 
     def _texture(self, files: MeshFiles, mesh: Mesh) -> dict[str, Any]:
         if mesh.texcoords is None or mesh.texture is None:
-            self.notes.setdefault("without texture", []).append(files.name)
+            if any(fact.textured for fact in self._facts):
+                self.notes.setdefault("without texture", []).append(files.name)
             return {
                 "texcoords": np.full((len(mesh.faces), 6), np.nan, np.float32),
                 "texture": np.full(len(mesh.faces), UNKNOWN, np.int16),
@@ -220,8 +222,9 @@ class MeshSource:
         for number in used:
             if not paths[number].is_file():
                 raise WeftError(
-                    f"{files.mesh}: texture {mesh.textures[number]} is not there ({paths[number]}); say where textures "
-                    "lie with textures=FOLDER, or leave them out with textures=none"
+                    f"{files.mesh}: texture {mesh.textures[number]} is not there ({paths[number]}); weft convert "
+                    "--product textures=FOLDER says where textures lie, --product textures=none leaves them out, for "
+                    "stages that read shapes alone; a dataset says products: {textures: FOLDER}, or null"
                 )
         sizes = [size_of(path).size if number in used else (1, 1) for number, path in enumerate(paths)]
         try:

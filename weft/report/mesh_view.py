@@ -48,8 +48,9 @@ def view_mesh(store: Any, index: int, caption: str, sides: Sequence[str], classe
     predicted = [side for side in said if side != TRUTH]
     if TRUTH in said and predicted:
         layers.append(_errors(said[TRUTH], said[predicted[0]]))
-    if f"{TRUTH}/face_pixels" in store:
-        layers.append(FaceLayer("texture", mean_colours(store[f"{TRUTH}/face_pixels"][index])))
+    pixels = store[f"{TRUTH}/face_pixels"][index] if f"{TRUTH}/face_pixels" in store else None
+    if pixels is not None and len(pixels.values):
+        layers.append(FaceLayer("texture", mean_colours(pixels)))
     if not layers:
         layers.append(FaceLayer("surface", np.broadcast_to(np.array(_BARE, np.uint8), (len(faces), 3))))
     return mesh_viewer("mesh", "A mesh", caption, vertices, faces, layers)

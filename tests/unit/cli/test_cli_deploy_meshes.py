@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 from command_line import weft
-from mesh_files_made import LABELS, write_tile
+from mesh_files_made import LABELS, OBJ, write_obj, write_tile
 
 from weft import tasks
 from weft.engine.model_file import MEASURED, ModelFile, save_model
@@ -95,6 +95,36 @@ def test_a_folder_of_tiles_is_predicted_and_written(experiment, tmp_path: Path, 
     assert weft("export", output, "--to", "ply", "-o", tmp_path / "one") == 1
     assert weft("export", output, "--to", "csv", "--ascii", "-o", tmp_path / "one") == 1
     assert "--ascii, --probabilities and --meshes are for --to ply" in capsys.readouterr().err
+
+
+def test_a_stage_that_reads_textures_predicts_meshes_without_any(experiment, tmp_path: Path) -> None:
+    plain = "\n".join(line for line in OBJ.splitlines() if line.split()[0] not in ("mtllib", "usemtl"))
+    bare = write_obj(tmp_path / "bare", plain, materials=None)
+    for mesh, faces in ((write_tile(tmp_path / "in", textures=None), 8), (bare, 5)):
+        output = tmp_path / f"{mesh.suffix[1:]}/predicted.h5"
+        assert weft("deploy", *experiment, "--events", mesh, "--output", output, "--ply") == 0
+        with EventStore.open(output) as store:
+            labels, probabilities = store["face_labels"][0], store["face_probabilities"][0]
+            assert len(labels) == faces
+            assert set(labels[:, 0].tolist()) <= {0, 1, 2}
+            np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_what_is_said_of_a_missing_texture_works(experiment, tmp_path: Path, capsys) -> None:
+    tile = write_tile(tmp_path / "in")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "in/tile_1.png").rename(tmp_path / "photos/tile_1.png")
+    (tmp_path / "in/tile_0.png").rename(tmp_path / "photos/tile_0.png")
+    output = tmp_path / "predicted.h5"
+    assert weft("deploy", *experiment, "--events", tile, "--output", output) == 1
+    said = capsys.readouterr().err
+    assert "weft convert --product textures=FOLDER says where textures lie" in " ".join(said.split())
+    assert "--product textures=none leaves them out" in " ".join(said.split())
+    assert weft("convert", tile, tmp_path / "bare.h5", "--product", "textures=none") == 0
+    with EventStore.open(tmp_path / "bare.h5") as store:
+        assert "face_pixels" not in store
+    assert weft("convert", tile, tmp_path / "full.h5", "--product", "textures=../photos") == 0
+    assert weft("deploy", *experiment, "--events", tmp_path / "full.h5", "--output", output) == 0
 
 
 def test_ply_is_for_meshes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -112,7 +112,16 @@ def test_without_names_labels_are_classes(tmp_path):
     write_ply(tmp_path / "tile.ply", replace(ply_of(textures=None), comments=()))
     with converted(tmp_path, tmp_path / "a.h5")[1] as store:
         assert store["face_labels"][0][:, 0].tolist() == LABELS.tolist()
-        assert "face_pixels" not in store
+
+
+def test_a_mesh_without_a_texture_has_faces_without_pixels(tmp_path):
+    write_ply(tmp_path / "tile.ply", ply_of(textures=None))
+    done, store = converted(tmp_path, tmp_path / "a.h5")
+    assert done.notes == {}
+    with store:
+        assert store["face_pixels"][0].counts.tolist() == [0] * 8
+        assert store["texture"][0][:, 0].tolist() == [-1] * 8
+        assert np.isnan(store["texcoords"][0]).all()
 
 
 def test_a_file_of_labels_stands_before_those_of_the_mesh(tmp_path):
@@ -147,7 +156,7 @@ def test_labels_and_textures_lie_where_they_are_said_to(tmp_path):
         assert store["face_labels"][0][:, 0].tolist() == [0, 0, 1, 1, 1, 1, 0, -1]
         assert store["face_pixels"][0].counts.sum() == 60
     assert {path.name for path in files_of(tile, products)} == {"x.ply", "x.txt", "tile_0.png", "tile_1.png"}
-    with pytest.raises(WeftError, match=r"x\.ply: texture tile_0\.png is not there.*textures=none"):
+    with pytest.raises(WeftError, match=r"x\.ply: texture tile_0\.png is not there.*--product textures=FOLDER says"):
         convert_file(tile, tmp_path / "b.h5")
     with converted(tile, tmp_path / "b.h5", products={"textures": None, "labels": None})[1] as store:
         assert set(store.products) == {"vertices", "faces", "face_surface", "origin"}

@@ -88,7 +88,7 @@ def test_the_colour_of_a_face_is_the_mean_of_its_pixels():
     assert len(set(found[1].tolist())) > 1 or found[1].max() > 0, "a grey where there is no texture"
 
 
-def written(path, labels=None, truth=None, classes=CLASSES):
+def written(path, labels=None, truth=None, classes=CLASSES, pixels=None):
     """A store of one mesh, or of what was predicted of the one of another."""
     parents = {}
     if truth is not None:
@@ -96,8 +96,12 @@ def written(path, labels=None, truth=None, classes=CLASSES):
             parents = {"truth": store.content_hash}
     schemas = [] if truth is not None else [VERTICES, FACES, ORIGIN]
     schemas += [face_labels(classes)] if labels is not None else []
+    schemas += [FACE_PIXELS] if pixels is not None else []
     with StoreWriter(path, schemas, provenance={}, parents=parents) as writer:
         made = {} if labels is None else {"face_labels": labels[:, None]}
+        if pixels is not None:
+            values = np.zeros(sum(pixels), FACE_PIXELS.dtype)
+            made |= {"face_pixels": Ragged(values, np.cumsum([0, *pixels]))}
         if truth is None:
             (code,) = writer.encode("origin", "mesh", ["Tile_+1984_+2692"])
             made |= {"vertices": VERTEX, "faces": FACE, "origin": np.array([(code,)], ORIGIN.dtype)}
@@ -128,6 +132,12 @@ def test_show_of_a_mesh_without_labels(tmp_path):
     show_event({"truth": written(tmp_path / "truth.h5")}, 0, tmp_path / "mesh.html")
     data = payload((tmp_path / "mesh.html").read_text())
     assert [layer["name"] for layer in data["layers"]] == ["surface"]
+
+
+@pytest.mark.parametrize(("pixels", "layers"), [((0, 2, 0), ["truth", "texture"]), ((0, 0, 0), ["truth"])])
+def test_a_texture_is_shown_where_a_face_has_one(tmp_path, pixels, layers):
+    show_event({"truth": written(tmp_path / "truth.h5", TRUTH, pixels=pixels)}, 0, tmp_path / "mesh.html")
+    assert [layer["name"] for layer in payload((tmp_path / "mesh.html").read_text())["layers"]] == layers
 
 
 def test_every_class_has_a_colour_of_its_own():
