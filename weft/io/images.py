@@ -20,24 +20,27 @@ from weft.io import image_products
 from weft.io.class_files import is_unlabelled, read_classes
 from weft.io.image_files import ImageFiles, classes_file, find_images, masks_of_nobody
 from weft.io.image_products import ORIGIN, UNKNOWN
-from weft.io.image_reading import is_turned, read_mask, read_picture, size_of
+from weft.io.image_reading import Head, is_turned, read_mask, read_picture, size_of
 from weft.io.products import Schema
 
 
 @dataclass(frozen=True)
 class ImageReport:
-    """One row of the table of `weft inspect`; `problems` are errors of the conversion, `warnings` may be meant."""
+    """One row of the table of `weft inspect`; `problems` are errors of the conversion, `warnings` may be meant.
+
+    Of an image that cannot be read it has the name and the problem alone.
+    """
 
     image: str
-    size: tuple[int, int]
-    channels: int
-    dtype: str
-    low: float
-    high: float
-    classes: Sequence[int] | None
-    ignored: float | None
-    problems: Sequence[str]
-    warnings: Sequence[str]
+    size: tuple[int, int] | None = None
+    channels: int | None = None
+    dtype: str | None = None
+    low: float | None = None
+    high: float | None = None
+    classes: Sequence[int] | None = None
+    ignored: float | None = None
+    problems: Sequence[str] = ()
+    warnings: Sequence[str] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -56,8 +59,8 @@ class ImageSource:
         classes: ``{id in the masks: name}`` of the classes.txt; None where there is none.
 
     Raises:
-        WeftError: no image, a damaged file, pictures of different types, or masks none of which has the name of an
-            image.
+        WeftError: no image, pictures of different types, or masks none of which has the name of an image. A damaged
+            file is named when it is converted, or in its row of the survey.
     """
 
     kind = "images"
@@ -73,12 +76,18 @@ class ImageSource:
         self.files = [path for image in self.images for path in (image.picture, image.mask) if path is not None]
         if said is not None:
             self.files.append(said)
-        self._heads = [size_of(image.picture) for image in self.images]
-        types = {head.dtype: image.picture.name for head, image in zip(self._heads, self.images, strict=True)}
+        self._heads: dict[int, Head] = {}
+        self._damaged: dict[int, str] = {}
+        for entry, image in enumerate(self.images):
+            try:
+                self._heads[entry] = size_of(image.picture)
+            except WeftError as error:
+                self._damaged[entry] = str(error)
+        types = {head.dtype: self.images[entry].picture.name for entry, head in self._heads.items()}
         if len(types) > 1:
             found = ", ".join(f"{name}: {dtype}" for dtype, name in types.items())
             raise WeftError(f"{self.path}: pictures of different types ({found}); make them one")
-        self.dtype = np.dtype(next(iter(types)))
+        self.dtype = np.dtype(next(iter(types), "u1"))
         self._masked = any(image.mask is not None for image in self.images)
         left = masks_of_nobody(self.images, products) if self.path.is_dir() else []
         if left and not self._masked:
@@ -103,23 +112,26 @@ class ImageSource:
 
     @property
     def about(self) -> Mapping[str, Any]:
-        images = {
-            image.name: {"picture": image.picture.name, "mask": image.mask and image.mask.name, "size": list(head.size)}
-            for image, head in zip(self.images, self._heads, strict=True)
-        }
+        images = {}
+        for entry, head in self._heads.items():
+            name, picture, mask = self.images[entry]
+            images[name] = {"picture": picture.name, "mask": mask and mask.name, "size": list(head.size)}
         classes = {} if self.classes is None else {"classes": {str(k): name for k, name in self.classes.items()}}
         return {"images": images, **classes}
 
     def numbers(self) -> np.ndarray | None:
         """Run, subrun, event where the files are ours and say them."""
-        said = [head.event for head in self._heads]
-        return None if any(one is None for one in said) else np.array(said, np.int64)
+        said = [head.event for head in self._heads.values()]
+        return None if self._damaged or any(one is None for one in said) else np.array(said, np.int64)
 
     def names(self) -> list[str]:
         """Who each event is, whatever other images lie beside it: folder and image."""
         return [f"{image.picture.absolute().parent.name}\0{image.name}" for image in self.images]
 
     def events(self, start: int, stop: int, encode: Any) -> Iterator[dict[str, Any]]:
+        """Products of each entry. Raises WeftError where any picture of the source is damaged, before the first."""
+        for why in self._damaged.values():
+            raise WeftError(why)
         for entry in range(start, stop):
             image = self.images[entry]
             picture, remarks = read_picture(image.picture)
@@ -148,26 +160,34 @@ class ImageSource:
         return self._number[ids]
 
     def survey(self, classes: int | None = None, smallest: Sequence[int] | None = None) -> Iterator[ImageReport]:
-        """Look at all pixels of all images; only unreadable files raise.
+        """Look at all pixels of all images; one that cannot be read is a row that says why.
 
         Args:
             classes: of a network; without a classes.txt ids are below it.
             smallest: (rows, columns), or (slices, rows, columns), of the patches that an image must hold.
         """
         for image in self.images:
-            picture, remarks = read_picture(image.picture)
+            try:
+                picture, remarks = read_picture(image.picture)
+            except WeftError as error:
+                yield ImageReport(image.name, problems=(str(error).removeprefix(f"{image.picture}: "),))
+                continue
             size = (int(picture.shape[1]), int(picture.shape[2]))
             problems, warnings = [], list(remarks)
             if picture.dtype.kind == "f" and not np.isfinite(picture).all():
                 problems.append(f"{int((~np.isfinite(picture)).sum())} values are not finite")
             if smallest is not None and any(n < least for n, least in zip(size, tuple(smallest)[-2:], strict=True)):
                 problems.append(f"{size[0]} × {size[1]} pixels, patches have {smallest[-2]} × {smallest[-1]}")
-            ids = None if image.mask is None else read_mask(image.mask)
-            found = None if ids is None else np.unique(ids).tolist()
+            ids = None
             if image.mask is None:
                 warnings.append("no mask")
             else:
-                assert ids is not None
+                try:
+                    ids = read_mask(image.mask)
+                except WeftError as error:
+                    problems.append(f"mask: {str(error).removeprefix(f'{image.mask}: ')}")
+            found = None if ids is None else np.unique(ids).tolist()
+            if ids is not None:
                 problems += _problems(image, ids, size, self.classes)
                 if self.classes is None and classes is not None and max(found or [0]) >= classes:
                     problems.append(f"mask: id {max(found or [0])} of a network with {classes} classes")

@@ -71,10 +71,18 @@ def _span(low: float, high: float) -> str:
 
 
 def _size(mesh: Row) -> str:
+    if mesh["faces"] is None:
+        return ""
     lines = [f"{mesh['vertices']:,}", f"{mesh['faces']:,}"]
     if mesh["triangles"] != mesh["faces"]:
         lines.append(f"{mesh['triangles']:,} triangles")
     return "\n".join(lines)
+
+
+def _extent(mesh: Row) -> str:
+    if mesh["extent"] is None:
+        return ""
+    return "\n".join([*(f"{length:.4g}" for length in mesh["extent"]), f"{mesh['area']:.4g} m²"])
 
 
 Cell = Callable[[Row], str]
@@ -94,17 +102,17 @@ _STACKS: dict[str, Cell] = {
 }
 _IMAGES: dict[str, Cell] = {
     "image": lambda row: row["image"],
-    "C": lambda row: str(row["channels"]),
-    "pixels y × x": lambda row: _times(row["size"]),
-    "type": lambda row: row["dtype"],
-    "values": lambda row: _span(row["low"], row["high"]),
+    "C": lambda row: "" if row["channels"] is None else str(row["channels"]),
+    "pixels y × x": lambda row: "" if row["size"] is None else _times(row["size"]),
+    "type": lambda row: row["dtype"] or "",
+    "values": lambda row: "" if row["low"] is None else _span(row["low"], row["high"]),
     "ids of the mask": lambda row: _numbers(row["classes"]),
     "ignored": lambda row: _share(row["ignored"]),
 }
 _MESHES: dict[str, Cell] = {
     "mesh": lambda row: row["mesh"],
     "vertices, faces": _size,
-    "m, m²": lambda row: "\n".join([*(f"{length:.4g}" for length in row["extent"]), f"{row['area']:.4g} m²"]),
+    "m, m²": _extent,
     "labels": lambda row: "\n".join(f"{one}: {count:,}" for one, count in (row["labels"] or {}).items()),
     "textures": lambda row: "" if row["textured"] is None else f"{row['textures']}\n{row['textured']:.1%}",
 }

@@ -1,7 +1,8 @@
 """What is in a mesh and its files, and what is wrong with it, one line per mesh.
 
-Errors are what cannot be converted (labels that are no classes, textures that are not there, coordinates that are not
-finite); warnings are what may be meant: meshes need not be manifold, but whoever reads the table should know.
+Errors are what cannot be converted (a damaged file, labels that are no classes, textures that are not there,
+coordinates that are not finite); warnings are what may be meant: meshes need not be manifold, but whoever reads the
+table should know.
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ from weft.meshes.geometry import areas
 
 @dataclass(frozen=True)
 class MeshReport:
-    """One row of the table of `weft inspect`."""
+    """One row of the table of `weft inspect`; of a mesh that cannot be read its name and problem alone."""
 
     mesh: str
-    form: str
-    vertices: int
-    faces: int
-    triangles: int
-    extent: tuple[float, float, float]
-    area: float
-    labels: Mapping[int, int] | None
-    textured: float | None
-    textures: int
-    problems: Sequence[str]
-    warnings: Sequence[str]
+    form: str | None = None
+    vertices: int | None = None
+    faces: int | None = None
+    triangles: int | None = None
+    extent: tuple[float, float, float] | None = None
+    area: float | None = None
+    labels: Mapping[int, int] | None = None
+    textured: float | None = None
+    textures: int | None = None
+    problems: Sequence[str] = ()
+    warnings: Sequence[str] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -70,7 +71,7 @@ def report(
         problems += _problems_of_labels(labels, table, classes)
     textured = None
     if textures:
-        paths = [files.textures[name] for name in mesh.textures]
+        paths = [files.texture(name) for name in mesh.textures]
         used = [] if mesh.texture is None else np.unique(mesh.texture[mesh.texture >= 0]).tolist()
         problems += [f"texture {paths[k].name} is not there" for k in used if not paths[k].is_file()]
         if mesh.texture is None:

@@ -29,12 +29,20 @@ TEXTURE_FILE = "TextureFile"
 
 
 class MeshFiles(NamedTuple):
-    """One mesh, the file of its labels, and the files of its textures by the names that it gives them."""
+    """One mesh, the file of its labels, and the folder of its textures, seen from the mesh; None: without textures."""
 
     name: str
     mesh: Path
     labels: Path | None
-    textures: Mapping[str, Path]
+    textures: str | None
+
+    def texture(self, name: str) -> Path:
+        """Where a texture lies, by the name that the mesh gives it: by its path in the folder, or by its name alone, as
+        exports of other machines need. It need not be there: who reads it says so."""
+        plain = name.replace("\\", "/")
+        root = self.mesh.parent / (self.textures or "")
+        path = Path(os.path.normpath(root / plain))
+        return path if path.is_file() else Path(os.path.normpath(root / Path(plain).name))
 
 
 def is_meshes(path: str | Path) -> bool:
@@ -65,10 +73,8 @@ def places(products: Mapping[str, str | None]) -> dict[str, str]:
 def find_meshes(source: str | Path, products: Mapping[str, str | None] | None = None) -> list[MeshFiles]:
     """The meshes of a folder, by name, or the one that is named; each with its other files.
 
-    Textures that are named and not there are in `textures` too: who reads them says so.
-
     Raises:
-        WeftError: no mesh, two of one name, a damaged header or an unknown product.
+        WeftError: no mesh, two of one name or an unknown product; the meshes themselves are not looked at.
     """
     source, place = Path(source), places(products or {})
     if source.is_dir():
@@ -82,15 +88,15 @@ def find_meshes(source: str | Path, products: Mapping[str, str | None] | None = 
     twin = next((a for a, b in pairwise(meshes) if a.stem == b.stem), None)
     if twin is not None:
         raise WeftError(f"{source}: two meshes are called {twin.stem}")
-    return [MeshFiles(mesh.stem, mesh, _labels(mesh, place), _textures(mesh, place)) for mesh in meshes]
+    return [MeshFiles(mesh.stem, mesh, _labels(mesh, place), place.get("textures")) for mesh in meshes]
 
 
 def files_of(source: str | Path, products: Mapping[str, str | None] | None = None) -> list[Path]:
-    """Every file that a conversion of `source` reads and that is there."""
+    """Every file that a conversion of `source` reads and that is there. Raises WeftError for a damaged header."""
     found = find_meshes(source, products)
     files: dict[Path, None] = {}
     for one in found:
-        beside = [*([one.labels] if one.labels else []), *libraries(one.mesh), *one.textures.values()]
+        beside = [*([one.labels] if one.labels else []), *libraries(one.mesh), *_textures(one)]
         files |= dict.fromkeys([one.mesh, *(path for path in beside if path.is_file())])
     classes = classes_file(found[0].mesh)
     return [*files] if classes is None else [*files, classes]
@@ -121,20 +127,11 @@ def _labels(mesh: Path, place: Mapping[str, str]) -> Path | None:
     return path if path.is_file() and path.name != CLASSES else None
 
 
-def _textures(mesh: Path, place: Mapping[str, str]) -> dict[str, Path]:
-    said = place.get("textures")
-    if said is None:
-        return {}
-    if mesh.suffix.lower() == ".obj":
-        names = [name for library in libraries(mesh) for name in read_materials(library).values() if name]
+def _textures(files: MeshFiles) -> list[Path]:
+    if files.textures is None:
+        return []
+    if files.mesh.suffix.lower() == ".obj":
+        names = [name for library in libraries(files.mesh) for name in read_materials(library).values() if name]
     else:
-        names = texture_names(read_header(mesh).comments)
-    return {name: _found(mesh, said, name) for name in dict.fromkeys(names)}
-
-
-def _found(mesh: Path, folder: str, name: str) -> Path:
-    """Where a texture lies: in the folder by its path, or by its name alone, as exports of other machines need."""
-    plain = name.replace("\\", "/")
-    root = mesh.parent / folder
-    path = Path(os.path.normpath(root / plain))
-    return path if path.is_file() else Path(os.path.normpath(root / Path(plain).name))
+        names = texture_names(read_header(files.mesh).comments)
+    return [files.texture(name) for name in dict.fromkeys(names)]

@@ -64,8 +64,8 @@ class MeshSource:
         meshes: the meshes with their files.
 
     Raises:
-        WeftError: no mesh, a damaged header, or settings that make no sense. What is wrong with a mesh itself is said
-            when it is read, its file named.
+        WeftError: no mesh, or settings that make no sense. What is wrong with a mesh itself is said when it is
+            converted, its file named, or in its row of the survey.
     """
 
     kind = "meshes"
@@ -79,12 +79,15 @@ class MeshSource:
         self.path = Path(path)
         self.reading = reading or MeshReading()
         self.meshes = find_meshes(self.path, products)
-        self.files = files_of(self.path, products)
         self.entries = len(self.meshes)
         self.notes: dict[str, Any] = {}
         self.skipped: dict[str, str] = {}
-        self._place = places(products or {})
+        self._products, self._place = products, places(products or {})
         self._last: tuple[int, Mesh] | None = None
+
+    @cached_property
+    def files(self) -> list[Path]:
+        return files_of(self.path, self._products)
 
     def _read(self, entry: int) -> Mesh:
         """A mesh; the last one is kept, so that a source of one mesh is read once."""
@@ -96,8 +99,20 @@ class MeshSource:
         return self._last[1]
 
     @cached_property
-    def _facts(self) -> list[_Facts]:
-        return [self._fact(entry) for entry in reversed(range(self.entries))][::-1]
+    def _looked(self) -> tuple[dict[int, _Facts], dict[int, str]]:
+        """Of each entry what it has, or why it cannot be read; the first is read last, since it is asked for next."""
+        facts: dict[int, _Facts] = {}
+        damaged: dict[int, str] = {}
+        for entry in reversed(range(self.entries)):
+            try:
+                facts[entry] = self._fact(entry)
+            except WeftError as error:
+                damaged[entry] = str(error)
+        return dict(sorted(facts.items())), dict(sorted(damaged.items()))
+
+    @property
+    def _facts(self) -> dict[int, _Facts]:
+        return self._looked[0]
 
     def _fact(self, entry: int) -> _Facts:
         mesh, files = self._read(entry), self.meshes[entry]
@@ -122,7 +137,7 @@ class MeshSource:
         said = classes_file(self.meshes[0].mesh)
         if said is not None:
             return class_table(self.reading, read_classes(said, negative=True))
-        named = {tuple(fact.classes.items()): k for k, fact in enumerate(self._facts) if fact.classes}
+        named = {tuple(fact.classes.items()): k for k, fact in self._facts.items() if fact.classes}
         if len(named) > 1 and self.reading.label_map is None:
             one, other = [self.meshes[k].mesh.name for k in list(named.values())[:2]]
             raise WeftError(f"{self.path}: {one} and {other} name their labels differently: give a label_map")
@@ -131,17 +146,17 @@ class MeshSource:
     @property
     def schemas(self) -> Sequence[Schema]:
         found = [VERTICES, FACES, FACE_SURFACE, ORIGIN]
-        if any(fact.polygons for fact in self._facts):
+        if any(fact.polygons for fact in self._facts.values()):
             found.append(PARENT_FACE)
         if "textures" in self._place:
             found += [TEXCOORDS, TEXTURE, FACE_PIXELS]
-        if any(fact.labelled for fact in self._facts):
+        if any(fact.labelled for fact in self._facts.values()):
             found.append(face_labels(self.table.names))
         return found
 
     @property
     def about(self) -> Mapping[str, Any]:
-        meshes = {files.name: fact.about for files, fact in zip(self.meshes, self._facts, strict=True)}
+        meshes = {self.meshes[entry].name: fact.about for entry, fact in self._facts.items()}
         names = self.table.names
         classes = [{"name": name, "label": label} for name, label in zip(names, self.table.ids, strict=True)]
         reading = self.reading._asdict()
@@ -159,7 +174,9 @@ class MeshSource:
         return [f"{files.mesh.absolute().parent.name}\0{files.name}" for files in self.meshes]
 
     def events(self, start: int, stop: int, encode: Any) -> Iterator[dict[str, Any]]:
-        """Products of each entry."""
+        """Products of each entry. Raises WeftError where any mesh of the source is damaged, before the first."""
+        for why in self._looked[1].values():
+            raise WeftError(why)
         has = {schema.name for schema in self.schemas}
         for entry in range(start, stop):
             files, mesh = self.meshes[entry], self._read(entry)
@@ -195,7 +212,7 @@ class MeshSource:
 
     def _texture(self, files: MeshFiles, mesh: Mesh) -> dict[str, Any]:
         if mesh.texcoords is None or mesh.texture is None:
-            if any(fact.textured for fact in self._facts):
+            if any(fact.textured for fact in self._facts.values()):
                 self.notes.setdefault("without texture", []).append(files.name)
             return {
                 "texcoords": np.full((len(mesh.faces), 6), np.nan, np.float32),
@@ -217,7 +234,7 @@ class MeshSource:
         }
 
     def _pixels(self, files: MeshFiles, mesh: Mesh, texcoords: np.ndarray, texture: np.ndarray) -> FacePixels:
-        paths = [files.textures[name] for name in mesh.textures]
+        paths = [files.texture(name) for name in mesh.textures]
         used = set(np.unique(texture[texture >= 0]).tolist())
         for number in used:
             if not paths[number].is_file():
@@ -245,14 +262,18 @@ class MeshSource:
         return mesh.of_triangles(classes)
 
     def survey(self, classes: int | None = None, smallest: Sequence[int] | None = None) -> Iterator[MeshReport]:
-        """Look at all meshes, see `weft.io.mesh_checks.report`; only unreadable files raise.
+        """Look at all meshes, see `weft.io.mesh_checks.report`; one that cannot be read is a row that says why.
 
         classes: of a network; classes of the faces are below it. smallest: for stacks and images only.
         """
         if smallest is not None:
             raise WeftError(f"{self.path}: --smallest is a size of patches, meshes have none")
-        for entry in range(self.entries):
-            files, mesh = self.meshes[entry], self._read(entry)
+        damaged = self._looked[1]
+        for entry, files in enumerate(self.meshes):
+            if entry in damaged:
+                yield MeshReport(files.name, problems=(damaged[entry].removeprefix(f"{files.mesh}: "),))
+                continue
+            mesh = self._read(entry)
             labels = mesh.labels if "labels" in self._place else None
             yield report(files, mesh, labels, self.table, classes, "textures" in self._place)
 

@@ -59,6 +59,20 @@ def test_options_of_a_conversion_and_what_is_there(tmp_path: Path, capsys: pytes
     assert not (tmp_path / "b.h5").exists()
 
 
+def test_inspect_lists_every_mesh_beside_a_damaged_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b", "c"):
+        write_tile(tmp_path / "in", name=name)
+    broken = tmp_path / "in/b.ply"
+    broken.write_bytes(broken.read_bytes()[:-30])
+    assert weft("inspect", tmp_path / "in") == 0
+    said = capsys.readouterr().out
+    rows = [line.split()[0] for line in said.splitlines() if line.split()[:1] in (["a"], ["b"], ["c"])]
+    assert rows == ["a", "b", "c"]
+    assert "error: face: the file ends in row 7 of 8" in said
+    assert weft("inspect", tmp_path / "in", "--check") == 1
+    assert f"{tmp_path / 'in'}: b: face: the file ends in row 7 of 8" in capsys.readouterr().out
+
+
 def test_a_folder_of_tiles_is_predicted_and_written(experiment, tmp_path: Path, capsys) -> None:
     for name in "ab":
         write_tile(tmp_path / "in", name=name)

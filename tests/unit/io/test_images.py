@@ -9,6 +9,7 @@ from weft.errors import WeftError
 from weft.io.convert import convert_file, open_source, recognise
 from weft.io.image_files import files_of, find_images, is_images, other_files
 from weft.io.image_reading import read_mask, read_picture
+from weft.io.inspect import describe
 from weft.io.store import EventStore
 
 
@@ -127,6 +128,28 @@ def test_the_table_of_inspect_has_all_that_is_wrong(tmp_path):
     assert "20 × 30 pixels, patches have 32 × 16" in first.problems
     assert any("5 × 30" in text for text in second.problems)
     assert second.ignored == pytest.approx((ids(1, (5, 30)) == 255).mean())
+
+
+def test_inspect_lists_all_images_where_some_are_damaged(tmp_path):
+    root = dataset(tmp_path, count=4)
+    folder = root / "images/train"
+    folder.joinpath("street_1.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    save(root / "masks/train/street_2.png", picture())
+    cut = folder / "street_3.png"
+    cut.write_bytes(cut.read_bytes()[:-200])
+    good, nothing, coloured, short = describe(folder)["images"]
+    assert good["problems"] == ()
+    assert (nothing["image"], nothing["size"], len(nothing["problems"])) == ("street_1", None, 1)
+    assert nothing["problems"][0].startswith("cannot be read as an image")
+    assert coloured["size"] == (20, 30)
+    assert coloured["problems"][0].startswith("mask: a mask of mode RGB: expected the id")
+    assert (short["image"], short["size"]) == ("street_3", None)
+    assert "truncated" in short["problems"][0]
+    with pytest.raises(WeftError, match=r"train/street_1\.png: cannot be read as an image"):
+        convert_file(folder, tmp_path / "a.h5", start=3)
+    for path in folder.iterdir():
+        path.write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    assert all(row["problems"] for row in describe(folder)["images"])
 
 
 def test_types_of_pictures(tmp_path):

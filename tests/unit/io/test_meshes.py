@@ -345,6 +345,39 @@ def test_inspect_shows_what_is_there_and_what_is_wrong(tmp_path):
     assert few["problems"] == ("labels: class 2 of a network with 2",)
 
 
+def damaged(path, cut=20):
+    path.write_bytes(path.read_bytes()[:-cut])
+    return path
+
+
+def test_inspect_lists_all_meshes_where_some_are_damaged(tmp_path):
+    write_tile(tmp_path, name="a")
+    damaged(write_tile(tmp_path, name="b", form="binary_little_endian"))
+    (tmp_path / "c.ply").write_text("ply\nformat ascii 2.0\n")
+    write_tile(tmp_path, name="d")
+    write_tile(tmp_path, name="e")
+    (tmp_path / "e.txt").write_text("3 3")
+    found = describe(tmp_path)
+    assert [row["mesh"] for row in found["meshes"]] == ["a", "b", "c", "d", "e"]
+    assert [row["faces"] for row in found["meshes"]] == [8, None, None, 8, None]
+    assert [row["problems"] for row in found["meshes"]] == [
+        (),
+        ("face: the file ends in row 7 of 8",),
+        ("format 'ascii 2.0', expected one of ascii, binary_little_endian, binary_big_endian, version 1.0",),
+        (),
+        (f"{tmp_path / 'e.txt'}: 2 labels, e.ply has 8 faces",),
+    ]
+    assert (found["events"], sorted(found["about"]["meshes"])) == (5, ["a", "d"])
+    (tmp_path / "c.ply").unlink()  # whose header is read before anything is converted
+    for start in (0, 2):
+        with pytest.raises(WeftError, match=r"b\.ply: face: the file ends in row 7"):
+            convert_file(tmp_path, tmp_path / "a.h5", start=start)
+    assert not (tmp_path / "a.h5").exists()
+    damaged(tmp_path / "a.ply")
+    damaged(tmp_path / "d.ply")
+    assert all(row["problems"] for row in describe(tmp_path)["meshes"])
+
+
 def test_options_of_other_kinds_are_refused(tmp_path):
     write_tile(tmp_path)
     with pytest.raises(WeftError, match="a voxel size is for stacks"):
