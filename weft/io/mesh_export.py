@@ -2,15 +2,16 @@
 
 ``<mesh>_predicted.ply`` has all that the mesh's own PLY had, in its order and types: every property of vertices and
 faces, coordinates of texture, comments, further elements. Faces get ``label`` (as the files number the classes),
-``label_probabilities`` (of that label) and ``red green blue`` (of its class), which replace properties of these names;
-what a file had as its labels is kept as ``label_original``. An OBJ file becomes a PLY with its textures. Triangles that
-were cut from a polygon vote for its class, by the sum of their probabilities weighted with their areas.
+``label_probabilities`` (of that label) and ``red green blue`` (of its class). Properties that had these names become
+``<name>_original``, and what a file had as its labels ``label_original``; where that is taken, as in a mesh that was
+predicted before, ``<name>_original_2`` and so on. An OBJ file becomes a PLY with its textures. Triangles that were cut
+from a polygon vote for its class, by the sum of their probabilities weighted with their areas.
 """
 
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -155,31 +156,38 @@ def predicted_ply(mesh: Mesh, predicted: Predicted, options: PlyOptions) -> Ply:
     labels, probabilities = _of_polygons(mesh, predicted)
     ply = mesh.ply or _as_ply(mesh)
     face = ply.elements["face"]
-    columns: dict[str, np.ndarray | Ragged] = dict(face.columns)
-    properties = {one.name: one for one in face.properties}
-
-    def put(name: str, values: np.ndarray) -> None:
-        columns[name] = values
-        properties[name] = Property(name, values.dtype)
-
-    if mesh.label_property is not None and mesh.ply is not None:
-        put("label_original", np.asarray(face.columns[mesh.label_property]))
-        if mesh.label_property != "label":
-            del columns[mesh.label_property], properties[mesh.label_property]
     ids = np.array([*predicted.ids, UNKNOWN], np.int32)
-    put("label", ids[labels])
+    made = {"label": ids[labels]}
     colours = np.array([*(_colour(name, k) for k, name in enumerate(predicted.names)), (0, 0, 0)], np.uint8)
-    for k, name in enumerate(("red", "green", "blue")):
-        put(name, colours[labels, k])
+    made |= {name: colours[labels, k] for k, name in enumerate(("red", "green", "blue"))}
     if probabilities is not None:
         best = np.where(labels >= 0, probabilities[np.arange(len(labels)), labels], 0) if len(labels) else np.empty(0)
-        put("label_probabilities", best.astype(np.float32))
+        made["label_probabilities"] = best.astype(np.float32)
         for k, name in enumerate(predicted.names) if options.probabilities else ():
-            put(f"probability_{'_'.join(name.split())}", probabilities[:, k].astype(np.float32))
-    elements = {**ply.elements, "face": Element("face", face.rows, tuple(properties.values()), columns)}
+            made[f"probability_{'_'.join(name.split())}"] = probabilities[:, k].astype(np.float32)
+    kept = _kept_as(list(face.columns), made, mesh.label_property)
+    columns = {kept[name]: column for name, column in face.columns.items()} | made
+    properties = [prop._replace(name=kept[prop.name]) for prop in face.properties]
+    properties += [Property(name, values.dtype) for name, values in made.items()]
+    elements = {**ply.elements, "face": Element("face", face.rows, tuple(properties), columns)}
     named = tuple(f"label {label} {name}" for label, name in zip(predicted.ids, predicted.names, strict=True))
     comments = (*ply.comments, *(line for line in named if line not in ply.comments))
     return Ply(options.form, elements, comments, ply.obj_info)
+
+
+def _kept_as(names: Sequence[str], made: Collection[str], labels: str | None) -> dict[str, str]:
+    """What each property of a file is called beside those that are made; `labels`: the property of its labels."""
+    kept = {name: name for name in names}
+    taken = {*names, *made}
+    # The labels first: nothing else becomes label_original where they can.
+    for name in sorted(names, key=lambda name: name != labels):
+        if name != labels and name not in made:
+            continue
+        wanted = f"{'label' if name == labels else name}_original"
+        free = (wanted, *(f"{wanted}_{k}" for k in range(2, len(taken) + 2)))
+        kept[name] = next(one for one in free if one not in taken)
+        taken.add(kept[name])
+    return kept
 
 
 def _of_polygons(mesh: Mesh, predicted: Predicted) -> tuple[np.ndarray, np.ndarray | None]:

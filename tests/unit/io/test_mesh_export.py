@@ -10,6 +10,7 @@ from mesh_files_made import FACES, LABELS, NAMES, ply_of, write_obj, write_textu
 from weft.errors import WeftError
 from weft.io.convert import convert_file
 from weft.io.mesh_export import COLOURS, PlyOptions, export_meshes
+from weft.io.mesh_options import MeshReading
 from weft.io.mesh_products import face_labels, face_probabilities
 from weft.io.ply import Element, read_ply, write_ply
 from weft.io.products import EventId, Ragged
@@ -59,14 +60,14 @@ def test_everything_that_the_file_had_comes_back(tmp_path, form):
     path, out = exported(tmp_path, tile, values, PlyOptions(form))
     assert (path.name, out.form, list(out.elements)) == ("tile_predicted.ply", form, ["vertex", "face", "edge"])
     for name, element in ply.elements.items():
+        renamed = {"label": "label_original", "red": "red_original"} if name == "face" else {}
         for column, before in element.columns.items():
-            after = out.elements[name].columns["label_original" if column == "label" else column]
+            after = out.elements[name].columns[renamed.get(column, column)]
             if isinstance(before, Ragged):
                 np.testing.assert_array_equal(after.offsets, before.offsets)
                 before, after = before.values, after.values
-            if column != "red":
-                assert after.dtype == before.dtype
-                np.testing.assert_array_equal(after, before)
+            assert after.dtype == before.dtype
+            np.testing.assert_array_equal(after, before)
     face = out.elements["face"].columns
     best = values.argmax(axis=1)
     assert face["label"].tolist() == (best + 1).tolist(), "as the files number the classes"
@@ -91,6 +92,37 @@ def test_what_was_exported_is_converted_again(tmp_path):
         np.testing.assert_array_equal(again["face_labels"][0][:, 0], values.argmax(axis=1))
     # With the prediction in its place, and the labels of the first file still beside.
     assert read_ply(path).elements["face"].columns["label_original"].tolist() == LABELS.tolist()
+
+
+def test_a_mesh_that_was_predicted_before_keeps_its_labels_and_the_first_prediction(tmp_path):
+    first, out = exported(tmp_path, write_tile(tmp_path), softmax(8), PlyOptions(probabilities=True))
+    once = out.elements["face"].columns
+    write_textures(first.parent)
+    _, out = exported(tmp_path, first, softmax(8, seed=1), PlyOptions(probabilities=True))
+    twice = out.elements["face"].columns
+    assert twice["label_original"].tolist() == LABELS.tolist(), "the truth is still called so"
+    new = {"label": "label_original_2"}
+    new |= {name: f"{name}_original" for name in once if name.startswith(("red", "green", "blue", "probability_"))}
+    new |= {"label_probabilities": "label_probabilities_original"}
+    assert set(twice) == {*once, *new.values()}
+    for name, before in once.items():
+        after = twice[new.get(name, name)]
+        before, after = (one.values if isinstance(one, Ragged) else one for one in (before, after))
+        np.testing.assert_array_equal(after, before)
+    assert twice["label"].tolist() == (softmax(8, seed=1).argmax(axis=1) + 1).tolist()
+
+
+def test_what_is_called_label_but_is_not_asked_for_is_kept_too(tmp_path):
+    tile = write_tile(tmp_path, label="kind", cls=np.arange(8, dtype="i4"), label_original=np.full(8, 5, "i4"))
+    reading = MeshReading(label_property="kind")
+    convert_file(tile, tmp_path / "e.h5", meshes=reading)
+    predicted(tmp_path / "e.h5", tmp_path / "p.h5", [softmax(8)])
+    (path,) = export_meshes(tmp_path / "e.h5", tmp_path / "p.h5", tmp_path / "out")
+    face = read_ply(path).elements["face"].columns
+    assert face["label_original_2"].tolist() == LABELS.tolist()
+    assert set(face["label_original"].tolist()) == {5}
+    assert face["cls"].tolist() == list(range(8))
+    assert "kind" not in face
 
 
 def test_all_probabilities_on_request(tmp_path):
