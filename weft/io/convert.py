@@ -12,8 +12,9 @@ import numpy as np
 
 from weft.detector.wires import Detector
 from weft.errors import WeftError
+from weft.io.folders import nothing_in
 from weft.io.identity import event_table, split_fraction
-from weft.io.image_files import is_images
+from weft.io.image_files import IMAGES, is_images
 from weft.io.mesh_files import is_meshes
 from weft.io.mesh_options import MeshReading
 from weft.io.numl import is_numl
@@ -21,6 +22,7 @@ from weft.io.products import EventId, Schema
 from weft.io.provenance import collect, file_hash
 from weft.io.spine_file import is_spine
 from weft.io.stack_files import MAGIC as TIFF_MAGIC
+from weft.io.stack_files import tiffs_in
 from weft.io.writer import FORMAT, StoreWriter
 
 KINDS = ("larcv", "weft", "larcv3", "pilarnet", "spine", "opensamples", "larmatch", "stacks", "images", "meshes")
@@ -143,11 +145,19 @@ def open_source(
     spacing: tuple[float, float, float] | None = None,
     meshes: MeshReading | None = None,
 ) -> Source:
-    """Open a native file; `products` is described in `weft.io.root_source.RootSource`, the others in `convert_file`."""
+    """Open a native file; `products` is described in `weft.io.root_source.RootSource`, the others in `convert_file`.
+
+    Raises WeftError for what is no source, such as a folder in which there is nothing of any kind.
+    """
     path = Path(path)
     if kind not in (*KINDS, "auto"):
         raise WeftError(f"source kind is {kind!r}, expected auto or one of {', '.join(KINDS)}")
     found = recognise(path)
+    if found == "stacks" and path.is_dir() and not tiffs_in(path):
+        # Images that are asked for may be TIFF in the folder of images.
+        inner = path / IMAGES
+        if not (kind == "images" and inner.is_dir() and tiffs_in(inner)):
+            raise WeftError(nothing_in(path))
     if (kind, found) == ("images", "stacks"):
         found = kind  # TIFF files, which may be either
     if kind not in ("auto", found):

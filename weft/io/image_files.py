@@ -17,9 +17,11 @@ from typing import NamedTuple
 from weft.errors import WeftError
 from weft.io.class_files import CLASSES
 
+#: Endings of files that are images.
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 #: Endings of files of images; TIFF only where images are asked for, since it may be a stack.
-ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
-_OWN, _OTHERS = ENDINGS[:5], (*ENDINGS[5:], ".ply", ".obj")
+ENDINGS = (*PICTURES, ".tif", ".tiff")
+_OTHERS = (*ENDINGS[len(PICTURES) :], ".ply", ".obj")
 #: First bytes of such files, but for TIFF; of WebP bytes 8 to 12 say it.
 _MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM")
 IMAGES, MASKS, SUFFIX = "images", "masks", "_mask"
@@ -41,7 +43,7 @@ def is_images(path: str | Path) -> bool:
     path = Path(path)
     if path.is_dir():
         folders = [folder for folder in (path, path / IMAGES) if folder.is_dir()]
-        return any(_in(folder, _OWN) and not _in(folder, _OTHERS) for folder in folders)
+        return any(_in(folder, PICTURES) and not _in(folder, _OTHERS) for folder in folders)
     if not path.is_file():
         return False
     with path.open("rb") as file:

@@ -149,7 +149,7 @@ def test_a_model_and_images_are_enough(experiment, tmp_path: Path, capsys: pytes
     ("events", "options", "message"),
     [
         ("p.h5", ["--spacing", "1,1,1"], "--spacing is the voxel size of images given as --events"),
-        ("images", [], "images: no file ends in .ome.tiff, .ome.tif"),
+        ("images", [], "images: no stack, image or mesh in this folder: expected files that end with .ome.tiff"),
         ("a.ome.tif", [], "a.ome.tif: not a TIFF, or damaged"),
     ],
 )

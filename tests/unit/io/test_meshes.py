@@ -383,5 +383,6 @@ def test_options_of_other_kinds_are_refused(tmp_path):
     with pytest.raises(WeftError, match="a voxel size is for stacks"):
         open_source(tmp_path, spacing=(1, 1, 1))
     (tmp_path / "x").mkdir()
+    (tmp_path / "x/a.tif").write_bytes(b"II*\0")
     with pytest.raises(WeftError, match="labels and grounds of meshes are for meshes"):
         open_source(tmp_path / "x", meshes=MeshReading())

@@ -258,7 +258,7 @@ def test_folders_that_are_none(tmp_path):
     write_ome_tiff(tmp_path / "twins" / "a.tif", image)
     write_stack(tmp_path / "pair", "a", image=image, labels=image)
     for name, message in (
-        ("empty", r"no file ends in .ome.tiff, .ome.tif"),
+        ("empty", r"no stack, image or mesh in this folder: expected files that end with .ome.tiff, .ome.tif"),
         ("orphan", r"a_GT.ome.tif: by its name the labels of an image .*a.ome.tif"),
         ("channels", r"different numbers of channels \(a.ome.tif: 1, b.ome.tif: 2\)"),
         ("twins", "two images are called a"),
