@@ -1,10 +1,12 @@
 """The table of an experiment that has been run: every seed and the baseline, on every split, as Markdown.
 
     python benchmarks/study.py segmentation --scale study --write
+    python benchmarks/study.py meshes --scale study --pair textured geometry --write
 
 Run the experiment first (`snakemake --cores 2 --config scale=study -- segmentation`). With --write the table goes to
 benchmarks/results/<experiment>.md. Differences are paired bootstraps over events; "beats" needs every seed's 95 %
-interval to exclude zero.
+interval to exclude zero. With --pair the second of two stages of one task is also what the first is compared with, seed
+by seed.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import pandas as pd
 from weft import tasks
 from weft.config import Experiment, Layout, Run, load_dataset, load_experiment, plan
 from weft.metrics.scores import read_scores
-from weft.report.comparison import Comparison, compare
+from weft.report.comparison import Comparison, compare, metric_label, verdict
 
 INPUTS = {"predictions": "predicted", "truth": "true"}
 """what a stage is fed, in a word"""
@@ -31,11 +33,12 @@ def main() -> None:
     parser.add_argument("experiment")
     parser.add_argument("--scale", default="study")
     parser.add_argument("--results", default="results")
+    parser.add_argument("--pair", nargs=2, metavar="STAGE", help="two stages to compare with each other")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     experiment = tasks.resolve(load_experiment(arguments.experiment, arguments.scale))
     dataset = load_dataset(experiment.dataset, arguments.scale)
-    text = "\n".join(lines(experiment, plan(experiment, dataset, Layout(arguments.results))))
+    text = "\n".join(lines(experiment, plan(experiment, dataset, Layout(arguments.results)), arguments.pair))
     print(text)
     if arguments.write:
         path = Path(__file__).parent / "results" / f"{experiment.id}.md"
@@ -43,16 +46,20 @@ def main() -> None:
         print(f"\nwritten to {path}")
 
 
-def lines(experiment: Experiment, runs: list[Run]) -> Iterator[str]:
+def lines(experiment: Experiment, runs: list[Run], pair: list[str] | None) -> Iterator[str]:
     """The Markdown of all stages."""
+    paired = f" --pair {' '.join(pair)}" if pair else ""
     yield f"# {experiment.title}: {experiment.id}\n"
-    yield f"Made by `python benchmarks/study.py {experiment.name} --scale {experiment.scale} --write`.\n"
+    yield f"Made by `python benchmarks/study.py {experiment.name} --scale {experiment.scale}{paired} --write`.\n"
     for stage_name in experiment.stages:
         mine = {run.variant: run for run in runs if run.stage_name == stage_name}
         yield f"## {stage_name}\n"
         yield from provenance({v: json.loads(Path(run.provenance).read_text()) for v, run in mine.items()})
         yield ""
         yield from scores_of(mine)
+    if pair:
+        yield f"## {pair[0]} and {pair[1]}\n"
+        yield from pair_of(*({run.variant: run for run in runs if run.stage_name == name} for name in pair))
 
 
 def scores_of(runs: Mapping[str, Run]) -> Iterator[str]:
@@ -71,6 +78,26 @@ def scores_of(runs: Mapping[str, Run]) -> Iterator[str]:
             for comparison in compare(task.metrics, metrics(task, of_split), split, of_split, baseline):
                 yield f"| {INPUTS[fed] if first.stage.inputs else INPUTS['truth']} {row(comparison)}"
     yield f"\n{len(next(iter(of_split.values())))} {task.thing}s a split.\n"
+
+
+def pair_of(first: Mapping[str, Run], second: Mapping[str, Run]) -> Iterator[str]:
+    """The headline metrics of one stage minus those of another, each seed's and the baselines', on every split."""
+    task = tasks.of(next(iter(first.values())).stage)
+    tables = [
+        {variant: read_scores(Path(run.score("events", run.sources[0])).parent).events for variant, run in runs.items()}
+        for runs in (first, second)
+    ]
+    yield "| split | metric | " + " | ".join(first) + " | seeds |\n" + "|---" * (len(first) + 3) + "|"
+    for split in next(iter(first.values())).stage.evaluation.splits:
+        compared = {}
+        for variant in first:
+            ours, theirs = (table[variant][table[variant]["split"] == split] for table in tables)
+            compared[variant] = compare(task.metrics, task.headline, split, {variant: ours}, theirs)
+        for k, name in enumerate(task.headline):
+            found = {variant: (of_metrics[k].differences or {})[variant] for variant, of_metrics in compared.items()}
+            said = verdict([difference for variant, difference in found.items() if variant != "baseline"])
+            cells = [split, metric_label(name), *map(str, found.values()), said]
+            yield "| " + " | ".join(cells) + " |"
 
 
 def metrics(task: Any, tables: Mapping[str, pd.DataFrame]) -> list[str]:
