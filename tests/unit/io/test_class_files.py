@@ -10,6 +10,7 @@ from mesh_files_made import write_tile
 from weft.errors import WeftError
 from weft.io.class_files import read_classes
 from weft.io.convert import convert_file
+from weft.io.image_export import _ids
 from weft.io.store import EventStore
 
 
@@ -55,6 +56,12 @@ def test_what_is_no_class_is_called_alike_in_images_and_meshes(tmp_path, name):
     with EventStore.open(tmp_path / "meshes.h5") as store:
         assert store.products["face_labels"].codes["class"] == {0: "ground", 1: "house"}
         assert store["face_labels"][0][:, 0].tolist() == [0, 0, 1, 1, 1, 1, 0, -1]
+
+
+def test_stores_of_before_in_which_unclassified_was_a_class_are_still_exported():
+    ids, ignored = _ids(["Unclassified", "road"], {0: "Unclassified", 1: "road"})
+    assert (ids.tolist(), ignored) == ([0, 1], 255), "what is ignored has not the id of a class"
+    assert _ids(["road"], {0: "Unclassified", 1: "road"})[1] == 0
 
 
 def test_ids_of_meshes_may_be_below_zero(tmp_path):
