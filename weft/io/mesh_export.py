@@ -170,9 +170,14 @@ def predicted_ply(mesh: Mesh, predicted: Predicted, options: PlyOptions) -> Ply:
     properties = [prop._replace(name=kept[prop.name]) for prop in face.properties]
     properties += [Property(name, values.dtype) for name, values in made.items()]
     elements = {**ply.elements, "face": Element("face", face.rows, tuple(properties), columns)}
-    named = tuple(f"label {label} {name}" for label, name in zip(predicted.ids, predicted.names, strict=True))
-    comments = (*ply.comments, *(line for line in named if line not in ply.comments))
-    return Ply(options.form, elements, comments, ply.obj_info)
+    return Ply(options.form, elements, _named(ply.comments, predicted), ply.obj_info)
+
+
+def _named(comments: Sequence[str], predicted: Predicted) -> tuple[str, ...]:
+    """The comments, and the names of the predicted classes in place of what the file called the same labels."""
+    named = {f"label {k}": f"label {k} {name}" for k, name in zip(predicted.ids, predicted.names, strict=True)}
+    kept = [line for line in comments if " ".join(line.split()[:2]) not in named]
+    return (*kept, *named.values())
 
 
 def _kept_as(names: Sequence[str], made: Collection[str], labels: str | None) -> dict[str, str]:

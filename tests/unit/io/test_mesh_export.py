@@ -167,6 +167,18 @@ def test_an_unlabelled_mesh_is_numbered_as_its_header_says(tmp_path):
     assert out.elements["face"].columns["label"].tolist() == (values.argmax(axis=1) + 1).tolist()
 
 
+def test_classes_of_other_names_take_the_place_of_those_of_the_header(tmp_path):
+    """Two names of one label would be refused when the file is read again."""
+    comments = ("made by hand", *(f"label {number} {name}" for number, name in NAMES.items()))
+    tile = write_ply(tmp_path / "tile.ply", replace(ply_of(labels=None, textures=None), comments=comments))
+    path, out = exported(tmp_path, tile, softmax(8), classes=("ground", "tree", "house"))
+    named = [line for line in out.comments if line.startswith("label")]
+    assert {"label 0 ground", "label 1 tree", "label 2 house"} <= set(named)
+    assert len({line.split()[1] for line in named}) == len(named)
+    assert "made by hand" in out.comments
+    convert_file(path, tmp_path / "again.h5")
+
+
 def test_triangles_of_a_polygon_vote_by_their_area(tmp_path):
     # Fans of a polygon: the second triangle has three times the area of the first.
     vertices = np.array([[0, 0, 0], [2, 0, 0], [2, 1, 0], [-4, 1, 0.0]])
