@@ -89,12 +89,12 @@ Cell = Callable[[Row], str]
 
 _STACKS: dict[str, Cell] = {
     "image": lambda row: row["image"],
-    "T": lambda row: str(row["time"]),
-    "C": lambda row: str(row["channels"]) if row["channels"] > 1 else "",
-    "voxels z × y × x": lambda row: _times(row["shape"]),
-    "type": lambda row: row["dtype"],
-    "µm z, y, x": lambda row: ", ".join(f"{length:g}" for length in row["spacing"]),
-    "intensity": lambda row: _span(row["low"], row["high"]),
+    "T": lambda row: "" if row["time"] is None else str(row["time"]),
+    "C": lambda row: str(row["channels"]) if (row["channels"] or 0) > 1 else "",
+    "voxels z × y × x": lambda row: "" if row["shape"] is None else _times(row["shape"]),
+    "type": lambda row: row["dtype"] or "",
+    "µm z, y, x": lambda row: ", ".join(f"{length:g}" for length in row["spacing"] or ()),
+    "intensity": lambda row: "" if row["low"] is None else _span(row["low"], row["high"]),
     "classes": lambda row: _numbers(row["classes"]),
     "inside": lambda row: _share(row["foreground"]),
     "objects": lambda row: "" if row["instances"] is None else str(row["instances"]),

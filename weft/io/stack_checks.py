@@ -95,22 +95,22 @@ class Ids:
 
 @dataclass(frozen=True)
 class StackReport:
-    """One row of the table of `weft inspect`."""
+    """One row of the table of `weft inspect`; of an image that cannot be read its name and problem alone."""
 
     image: str
-    time: int
-    channels: int
-    shape: tuple[int, int, int]
-    dtype: str
-    spacing: tuple[float, float, float]
-    low: float
-    high: float
-    classes: Sequence[int] | None
-    foreground: float | None
-    instances: int | None
-    cost: tuple[float, float] | None
-    problems: Sequence[str]
-    warnings: Sequence[str]
+    time: int | None = None
+    channels: int | None = None
+    shape: tuple[int, int, int] | None = None
+    dtype: str | None = None
+    spacing: tuple[float, float, float] | None = None
+    low: float | None = None
+    high: float | None = None
+    classes: Sequence[int] | None = None
+    foreground: float | None = None
+    instances: int | None = None
+    cost: tuple[float, float] | None = None
+    problems: Sequence[str] = ()
+    warnings: Sequence[str] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}

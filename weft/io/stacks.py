@@ -56,7 +56,8 @@ class StackSource:
         stacks: the images.
 
     Raises:
-        WeftError: no image, a damaged file, or images that do not have the same number of channels.
+        WeftError: no image, or images that do not have the same number of channels. A damaged file is named when it is
+            converted, or in its row of the survey.
     """
 
     kind = "stacks"
@@ -73,7 +74,16 @@ class StackSource:
         self.skipped: dict[str, str] = {}
         found = find_stacks(self.path, products)
         self.files = [file for stack in found for file in (stack.image, *stack.known.values())]
-        self.stacks = [self._header(files, spacing) for files in found]
+        self.stacks: list[_Stack] = []
+        self._damaged: list[tuple[StackFiles, str]] = []
+        for files in found:
+            try:
+                image = TiffStack(files.image)
+            except WeftError as error:
+                self._damaged.append((files, str(error)))
+                continue
+            with image:
+                self.stacks.append(self._header(files, image, spacing))
         counts = {stack.shape[1] for stack in self.stacks}
         if len(counts) > 1:
             example = {stack.shape[1]: stack.files.image.name for stack in self.stacks}
@@ -82,20 +92,20 @@ class StackSource:
         # Time points of each image, end to end.
         self._first = np.cumsum([0, *(stack.shape[0] for stack in self.stacks)])
         self.entries = int(self._first[-1])
-        self.dtype = np.result_type(*(_kept(stack.files.image, stack.dtype) for stack in self.stacks))
+        kept = [_kept(stack.files.image, stack.dtype) for stack in self.stacks]
+        self.dtype = np.result_type(*kept) if kept else np.dtype(np.float32)
         self._has = {name for stack in found for name in stack.known}
         if "instances" in self._has and "labels" not in self._has and "labels" in self._place:
             self._has.add("labels")
             self.notes["labels"] = "1 where an instance is: there are no files of labels"
 
-    def _header(self, files: StackFiles, spacing: tuple[float, float, float] | None) -> _Stack:
-        with TiffStack(files.image) as image:
-            said = tuple(b if np.isnan(a) else a for a, b in zip(image.spacing, spacing or image.spacing, strict=True))
-            if spacing is not None and not np.allclose(said, spacing, rtol=1e-4):
-                raise WeftError(f"{files.image}: voxel size {image.spacing} µm (z, y, x), but {spacing} was given")
-            if image.series > 1:
-                self.skipped[files.image.name] = f"{image.series - 1} further series of images"
-            return _Stack(files, image.shape, image.dtype, (said[0], said[1], said[2]), image.channels, image.record)
+    def _header(self, files: StackFiles, image: TiffStack, spacing: tuple[float, float, float] | None) -> _Stack:
+        said = tuple(b if np.isnan(a) else a for a, b in zip(image.spacing, spacing or image.spacing, strict=True))
+        if spacing is not None and not np.allclose(said, spacing, rtol=1e-4):
+            raise WeftError(f"{files.image}: voxel size {image.spacing} µm (z, y, x), but {spacing} was given")
+        if image.series > 1:
+            self.skipped[files.image.name] = f"{image.series - 1} further series of images"
+        return _Stack(files, image.shape, image.dtype, (said[0], said[1], said[2]), image.channels, image.record)
 
     @property
     def schemas(self) -> Sequence[Schema]:
@@ -122,7 +132,9 @@ class StackSource:
     def numbers(self) -> np.ndarray | None:
         """Run, subrun, event where the files are ours and say them."""
         said = [stack.record.get("event") for stack in self.stacks]
-        if not all(isinstance(one, list) and len(one) == 3 for one in said) or self.entries != len(self.stacks):
+        if self._damaged or self.entries != len(self.stacks):
+            return None
+        if not all(isinstance(one, list) and len(one) == 3 for one in said):
             return None
         return np.array(said, np.int64)
 
@@ -139,7 +151,12 @@ class StackSource:
         return self.stacks[number], entry - int(self._first[number])
 
     def events(self, start: int, stop: int, encode: Any) -> Iterator[dict[str, Any]]:
-        """Products of each entry; volumes come as `DenseBlocks`, to be read before the next entry is asked for."""
+        """Products of each entry; volumes come as `DenseBlocks`, to be read before the next entry is asked for.
+
+        Raises WeftError where any image of the source is damaged, before the first.
+        """
+        for _, why in self._damaged:
+            raise WeftError(why)
         for entry in range(start, stop):
             stack, time = self._at(entry)
             with _Opened(stack.files, time) as opened:
@@ -202,12 +219,18 @@ class StackSource:
         return DenseBlocks(shape, dtype, ((slab != 0 if mask else slab).astype(dtype) for slab in slabs(volume)))
 
     def survey(self, classes: int | None = None, smallest: Sequence[int] | None = None) -> Iterator[StackReport]:
-        """Look at all values of all events, see `weft.io.stack_checks.report`; only unreadable files raise."""
+        """Look at all values of all events, see `weft.io.stack_checks.report`; what cannot be read says why."""
+        for files, why in self._damaged:
+            yield StackReport(files.name, problems=(why.removeprefix(f"{files.image}: "),))
         for entry in range(self.entries):
             stack, time = self._at(entry)
-            with _Opened(stack.files, time) as opened:
-                about = {"image": stack.files.name, "time": time, "spacing": stack.spacing}
-                yield report(about, opened.volumes, opened.shape_problems(), classes, smallest)
+            about = {"image": stack.files.name, "time": time, "spacing": stack.spacing}
+            try:
+                with _Opened(stack.files, time) as opened:
+                    row = report(about, opened.volumes, opened.shape_problems(), classes, smallest)
+            except WeftError as error:
+                row = StackReport(stack.files.name, time, problems=(str(error).removeprefix(f"{stack.files.image}: "),))
+            yield row
 
     def close(self) -> None:
         """Nothing stays open between events."""

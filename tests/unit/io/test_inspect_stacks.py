@@ -10,6 +10,7 @@ from stack_folders import volumes, write_stack
 
 from weft.errors import WeftError
 from weft.io import inspect as inspection
+from weft.io.convert import convert_file
 from weft.io.inspect import describe, render
 
 
@@ -86,6 +87,26 @@ def test_shapes_that_differ_are_in_the_table(tmp_path):
     write_stack(tmp_path, "a", image=arrays["image"], labels=arrays["labels"][:2], cost=arrays["cost"])
     (row,) = describe(tmp_path)["stacks"]
     assert row["problems"] == ("labels (a_GT.ome.tif) have shape 2Z×6Y×7X, the image 3Z×6Y×7X",)
+
+
+def test_files_that_cannot_be_read_are_rows_like_others(tmp_path, capsys):
+    """Of a hundred stacks three may be damaged: all are named in one go, and none is left out of a conversion."""
+    for name in ("fine", "half", "labels"):
+        write_stack(tmp_path, name, **volumes())
+    (tmp_path / "junk.tif").write_bytes(b"no TIFF")
+    for name in ("half.ome.tif", "labels_GT.ome.tif"):
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:40])
+    rows = {row["image"]: row["problems"] for row in describe(tmp_path)["stacks"]}
+    assert {name: len(problems) for name, problems in rows.items()} == {"fine": 0, "half": 1, "junk": 1, "labels": 1}
+    assert rows["junk"][0].startswith("not a TIFF")
+    assert "labels_GT.ome.tif" in rows["labels"][0]
+    with pytest.raises(WeftError, match="3 problems found"):
+        inspection.run([tmp_path], check=True)
+    text = capsys.readouterr().out
+    assert all(name in text for name in ("half", "junk", "labels"))
+    with pytest.raises(WeftError, match=r"(half\.ome|junk)\.tif: "):
+        convert_file(tmp_path, tmp_path / "e.h5")
+    assert not (tmp_path / "e.h5").exists()
 
 
 def test_checking_a_folder_of_stacks(tmp_path, capsys):
