@@ -73,7 +73,7 @@ class Logbook(Callback):
         assert isinstance(pl_module, Trainee)
         if not pl_module.ends_step(batch_idx):
             return
-        if pl_module.logs_step(ended=True):
+        if pl_module.logs_step(batch_idx):
             self._log_step(trainer, pl_module)
         if self._bar:
             self._bar.update(self._job, completed=trainer.global_step)

@@ -94,7 +94,7 @@ class Trainee(LightningModule):
         if batch_idx % accumulate == 0:
             self._terms = {}
             self._answers.clear()
-        if self.logs_step():
+        if self.logs_step(batch_idx):
             self._answers.add(output, batch)
         for name, mean in self.batch_terms.items():
             self._terms[name] = self._terms.get(name, 0.0) + mean
@@ -106,10 +106,10 @@ class Trainee(LightningModule):
         """Whether micro-batch ``batch_idx`` of the run is the last of its step."""
         return (batch_idx + 1) % self.settings.accumulate == 0
 
-    def logs_step(self, ended: bool = False) -> bool:
-        """Whether the step that is being made, or with ``ended`` that has been, is one of those that are logged."""
-        step = self.trainer.global_step + (not ended)
-        return step % self.settings.log_every == 0 or step == self.trainer.max_steps
+    def logs_step(self, batch_idx: int) -> bool:
+        """Whether the step of micro-batch ``batch_idx`` of the run is one of those that are logged."""
+        step = batch_idx // self.settings.accumulate + 1
+        return step % self.settings.log_every == 0 or step == self.steps
 
     def step_metrics(self) -> dict[str, float]:
         """How the last step answered, if it is logged and the task sorts into classes. All ranks call it."""
