@@ -305,7 +305,9 @@ _RULES: dict[str, Rule] = {
     "nodes.min_size": Maps("{}:model.min_size", _at_least_one, "voxels; −1 is 1"),
     "nodes.make_groups": Drops("a stage always makes its products"),
     "nodes.grouping_method": Maps("{}:model.grouping"),
-    "nodes.grouping_through_track": Maps("{}:model.through_track"),
+    "nodes.grouping_through_track": Maps(
+        "{}:model.through_track", says="there a node that has met a track once takes no further edge at all"
+    ),
     f"graph.{_NAME}": Maps("{}:model.graph.kind", _kind),
     "graph.directed": Checked(_directed, "edges go both ways, except those of a loop"),
     "graph.directed_to": Drops("read only with a bipartite graph"),
