@@ -248,6 +248,8 @@ def shard_ranges(paths: Sequence[str | Path], events_per_shard: int) -> list[tup
     ranges = []
     for path in paths:
         source = open_source(path)
+        if hasattr(source, "refuse_damaged"):  # of stacks, whose entries a damaged file does not say
+            source.refuse_damaged()
         entries = source.entries
         source.close()
         ranges += [(str(path), a, min(a + events_per_shard, entries)) for a in range(0, entries, events_per_shard)]

@@ -146,6 +146,11 @@ class StackSource:
             for time in range(stack.shape[0])
         ]
 
+    def refuse_damaged(self) -> None:
+        """Raise WeftError where the header of an image cannot be read: how many time points it has is not known."""
+        if self._damaged:
+            raise WeftError(self._damaged[0][1])
+
     def _at(self, entry: int) -> tuple[_Stack, int]:
         number = int(np.searchsorted(self._first, entry, side="right")) - 1
         return self.stacks[number], entry - int(self._first[number])
@@ -155,8 +160,7 @@ class StackSource:
 
         Raises WeftError where any image of the source is damaged, before the first.
         """
-        for _, why in self._damaged:
-            raise WeftError(why)
+        self.refuse_damaged()
         for entry in range(start, stop):
             stack, time = self._at(entry)
             with _Opened(stack.files, time) as opened:

@@ -121,3 +121,6 @@ def test_checking_a_folder_of_stacks(tmp_path, capsys):
 def test_a_manifest_of_a_folder_of_stacks(tmp_path):
     folder = folder_of_three(tmp_path / "s")
     assert inspection.shard_ranges([folder], 2) == [(str(folder), 0, 2), (str(folder), 2, 3)]
+    (folder / "junk.tif").write_bytes(b"no TIFF")
+    with pytest.raises(WeftError, match=r"junk\.tif: not a TIFF"):
+        inspection.shard_ranges([folder], 2)

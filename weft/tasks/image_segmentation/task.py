@@ -79,10 +79,9 @@ class ImageSegmentation(Task[Options]):
         return unit(np.asarray(sample.arrays["source"][:]), self.options.data.channels)
 
     def _mask(self, sample: Sample) -> np.ndarray:
-        """int16 [Y, X]"""
-        mask = np.asarray(sample.arrays["mask"][:])
-        image_products.require_labels(sizes.only_centre(mask, self._window), self.options.data.classes)
-        return mask
+        """int16 [Y, X], −1 where nothing is looked at."""
+        mask = sizes.only_centre(np.asarray(sample.arrays["mask"][:]), self._window)
+        return image_products.require_labels(mask, self.options.data.classes)
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
         return of_images(samples) if "source" in samples[0].arrays else of_views(samples)
@@ -145,7 +144,7 @@ class ImageSegmentation(Task[Options]):
         made = self.predict(model, batch)
         total: dict[str, Any] = {}
         for sample, products in zip(batch.images, made, strict=True):
-            mask = sizes.only_centre(self._mask(sample), self._window)
+            mask = self._mask(sample)
             # Softmax of the logarithm of probabilities gives them back.
             logits = torch.from_numpy(np.log(np.maximum(products["mask_probabilities"], 1e-12)))[None]
             one = ImageBatch(
